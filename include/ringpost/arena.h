@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * An arena hands out memory that is given back all at once. A session has one for a command, one for a
+ * An arena hands out memory that is given back all at once. A session has one for a command, one
+ * for a
  * transaction: whatever the peer's grammar, what it can make us hold is bounded by the arena's cap.
  *
  *   struct arena a;  arena_init(&a, 64 * 1024);  char *p = arena_alloc(&a, 100);  arena_reset(&a);
  *
- * Empty arenas own no memory. In the address-sanitizer build every piece is its own malloc, so that an
+ * Empty arenas own no memory. In the address-sanitizer build every piece is its own malloc, so that
+ * an
  * overflow and a use after reset are seen.
  */
 #ifndef RINGPOST_ARENA_H
@@ -21,7 +23,8 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t bytes_max);
 
-/* 16-byte aligned, not zeroed. NULL when the cap would be passed or memory is out: the caller answers
+/* 16-byte aligned, not zeroed. NULL when the cap would be passed or memory is out: the caller
+ * answers
  * its peer with a temporary failure or "too big". size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 
@@ -38,7 +41,8 @@ struct slice arena_printf(struct arena *arena, const char *format, ...)
 /* Gives everything back to the allocator. */
 void arena_reset(struct arena *arena);
 
-/* A growing byte string inside an arena. After a failure `failed` stays set and appends do nothing, so a
+/* A growing byte string inside an arena. After a failure `failed` stays set and appends do nothing,
+ * so a
  * long composition needs one check at its end. */
 struct text {
     struct arena *arena;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The one table of counters: each row is an enum value, a name on /metrics (prefixed "ringpost_") and a line
- * of help. Each core has its own array, written only by that core; the metrics page adds them up. Gauges (rows
+ * The one table of counters: each row is an enum value, a name on /metrics (prefixed "ringpost_")
+ * and a line
+ * of help. Each core has its own array, written only by that core; the metrics page adds them up.
+ * Gauges (rows
  * whose kind is "gauge") go up and down.
  *
  * To add one: a row here, and counter_add where it happens.
@@ -12,32 +14,33 @@
 #include <stdint.h>
 
 /*        enum                 name                         kind       help */
-#define COUNTER_TABLE(ROW)                                                                          \
-    ROW(CONNECTIONS_OPEN, "connections_open", "gauge", "client connections now open")                \
-    ROW(CONNECTIONS_TOTAL, "connections_total", "counter", "client connections accepted")            \
-    ROW(CONNECTIONS_REFUSED, "connections_refused_total", "counter", "refused by a limit")           \
-    ROW(BYTES_RECEIVED, "received_bytes_total", "counter", "bytes received from clients")            \
-    ROW(BYTES_SENT, "sent_bytes_total", "counter", "bytes sent to clients")                          \
-    ROW(RING_ENTERS, "ring_enters_total", "counter", "calls into the kernel's ring")                 \
-    ROW(RING_COMPLETIONS, "ring_completions_total", "counter", "completions reaped")                 \
-    ROW(RECEIVE_STARVED, "receive_starved_total", "counter", "receives that found no buffer")        \
-    ROW(FIBERS_ACTIVE, "fibers_active", "gauge", "fibers holding a stack now")                       \
-    ROW(FIBERS_REFUSED, "fibers_refused_total", "counter", "commands put off for want of a stack")   \
-    ROW(LOG_COMMITS, "log_commits_total", "counter", "group commits made durable")                   \
-    ROW(LOG_RECORDS, "log_records_total", "counter", "records made durable")                         \
-    ROW(LOG_BYTES, "log_bytes_total", "counter", "bytes written to the log")                         \
-    ROW(LOG_FAILURES, "log_failures_total", "counter", "commits that failed")                        \
-    ROW(MESSAGES_DELIVERED, "messages_delivered_total", "counter", "messages put into mailboxes")    \
-    ROW(MESSAGES_EXPUNGED, "messages_expunged_total", "counter", "messages removed from mailboxes")  \
-    ROW(MESSAGES_READ, "messages_read_total", "counter", "message bodies read")                      \
-    ROW(SMTP_MESSAGES, "smtp_messages_total", "counter", "messages acknowledged by SMTP and LMTP")   \
-    ROW(SMTP_REFUSED, "smtp_refused_total", "counter", "transactions refused at end of data")        \
-    ROW(SMTP_RECIPIENTS_REFUSED, "smtp_recipients_refused_total", "counter", "recipients refused")   \
-    ROW(AUTH_OK, "auth_ok_total", "counter", "successful log-ins")                                   \
-    ROW(AUTH_FAILED, "auth_failed_total", "counter", "failed log-ins")                               \
-    ROW(AUTH_CACHED, "auth_cached_total", "counter", "log-ins answered from the cache")              \
-    ROW(PROTOCOL_ERRORS, "protocol_errors_total", "counter", "bad commands from clients")            \
-    ROW(SESSION_TIMEOUTS, "session_timeouts_total", "counter", "sessions ended by a deadline")       \
+#define COUNTER_TABLE(ROW)                                                                         \
+    ROW(CONNECTIONS_OPEN, "connections_open", "gauge", "client connections now open")              \
+    ROW(CONNECTIONS_TOTAL, "connections_total", "counter", "client connections accepted")          \
+    ROW(CONNECTIONS_REFUSED, "connections_refused_total", "counter", "refused by a limit")         \
+    ROW(BYTES_RECEIVED, "received_bytes_total", "counter", "bytes received from clients")          \
+    ROW(BYTES_SENT, "sent_bytes_total", "counter", "bytes sent to clients")                        \
+    ROW(RING_ENTERS, "ring_enters_total", "counter", "calls into the kernel's ring")               \
+    ROW(RING_COMPLETIONS, "ring_completions_total", "counter", "completions reaped")               \
+    ROW(RECEIVE_STARVED, "receive_starved_total", "counter", "receives that found no buffer")      \
+    ROW(FIBERS_ACTIVE, "fibers_active", "gauge", "fibers holding a stack now")                     \
+    ROW(FIBERS_REFUSED, "fibers_refused_total", "counter", "commands put off for want of a stack") \
+    ROW(LOG_COMMITS, "log_commits_total", "counter", "group commits made durable")                 \
+    ROW(LOG_RECORDS, "log_records_total", "counter", "records made durable")                       \
+    ROW(LOG_BYTES, "log_bytes_total", "counter", "bytes written to the log")                       \
+    ROW(LOG_FAILURES, "log_failures_total", "counter", "commits that failed")                      \
+    ROW(MESSAGES_DELIVERED, "messages_delivered_total", "counter", "messages put into mailboxes")  \
+    ROW(MESSAGES_EXPUNGED, "messages_expunged_total", "counter",                                   \
+        "messages removed from mailboxes")                                                         \
+    ROW(MESSAGES_READ, "messages_read_total", "counter", "message bodies read")                    \
+    ROW(SMTP_MESSAGES, "smtp_messages_total", "counter", "messages acknowledged by SMTP and LMTP") \
+    ROW(SMTP_REFUSED, "smtp_refused_total", "counter", "transactions refused at end of data")      \
+    ROW(SMTP_RECIPIENTS_REFUSED, "smtp_recipients_refused_total", "counter", "recipients refused") \
+    ROW(AUTH_OK, "auth_ok_total", "counter", "successful log-ins")                                 \
+    ROW(AUTH_FAILED, "auth_failed_total", "counter", "failed log-ins")                             \
+    ROW(AUTH_CACHED, "auth_cached_total", "counter", "log-ins answered from the cache")            \
+    ROW(PROTOCOL_ERRORS, "protocol_errors_total", "counter", "bad commands from clients")          \
+    ROW(SESSION_TIMEOUTS, "session_timeouts_total", "counter", "sessions ended by a deadline")     \
     ROW(LOG_LINES_DROPPED, "log_lines_dropped_total", "counter", "log lines that found no room")
 
 #define COUNTER_ENUM(enumerator, name, kind, help) COUNTER_##enumerator,

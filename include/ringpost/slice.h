@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A slice borrows bytes: pointer and length, never NUL-ended, never stored past the call that passed it.
+ * A slice borrows bytes: pointer and length, never NUL-ended, never stored past the call that
+ * passed it.
  * To keep bytes, copy them (arena_copy) or hold the buffer that owns them.
  */
 #ifndef RINGPOST_SLICE_H

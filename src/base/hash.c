@@ -9,7 +9,7 @@
 #include <nmmintrin.h>
 
 __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const unsigned char *p,
-                                                              size_t size)
+                                                               size_t size)
 {
     uint64_t c = crc;
     while (size >= 8) {
@@ -67,8 +67,9 @@ static bool crc_hardware_present(void)
 static uint32_t crc_table(uint32_t crc, const unsigned char *p, size_t size)
 {
     static const uint32_t nibble[16] = {
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
+        0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
     };
     while (size--) {
         crc ^= *p++;
