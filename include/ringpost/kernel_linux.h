@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Making and unmaking the real kernel behind kernel.h. Only the program's start and tests that run
+ * on Linux itself include this; the simulator makes its own.
+ */
+#ifndef RINGPOST_KERNEL_LINUX_H
+#define RINGPOST_KERNEL_LINUX_H
+
+struct kernel;
+
+/* One per core. The first starts the helper threads and the log thread of this process, the last
+ * destroyed ends them (after the queued log lines are written, for at most two seconds). 0 or
+ * -errno. */
+int kernel_linux_create(struct kernel **ret_kernel);
+void kernel_linux_destroy(struct kernel *kernel);
+
+#endif
