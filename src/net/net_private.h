@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Shared by the files of net: what a core keeps for its streams, the states of a stream, the queue
+ * of unread bytes.
+ */
+#ifndef RINGPOST_NET_PRIVATE_H
+#define RINGPOST_NET_PRIVATE_H
+
+#include <assert.h>
+
+#include "ringpost/kernel.h"
+#include "ringpost/stream.h"
+
+enum {
+    BLOCK_BYTES = 4096 - 24,    /* a pooled block: short lines, short replies */
+    BLOCKS_KEPT = 256,          /* per core */
+    PIECES_KEPT = 256,          /* per core */
+    SMALL_BYTES = 4096,         /* cheaper to copy than to hold a receive buffer for */
+    DIRECT_BYTES_MIN = 65536,   /* smallest receive straight into the reader's memory */
+    DIRECT_BYTES_MAX = 1048576, /* largest, so that a deadline can see progress */
+    BULK_BYTES_MIN = 262144,    /* switching to direct receives pays only past this (measured) */
+    SEND_BYTES_MAX = 1048576,   /* of one sendmsg */
+};
+static const uint64_t LINGER_NS = UINT64_C(5000000000);
+
+/* Bits of stream->state. */
+enum {
+    READING = 1 << 0,     /* a fiber is waiting in a reading call (or is about to run on from it) */
+    CANCELLED = 1 << 1,   /* the receive in flight has been cancelled */
+    WANT_DIRECT = 1 << 2, /* no multishot: the reader receives into its own memory */
+    DIRECT = 1 << 3,      /* the receive in flight is into the reader's memory */
+    DISCARDING = 1 << 4,  /* of an over-long line, up to its LF */
+    PAUSED = 1 << 5,      /* N3 */
+    PEEKED = 1 << 6,      /* the reader knows the address of the first piece: it must stay */
+    HEAD_SENDING = 1 << 7,  /* the first output block is being sent: it must stay */
+    SEND_OWNED = 1 << 8,    /* a fiber is inside stream_send: the queue waits */
+    OUTPUT_FAILED = 1 << 9, /* output is dropped */
+    SEND_CANCELLED = 1 << 10,
+    ATTENDED = 1 << 11, /* in net->attended */
+    CLOSING = 1 << 12,
+    SHUT = 1 << 13, /* shut down both ways */
+    MOVING = 1 << 14,
+};
+
+/* A piece of unread input: in a lent receive buffer, or in memory of its own (buffer < 0). */
+struct stream_input {
+    struct stream_input *next;
+    char *data;
+    uint32_t start, end, capacity; /* unread: data[start .. end) */
+    int32_t buffer;
+};
+
+/* A piece of queued output, or the line last read. */
+struct net_block {
+    struct net_block *next;
+    uint32_t start, end, capacity;
+    char data[];
+};
+
+struct net {
+    struct core *core;
+    struct hook hook;
+    struct stream *attended, **attended_end;
+    struct stream_input *pieces;
+    struct net_block *blocks;
+    unsigned pieces_kept, blocks_kept;
+    struct arrival *arrival; /* while listener's `accepted` runs: the one being taken */
+};
+
+static inline struct net *net_of(const struct stream *stream)
+{
+    struct net *net = core_local(stream->core, CORE_LOCAL_NET);
+    assert(net != NULL && "net_open must be called on each core first");
+    return net;
+}
+
+/* net.c */
+struct net_block *block_take(struct net *net, size_t capacity); /* NULL: no memory */
+void block_give(struct net *net, struct net_block *block);
+struct stream_input *piece_take(struct net *net);
+void piece_give(struct net *net, struct stream_input *piece);
+void stream_attend(struct stream *stream); /* at the end of this turn, stream_attended is called */
+void stream_attend_later(struct stream *stream); /* of whatever turn comes next */
+
+/* input.c */
+int input_append(struct stream *stream, char *data, uint32_t size, unsigned buffer);
+int input_prepend(struct stream *stream, struct slice bytes);
+size_t input_size(const struct stream *stream);
+bool input_find_line(struct stream *stream, size_t *ret_lf); /* index of the first LF */
+size_t input_copy(const struct stream *stream, char *to, size_t size);
+void input_drop(struct stream *stream, size_t size);
+bool input_is_lent(const struct stream *stream);
+int input_settle(struct stream *stream); /* out of the receive buffers, into a block of its own */
+
+/* stream.c */
+void stream_pump(struct stream *stream);
+void stream_attended(struct stream *stream);
+void stream_notify(struct stream *stream);
+void stream_ended(struct stream *stream, int reason); /* by the connection, for good */
+void stream_receive_done(struct op *op, int result, unsigned flags);
+void stream_deadline_fire(struct timer *timer);
+void stream_line_drop(struct stream *stream);
+
+/* write.c */
+void output_kick(struct stream *stream);
+void output_fail(struct stream *stream, int reason);
+void output_free(struct stream *stream);
+static inline bool output_is_busy(const struct stream *stream)
+{
+    return stream->output != NULL || op_busy(&stream->send);
+}
+
+/* move.c */
+bool stream_move_ready(const struct stream *stream);
+void stream_hand_over(struct stream *stream);
+
+/* listener.c */
+void listener_taken(struct stream *stream, unsigned slot);
+void listener_left(struct stream *stream);
+
+#endif
