@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The append-only log of one shard: the only thing on disk that is true. Asynchronous, errors
+ * judged per append,
+ * so that a second implementation (segments as objects of a replicated store) fits behind the same
+ * calls.
+ *
+ *   append ─▶ gathered ─▶ group commit (O_DIRECT | DSYNC, up to LOG_COMMITS_IN_FLIGHT at once) ─▶
+ *   durable, in log order
+ *
+ * Invariants (numbers are cited by asserts; the reasons are in ARCHITECTURE.md, "The log"):
+ *   L1 append.done(0) runs in log order, and only when this record and every record before it are
+ *      durable.
+ *   L2 One process life (and one resumption after a failure) is one epoch; an epoch never appends
+ *      to an older segment.
+ *   L3 A segment's header lists every older live segment with its valid length; the newest word
+ *      counts. Nobody is let in,
+ *      to read or to write, before the new epoch's first header and its directory entry are
+ *      durable.
+ *   L4 After a failed or short write the epoch is over: what was in flight fails, the log resumes
+ *      in a new segment that
+ *      seals the failed one at its durable prefix. A failed sync is never tried again on the same
+ *      file.
+ *   L5 A record counts if and only if its header checksum, its segment id and epoch, its length,
+ *      its meta checksum and its
+ *      body checksums all hold, and it starts below the segment's sealed length.
+ */
+#ifndef RINGPOST_STORE_LOG_H
+#define RINGPOST_STORE_LOG_H
+
+#include "ringpost/core.h"
+
+enum {
+    LOG_COMMITS_IN_FLIGHT = 4,
+    LOG_BLOCK_BYTES = 512,       /* records and commits start at multiples of this */
+    LOG_BODY_CHUNK_BYTES = 65536 /* one CRC-32C each, checked at every read */
+};
+
+enum log_record_type {
+    LOG_RECORD_SEGMENT = 1, /* a segment's header: identity and seals; written by the log itself */
+    LOG_RECORD_MESSAGE = 2, /* body = the message's bytes, meta = what the store keeps with it */
+    LOG_RECORD_EVENTS = 3   /* body empty, meta = one or more of the store's events */
+};
+
+/* Where a record starts. Order: segment, then offset. {0,0} is before every record. */
+struct log_position {
+    uint32_t segment; /* number, from 1, never used twice */
+    uint32_t offset;  /* bytes, a multiple of LOG_BLOCK_BYTES */
+};
+
+struct log_record {
+    enum log_record_type type;
+    struct log_position position;
+    uint64_t sequence;   /* grows by one with each record of the shard, over all epochs */
+    uint64_t body_size;  /* bytes */
+    struct slice meta;   /* valid during the call */
+    uint32_t disk_bytes; /* what the record takes in its segment, headers and padding included */
+};
+
+struct log;
+
+struct log_options {
+    const char *directory; /* exists */
+    uint32_t shard;
+    uint64_t store_id;       /* the same for all shards of a store */
+    uint32_t segment_bytes;  /* default 64 MiB; at least 64 KiB; a multiple of 4096 */
+    uint64_t cache_bytes;    /* newest bodies kept in memory */
+    uint32_t spare_segments; /* zero-filled ahead; default 2 */
+};
+
+/* Replays every record after `from` (in order) through replay(), then begins a new epoch. For a
+ * store that does not exist yet
+ * makes it. Fiber. 0 or -errno: -EBADMSG damage in the middle (see log_damage), -EXDEV a segment of
+ * another shard or store,
+ * -EPROTO a newer format. A negative result of replay() ends the opening with it. */
+int log_open(struct core *core, const struct log_options *options, struct log_position from,
+             int (*replay)(void *argument, const struct log_record *record), void *argument,
+             struct log **ret_log);
+/* Waits for what is in flight, then closes. Fiber. */
+void log_close(struct log *log);
+
+/* An append: embedded in its owner, whose memory lives until done() has run. */
+struct log_append {
+    /* in */
+    enum log_record_type type; /* MESSAGE or EVENTS */
+    bool urgent;               /* may use the space reserved for deletions when the disk is full */
+    struct log_body *body;     /* MESSAGE: taken over by the log (also on failure); else NULL */
+    struct slice meta;
+    void (*done)(struct log_append *append,
+                 int result); /* 0, -ENOSPC, -EIO, ... L1; runs in the core's turn */
+    /* out: set before done(), and by log_append itself for what needs no waiting */
+    struct log_position position;
+    uint64_t sequence;
+    uint32_t disk_bytes;
+    struct log_append *next; /* private */
+};
+/* Queues. Position and sequence are assigned here, in call order. done() never runs inside this
+ * call. */
+void log_append(struct log *log, struct log_append *append);
+/* For fibers: queues and waits; returns the result. append->done must be NULL or is called before
+ * the fiber goes on. */
+int log_append_await(struct log *log, struct log_append *append);
+
+/* -ENOSPC, -EIO, or 0: would a message append be refused right now? For refusing early. */
+int log_state(const struct log *log);
+
+/* ---- bodies: contiguous, growing memory in which a message is received and from which it is
+ * written (no copy).
+ * Capacity grows by remapping, not by copying, beyond LOG_BODY_START_BYTES. Budgeted per core. */
+struct log_body;
+enum { LOG_BODY_START_BYTES = 262144 };
+struct log_body *log_body_take(struct core *core,
+                               uint64_t size_hint); /* NULL: budget or memory is out */
+/* At least one and up to `want` writable bytes at the end: pointer, and how many in *ret_room.
+ * NULL: out of budget. */
+char *log_body_room(struct log_body *body, size_t want, size_t *ret_room);
+void log_body_added(struct log_body *body, size_t size);
+struct slice log_body_bytes(const struct log_body *body);
+void log_body_give(struct log_body *body); /* unless an append has taken it over */
+
+/* ---- reading */
+
+/* `size` bytes of a message's body from `offset` on (bounded by body_size), checked against their
+ * checksums before they are
+ * returned. Fiber. Bytes read, or -errno: -EBADMSG damaged, -ENOENT no such record (segment
+ * dropped). */
+int64_t log_read_body(struct log *log, struct log_position position, uint64_t body_size,
+                      uint64_t offset, void *data, size_t size);
+/* The body if it lies in memory: valid until the fiber parks or the turn ends. */
+bool log_peek_body(struct log *log, struct log_position position, struct slice *ret_body);
+/* The meta bytes, copied to `data` (size: capacity). Returns their size or -errno (-EMSGSIZE).
+ * Fiber. */
+int64_t log_read_meta(struct log *log, struct log_position position, void *data, size_t size);
+
+/* ---- segments, for checkpoint and compaction */
+struct log_segment {
+    uint32_t number, epoch, valid_bytes;
+};
+unsigned log_segments(const struct log *log, struct log_segment *segments,
+                      unsigned capacity); /* returns how many there are */
+struct log_position log_durable_end(const struct log *log);
+/* Every record of one segment. Fiber. */
+int log_scan(struct log *log, uint32_t segment,
+             int (*each)(void *argument, const struct log_record *record), void *argument);
+/* The segment is dead: nothing in it counts any more, and that fact is durable. It becomes a spare.
+ * Fiber. */
+int log_drop(struct log *log, uint32_t segment);
+
+struct log_statistics {
+    uint64_t segments, bytes_used, bytes_spare, commits, records, failures, damaged_records;
+};
+void log_statistics(const struct log *log, struct log_statistics *ret_statistics);
+
+#endif
