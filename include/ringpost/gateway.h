@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The whole gateway above the engine: what the program's main() runs on the real kernel and the
+ * tests run on the simulated one. No files are read here: options come checked (src/main/config.c,
+ * or a test's own).
+ */
+#ifndef RINGPOST_GATEWAY_H
+#define RINGPOST_GATEWAY_H
+
+#include "ringpost/auth.h"
+#include "ringpost/session.h"
+#include "ringpost/store.h"
+
+enum { GATEWAY_SERVICES_MAX = 32 };
+
+struct gateway_options {
+    struct store_options store;
+    struct auth_options auth;
+    const struct service *services[GATEWAY_SERVICES_MAX]; /* opened on every core */
+    unsigned service_count;
+    uint64_t drain_pace_ms, drain_wait_ms;
+};
+
+enum gateway_state { GATEWAY_STARTING, GATEWAY_READY, GATEWAY_DRAINING, GATEWAY_STOPPED };
+
+struct gateway {
+    struct gateway_options options;
+    uint32_t state;       /* enum gateway_state of all cores together; read by any thread */
+    uint32_t cores_ready; /* atomic */
+    uint32_t cores_gone;  /* atomic */
+};
+
+void gateway_init(struct gateway *gateway, const struct gateway_options *options);
+/* engine_run's ready(): opens net, store, auth, sessions and services of one core; core 0's logs
+ * what is being done. Fiber. 0 or -errno. */
+int gateway_open(struct core *core, void *gateway);
+/* On every core, on a fiber: drains sessions, closes the store. After all have returned the engine
+ * may stop. */
+void gateway_close(struct core *core, struct gateway *gateway);
+
+#endif

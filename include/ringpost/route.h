@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Where mail for an address goes: domains, their users, aliases, catch-all, sub-addressing. One
+ * function answers for every protocol. Today every target is a local user; backends and remote
+ * hosts become further kinds of target.
+ *
+ * The table is built at start-up (or reload), then immutable and shared by all cores.
+ */
+#ifndef RINGPOST_ROUTE_H
+#define RINGPOST_ROUTE_H
+
+#include "ringpost/slice.h"
+
+enum {
+    ROUTE_TARGETS_MAX = 100,  /* of one address, aliases expanded */
+    ROUTE_ALIAS_DEPTH_MAX = 8 /* an alias that names an alias that ... */
+};
+
+struct route_table;
+int route_create(struct route_table **ret_table); /* 0 or -ENOMEM */
+void route_free(struct route_table *table);
+
+struct route_domain_options {
+    struct slice catch_all; /* address or user that takes what nobody else does; empty: none */
+    struct slice separator; /* characters that begin a sub-address ("+"); empty: none */
+    bool detail_mailbox;    /* "user+Work@..." goes to mailbox Work if it exists (else INBOX) */
+};
+/* 0; -EEXIST; -EINVAL (not a domain name: RFC 5321 4.1.2, or U-labels in UTF-8); -ENOMEM. Domains
+ * are compared without regard to ASCII case. */
+int route_add_domain(struct route_table *table, struct slice domain,
+                     const struct route_domain_options *options);
+/* user: local@domain; its domain must be there (-ENOENT). */
+int route_add_user(struct route_table *table, struct slice user);
+/* alias local@domain → one or more addresses; their targets are looked up when mail comes, so
+ * order does not matter. -ENOENT no such domain, -EEXIST a user or alias of that name. */
+int route_add_alias(struct route_table *table, struct slice alias, struct slice target);
+/* After the last add: every alias and catch-all must lead to users (no unknown names, no loops, not
+ * too deep or too many). problem() names each that does not. 0 or -EINVAL. */
+int route_check(const struct route_table *table,
+                void (*problem)(void *argument, struct slice address, const char *what),
+                void *argument);
+
+struct route_target {
+    struct slice user;    /* canonical, owned by the table */
+    struct slice mailbox; /* "INBOX", or the sub-address (borrowed from local_part) */
+};
+enum route_answer {
+    ROUTE_TARGETS,      /* there is at least one target */
+    ROUTE_UNKNOWN_USER, /* our domain, no such user: 550 5.1.1 */
+    ROUTE_NOT_LOCAL     /* not our domain: 550 5.7.1 without authentication */
+};
+/* local_part: unquoted bytes as the sender meant them (RFC 5321 4.1.2); compared without regard to
+ * ASCII case. "postmaster" without a domain (empty domain) is looked up in the first domain.
+ * Targets are without duplicates. */
+enum route_answer route_find(const struct route_table *table, struct slice local_part,
+                             struct slice domain, struct route_target *ret_targets,
+                             unsigned *ret_count);
+
+#endif
