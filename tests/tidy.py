@@ -30,7 +30,7 @@ LAYER = {'base': 0, 'engine': 1, 'mime': 1, 'net': 2, 'store': 2, 'auth': 2, 'ro
 OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'limits': 'base',
          'number': 'base', 'event': 'base',
          'kernel': 'engine', 'kernel_linux': 'engine', 'core': 'engine',
-         'mime': 'mime', 'stream': 'net', 'store': 'store',
+         'mime': 'mime', 'stream': 'net', 'log': 'store', 'store': 'store',
          'auth': 'auth', 'route': 'route', 'session': 'session',
          'relay': 'relay', 'proxy': 'proxy', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
          'sieve': 'sieve', 'admin': 'admin', 'gateway': 'main'}

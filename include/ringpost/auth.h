@@ -36,7 +36,8 @@ unsigned auth_users_count(const struct auth_users *users);
 struct slice auth_users_name(const struct auth_users *users, unsigned index);
 
 /* Makes a hash for `ringpost user passwd` and the try-out: yescrypt or SHA-512 with salt from
- * `random`. cost 0: default. text holds 256 bytes. Blocking and slow: not on a core. 0 or -errno. */
+ * `random`. cost 0: default. text holds 256 bytes. Blocking and slow: not on a core.
+ * 0 or -errno. */
 int auth_hash(struct slice password, struct slice random, unsigned cost, char *ret_text);
 
 /* ---------------------------------------------------------------- checking */
