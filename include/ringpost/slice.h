@@ -82,6 +82,11 @@ static inline size_t slice_find(struct slice s, char c)
     return at ? (size_t)(at - s.data) : s.size;
 }
 
+/* Length of the UTF-8 sequence that s begins with (RFC 3629, section 4), or 0 when there is none. */
+size_t utf8_length(struct slice s);
+/* Nothing but whole UTF-8 sequences. */
+bool slice_is_utf8(struct slice s);
+
 /* Decimal digits only, no sign, no blanks, leading zeros allowed: value in *ret_value.
  * False (and *ret_value untouched) when empty, not all digits, or above `max`. */
 static inline bool slice_number(struct slice s, uint64_t max, uint64_t *ret_value)

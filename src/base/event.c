@@ -13,28 +13,11 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Length of the valid UTF-8 sequence at s (RFC 3629, section 4), or 0. */
-static size_t utf8_length(const unsigned char *s, size_t size)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t length = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || length > size)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 /* One character of `from` into `to` (6 bytes), escaped; how many bytes of each in the results. */
 static size_t escape_one(struct slice from, char *to, size_t *ret_used)
 {
     const unsigned char *s = (const unsigned char *)from.data;
-    size_t length = utf8_length(s, from.size);
+    size_t length = utf8_length(from);
     *ret_used = length ? length : 1;
     if (*s == '"' || *s == '\\') {
         to[0] = '\\';
