@@ -16,6 +16,9 @@
 #   gcc    release build by gcc (-O2, LTO) and all meson tests        build/gcc
 #   asan   clang with AddressSanitizer and UBSan, all meson tests     build/asan
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
+#   fuzz   libFuzzer targets by clang, a million inputs or 25 s each  build/fuzz
+#   cuts   a million simulated power cuts and kills on both cores, and the mutants that must be
+#          caught (tests/cuts.sh)
 #   e2e    each executable tests/e2e/*.sh and *.py against the release build, with
 #          RINGPOST         the binary                  RINGPOST_BUILD   the build folder
 #          RINGPOST_PREFIX  where deps.sh installed     RINGPOST_SAMPLES messages to try
@@ -30,14 +33,15 @@ prefix=${RINGPOST_PREFIX:-$HOME/.cache/ringpost/prefix}
 build=$here/build
 log=$build/log
 results=$log/results
-suites='tidy gcc asan tsan e2e'
+suites='tidy gcc asan tsan fuzz cuts e2e'
 e2e_seconds_max=600
 began=$SECONDS child=
 
 usage() { sed -n '/^# usage/,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 die() { printf 'tests: ERROR: %s\n' "$*" >&2; exit 2; }
 heading() { printf '\n== %s (%d s so far)\n' "$*" $((SECONDS - began)); }
-indent_tail() { tail -n "$1" "$2" | cut -c1-300 | sed 's/^/    | /'; }
+indent() { cut -c1-300 | sed 's/^/    | /'; }
+indent_tail() { tail -n "$1" "$2" | indent; }
 
 # record RESULT SUITE NAME SECONDS: RESULT is PASS, FAIL or SKIP.
 record() {
@@ -171,6 +175,18 @@ suite_tsan() {
     fi
     build_one tsan clang -Db_sanitize=thread -Db_lundef=false || return 0
     meson_tests tsan --suite threads --timeout-multiplier 5
+}
+
+suite_fuzz() {
+    build_one fuzz clang -Dfuzz=enabled -Db_sanitize=address,undefined -Db_lundef=false || return 0
+    meson_tests fuzz --suite fuzz
+}
+
+suite_cuts() {
+    build_one gcc gcc -Dbuildtype=debugoptimized -Doptimization=2 -Db_lto=true || return 0
+    timed cuts 'power cuts and kills' "$here/tests/cuts.sh" "$build/gcc" || return 0
+    tail -n 12 "$log/cuts-power-cuts-and-kills.log" | indent
+    timed cuts 'mutants' python3 "$here/tests/sim/mutants.py" --build "$build/gcc" || true
 }
 
 e2e_one() {

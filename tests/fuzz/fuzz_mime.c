@@ -4,8 +4,7 @@
  * texts whose brackets pair; every decoder gets the bytes too. The same bytes are then opened as if
  * they were a summary.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Iinclude tests/fuzz/fuzz_mime.c
- * \ src/mime/[a-z]*.c src/base/arena.c -o /tmp/fuzz_mime && /tmp/fuzz_mime -max_len=4096
+ * Built and run by tests/run.sh --suite fuzz.
  */
 #include "ringpost/mime.h"
 
