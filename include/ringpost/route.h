@@ -4,7 +4,8 @@
  * function answers for every protocol. Today every target is a local user; backends and remote
  * hosts become further kinds of target.
  *
- * The table is built at start-up (or reload), then immutable and shared by all cores.
+ * The table is built at start-up (or reload), then immutable and shared by all cores. Its hash is
+ * not keyed: names come from the operator's files, a peer's look-ups add nothing to it.
  */
 #ifndef RINGPOST_ROUTE_H
 #define RINGPOST_ROUTE_H
@@ -29,10 +30,12 @@ struct route_domain_options {
  * are compared without regard to ASCII case. */
 int route_add_domain(struct route_table *table, struct slice domain,
                      const struct route_domain_options *options);
-/* user: local@domain; its domain must be there (-ENOENT). */
+/* user: local@domain; its domain must be there (-ENOENT). -EEXIST a user or alias of that name;
+ * -EINVAL not local@domain; -ENOMEM. */
 int route_add_user(struct route_table *table, struct slice user);
-/* alias local@domain → one or more addresses; their targets are looked up when mail comes, so
- * order does not matter. -ENOENT no such domain, -EEXIST a user or alias of that name. */
+/* alias local@domain → an address; called again for the same alias, one more. Targets are looked up
+ * when mail comes, so order does not matter. 0; -ENOENT no such domain; -EEXIST there is a user of
+ * that name, or the alias has this target already; -EINVAL not local@domain; -ENOMEM. */
 int route_add_alias(struct route_table *table, struct slice alias, struct slice target);
 /* After the last add: every alias and catch-all must lead to users (no unknown names, no loops, not
  * too deep or too many). problem() names each that does not. 0 or -EINVAL. */
