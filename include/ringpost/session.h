@@ -83,6 +83,7 @@ enum session_refusal {
     ROW(PROTOCOL, true, "protocol violation")                                                      \
     ROW(MEMORY, true, "out of memory")                                                             \
     ROW(STORE, true, "store not available")                                                        \
+    ROW(MAILBOX_GONE, false, "selected mailbox was deleted")                                       \
     ROW(KICKED, false, "closed by the operator")                                                   \
     ROW(MOVE_FAILED, true, "could not move to its user's core")
 
@@ -99,6 +100,7 @@ struct session_protocol {
     size_t line_bytes_max;    /* of one command line, CRLF excluded */
     size_t command_bytes_max; /* cap of the command arena */
     uint32_t state_first;     /* session->state of a new session */
+    bool without_login;       /* service.login_ms_max does not concern it (SMTP, LMTP) */
     /* Once, on the first fiber: says the greeting, may refuse (session_end). */
     void (*open)(struct session *session);
     /* NULL: a command is one line, its verb ends at the first space or at its end. Else reads one
@@ -138,7 +140,7 @@ struct service {
     unsigned junk_max;       /* then goodbye(JUNK) */
 };
 
-/* Once per core before the first service; 0 or -errno. */
+/* Once per core, on all cores before the first service of any; 0 or -errno. */
 int sessions_open(struct core *core);
 /* Listens. The service must outlive the sessions. Fiber. 0 or -errno (-EADDRINUSE, -EACCES ...). */
 int service_open(struct core *core, const struct service *service);
@@ -146,6 +148,8 @@ int service_open(struct core *core, const struct service *service);
  * first), lets running commands end, closes what is left after `wait_ms`. Returns when all are
  * gone. Fiber. */
 void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms);
+/* Frees what sessions_open made: once sessions_drain has returned on every core. */
+void sessions_close(struct core *core);
 /* Sessions now on this core. */
 unsigned sessions_count(const struct core *core);
 
@@ -184,12 +188,15 @@ void session_count_error(struct session *session);
 int session_logged_in(struct session *session, struct slice user);
 /* After this handler has returned (and its output is sent) the session moves to another core and
  * `then` runs there on a fiber, before any further command; at once when it is this core. If the
- * move fails the session ends. Last act of a handler. */
+ * move fails the session ends. Last act of a handler. What lies in the session's arena is still
+ * there for `then` (session->line of the default reader does not, a reader's own line may). */
 void session_move(struct session *session, unsigned to_core, void (*then)(struct session *session));
 /* From the session's core, outside or inside fibers: protocol->woken runs on a fiber soon, unless
  * the session is ending. Several calls before that count once. */
 void session_wake(struct session *session);
-/* Sets the deadline for a long command (receiving a message): now + ms; cleared by the loop. */
+/* Sets the deadline for a long command (receiving a message, sending a large one): now + ms instead
+ * of service.command_ms_max from its start; cleared by the loop. When it fires, the reading or
+ * writing call under way fails; the handler then just returns and the loop ends the session. */
 void session_deadline(struct session *session, uint64_t ms);
 /* A unique id in text for log lines, "250 ... as" and Received: core, time and counter in 16
  * characters of base 32. `text` holds 17 bytes. */

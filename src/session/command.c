@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One command: read, looked up in the protocol's table, refused or run.
+ *
+ *   read ─▶ row? ─▶ state? ─▶ TLS? ─▶ parse ─▶ run      each "no" ─▶ protocol.refuse, an error
+ *
+ * A connection that begins in another protocol (HTTP, TLS, SSH) is no client of ours, and what
+ * follows may be an attack through a browser: it ends at once (FORBIDDEN).
+ */
+#include "session_private.h"
+
+static unsigned name_hash(struct slice name)
+{
+    unsigned first = (unsigned char)ascii_upper(name.data[0]);
+    unsigned last = (unsigned char)ascii_upper(name.data[name.size - 1]);
+    return (first * 5 + last * 11 + (unsigned)name.size * 3) % INDEX_HEADS;
+}
+
+void command_index_make(struct command_index *index, const struct session_protocol *protocol)
+{
+    assert(protocol->command_count <= COMMANDS_MAX);
+    *index = (struct command_index){.protocol = protocol};
+    for (unsigned row = 0; row < protocol->command_count; row++) {
+        uint8_t *head = &index->heads[name_hash(slice_cstr(protocol->commands[row].name))];
+        index->next[row] = *head;
+        *head = (uint8_t)(row + 1);
+    }
+}
+
+static const struct command *find(struct sessions *sessions,
+                                  const struct session_protocol *protocol, struct slice verb)
+{
+    struct command_index *index = &sessions->indexes[protocol->id];
+    if (index->protocol != protocol)
+        command_index_make(index, protocol);
+    if (verb.size == 0)
+        return NULL;
+    for (unsigned row = index->heads[name_hash(verb)]; row != 0; row = index->next[row - 1]) {
+        const struct command *command = &protocol->commands[row - 1];
+        if (slice_equal_nocase(verb, slice_cstr(command->name)))
+            return command;
+    }
+    return NULL;
+}
+
+/* The first word of a request in another protocol. */
+static bool is_foreign(struct slice word)
+{
+    static const char *const words[] = {"GET",     "POST",    "PUT",   "HEAD",  "DELETE",
+                                        "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (slice_equal(word, slice_cstr(words[i])))
+            return true;
+    return slice_starts_nocase(word, SLICE("SSH-"));
+}
+
+static void refuse(struct session *session, const struct command *command,
+                   enum session_refusal refusal, const char *why)
+{
+    const struct command_line *line = &session->line;
+    if (refusal == SESSION_REFUSE_UNKNOWN &&
+        is_foreign(line->tag.size > 0 ? line->tag : line->verb)) {
+        session_end(session, SESSION_END_FORBIDDEN);
+        return;
+    }
+    protocol_of(session)->refuse(session, command, refusal, why);
+    session_count_error(session);
+}
+
+static int read_line(struct session *session, struct command_line *ret_line)
+{
+    struct slice text = SLICE("");
+    int result = stream_read_line(&session->stream, protocol_of(session)->line_bytes_max, &text);
+    size_t space = slice_find(text, ' ');
+    struct slice arguments = slice_from(text, space + 1);
+    while (arguments.size > 0 && arguments.data[0] == ' ')
+        arguments = slice_from(arguments, 1);
+    *ret_line = (struct command_line){.verb = slice_first(text, space), .arguments = arguments};
+    if (result == 0 && text.size > 0 && memchr(text.data, '\0', text.size) != NULL)
+        return -EBADMSG;
+    return result;
+}
+
+static void run(struct session *session, const struct command *command)
+{
+    const struct command_line *line = &session->line;
+    void *arguments = NULL;
+    if (command->parse != NULL) {
+        arguments = arena_zalloc(&session->arena, 1, command->arguments_size);
+        if (arguments == NULL) {
+            refuse(session, command, SESSION_REFUSE_MEMORY, NULL);
+            return;
+        }
+        const char *why = command->parse(line->arguments, &session->arena, arguments);
+        if (why != NULL) {
+            refuse(session, command, SESSION_REFUSE_SYNTAX, why);
+            return;
+        }
+    }
+    command->run(session, arguments);
+    if ((command->flags & COMMAND_JUNK) && ++session->junk > session->service->junk_max)
+        session_end(session, SESSION_END_JUNK);
+}
+
+static void look_up(struct session *session)
+{
+    const struct session_protocol *protocol = protocol_of(session);
+    struct core *core = session_core(session);
+    const struct command *command = find(sessions_of(core), protocol, session->line.verb);
+    session->commands++;
+    if (command == NULL) {
+        refuse(session, NULL, SESSION_REFUSE_UNKNOWN, NULL);
+        return;
+    }
+    uint64_t *counter = &core_counters(core)->commands[protocol->id][command - protocol->commands];
+    __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED); /* the metrics thread reads */
+    if ((command->states & session->state) == 0)
+        refuse(session, command, SESSION_REFUSE_STATE, NULL);
+    else if (command->flags & COMMAND_NEEDS_TLS) /* and no stream has it yet */
+        refuse(session, command, SESSION_REFUSE_TLS, NULL);
+    else
+        run(session, command);
+}
+
+void session_command(struct session *session)
+{
+    const struct session_protocol *protocol = protocol_of(session);
+    session->line = (struct command_line){0};
+    if (session->stream.end == 0)
+        session_begin_command(session);
+    int result = protocol->read != NULL ? protocol->read(session, &session->line)
+                                        : read_line(session, &session->line);
+    if (result == 0) {
+        session->private_bits &= ~(uint32_t)(BEGUN | AWAITING);
+        session_due(session, session->service->command_ms_max);
+        look_up(session);
+    } else if (result == -EMSGSIZE && protocol->read == NULL) {
+        refuse(session, NULL, SESSION_REFUSE_TOO_LONG, NULL);
+    } else if (result == -EBADMSG && protocol->read == NULL) {
+        refuse(session, NULL, SESSION_REFUSE_BARE, NULL);
+    } else if (result != -EAGAIN) {
+        session_end(session, session_end_of(session, result));
+    }
+    session->private_bits &= ~(uint32_t)(BEGUN | AWAITING);
+}
+
+void session_count_error(struct session *session)
+{
+    counter_add(core_counters(session_core(session)), COUNTER_PROTOCOL_ERRORS, 1);
+    if (++session->errors > session->service->errors_max)
+        session_end(session, SESSION_END_ERRORS);
+}

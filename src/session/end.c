@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * How a session ends: why (a row of SESSION_END_TABLE), the last words, the log line (P4).
+ *
+ *   session->end set ─▶ goodbye (unless the peer has gone or quit) ─▶ protocol.closed ─▶ log line
+ *      ─▶ stream_close: sends what is queued ─▶ released() ─▶ freed
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "session_private.h"
+
+struct end_row {
+    bool is_error;
+    const char *text;
+};
+#define END_ROW(name, is_error, text) {is_error, text},
+static const struct end_row end_rows[SESSION_END_COUNT] = {SESSION_END_TABLE(END_ROW)};
+#undef END_ROW
+
+static enum session_end late_end(const struct session *session)
+{
+    uint64_t login_ns = session->service->login_ms_max;
+    bool is_waiting = (session->private_bits & AWAITING) && !(session->private_bits & BEGUN);
+    if (!(session->private_bits & LOGGED_IN) && login_ns < UINT64_MAX / 1000000 &&
+        core_now_ns(session_core(session)) - session->began_ns >= login_ns * 1000000)
+        return SESSION_END_LOGIN_LATE;
+    return is_waiting ? SESSION_END_IDLE : SESSION_END_COMMAND_LATE;
+}
+
+/* Why reading failed with this -errno. */
+enum session_end session_end_of(const struct session *session, int error)
+{
+    if (session->stream.output_error == -ETIMEDOUT)
+        return SESSION_END_READER_SLOW;
+    switch (error) {
+    case -EPIPE:
+        return SESSION_END_CLOSED;
+    case -ETIMEDOUT:
+        return late_end(session);
+    case -ECANCELED:
+        return SESSION_END_DRAIN;
+    case -ENOMEM:
+        return SESSION_END_MEMORY;
+    case -EMSGSIZE:
+    case -EBADMSG:
+        return SESSION_END_PROTOCOL;
+    default:
+        return SESSION_END_RESET;
+    }
+}
+
+static void log_end(struct session *session)
+{
+    struct core *core = session_core(session);
+    const struct end_row *row = &end_rows[session->end];
+    struct event event;
+    char id[20], peer[48], seconds[32];
+    uint16_t port;
+    stream_peer(&session->stream, peer, &port);
+    snprintf(id, sizeof id, "%" PRIx64, session->id);
+    uint64_t ms = (core_now_ns(core) - session->began_ns) / 1000000;
+    snprintf(seconds, sizeof seconds, "%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000));
+    event_begin(&event, "session", row->is_error ? "warning" : "info");
+    event_text(&event, "id", slice_cstr(id));
+    event_text(&event, "protocol", slice_cstr(protocol_of(session)->name));
+    event_text(&event, "peer", slice_cstr(peer));
+    event_number(&event, "port", port);
+    event_text(&event, "user", session->user);
+    event_text(&event, "end", slice_cstr(row->text));
+    event_number(&event, "bytes_in", (int64_t)session->stream.bytes_in);
+    event_number(&event, "bytes_out", (int64_t)session->stream.bytes_out);
+    event_number(&event, "commands", session->commands);
+    event_number(&event, "errors", session->errors);
+    event_text(&event, "seconds", slice_cstr(seconds));
+    core_log(core, &event);
+}
+
+static bool is_timeout(enum session_end end)
+{
+    return end == SESSION_END_IDLE || end == SESSION_END_LOGIN_LATE ||
+           end == SESSION_END_COMMAND_LATE || end == SESSION_END_READER_SLOW;
+}
+
+/* On the session's fiber. */
+void session_finish(struct session *session)
+{
+    const struct session_protocol *protocol = protocol_of(session);
+    enum session_end end = session->end;
+    bool has_quit = end == SESSION_END_QUIT;
+    bool is_gone = end == SESSION_END_CLOSED || end == SESSION_END_RESET;
+    assert(end != SESSION_END_NONE);
+    if (!(session->private_bits & RELEASED)) {
+        uint64_t now = core_now_ns(session_core(session));
+        stream_deadline(&session->stream, now + (uint64_t)GOODBYE_MS_MAX * 1000000);
+        if (!has_quit && !is_gone)
+            protocol->goodbye(session, end);
+    }
+    protocol->closed(session);
+    if (is_timeout(end))
+        counter_add(core_counters(session_core(session)), COUNTER_SESSION_TIMEOUTS, 1);
+    log_end(session);
+    session_delist(session);
+    arena_reset(&session->arena);
+    session->private_bits |= FINISHED;
+    if (!(session->private_bits & RELEASED))
+        stream_close(&session->stream);
+}

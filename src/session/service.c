@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Listening for sessions, and draining them. Each core has its own listeners, list and counts
+ * (struct sessions); nothing is shared but the three words that a move between cores needs.
+ */
+#include <stdlib.h>
+
+#include "session_private.h"
+
+static const char BASE32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/* ---------------------------------------------------------------- per core */
+
+/* The end of a turn: every stack was taken when the first in the queue came. */
+static void queue_hook(struct hook *hook)
+{
+    struct sessions *sessions = (struct sessions *)((char *)hook - offsetof(struct sessions, hook));
+    if (sessions->queue != NULL)
+        (void)fiber_start(sessions->core, sessions_fiber, sessions);
+}
+
+int sessions_open(struct core *core)
+{
+    struct sessions *sessions = calloc(1, sizeof *sessions);
+    if (sessions == NULL)
+        return -ENOMEM;
+    sessions->core = core;
+    sessions->hook.run = queue_hook;
+    sessions->queue_end = &sessions->queue;
+    core_random(core, &sessions->addresses.key, sizeof sessions->addresses.key);
+    core_hook_add(core, &sessions->hook);
+    core_local_set(core, CORE_LOCAL_SESSION, sessions);
+    return 0;
+}
+
+void sessions_close(struct core *core)
+{
+    struct sessions *sessions = sessions_of(core);
+    assert(sessions->count == 0 && sessions->listeners == NULL && "sessions_drain comes first");
+    core_hook_remove(core, &sessions->hook);
+    core_local_set(core, CORE_LOCAL_SESSION, NULL);
+    free(sessions->addresses.slots);
+    free(sessions);
+}
+
+unsigned sessions_count(const struct core *core)
+{
+    return sessions_of(core)->count;
+}
+
+void session_unique(struct core *core, char *text)
+{
+    /* 6 bits of core, 42 of milliseconds (until 2109), 32 of counter: 16 times 5 bits. */
+    uint64_t ms = (uint64_t)(core_wall_ns(core) / 1000000) & ((UINT64_C(1) << 42) - 1);
+    uint64_t count = ++sessions_of(core)->unique & UINT32_MAX;
+    uint64_t high = (uint64_t)core_index(core) << 34 | ms >> 8, low = (ms & 255) << 32 | count;
+    for (unsigned i = 0; i < 8; i++) {
+        text[7 - i] = BASE32[high >> (5 * i) & 31];
+        text[15 - i] = BASE32[low >> (5 * i) & 31];
+    }
+    text[16] = '\0';
+}
+
+/* ---------------------------------------------------------------- accepting */
+
+static bool accepted(struct core *core, unsigned slot, void *argument)
+{
+    const struct service_listener *listener = argument;
+    const struct service *service = listener->service;
+    const struct session_protocol *protocol = service->protocol;
+    struct sessions *sessions = sessions_of(core);
+    struct session *session = calloc(1, protocol->session_bytes);
+    if (session == NULL)
+        return false;
+    session->service = service;
+    session->state = protocol->state_first;
+    session->private_bits = protocol->without_login ? LOGGED_IN : 0;
+    session->began_ns = core_now_ns(core);
+    session->id = ++sessions->last_id * CORES_MAX + core_index(core);
+    arena_init(&session->arena, protocol->command_bytes_max);
+    sessions->count++;
+    stream_open(&session->stream, core, slot, &session_owner);
+    unsigned max = session->stream.peer_family >= 4 ? service->connections_per_address_max : 0;
+    if (!address_take(&sessions->addresses, address_key(&sessions->addresses, session), max)) {
+        counter_add(core_counters(core), COUNTER_CONNECTIONS_REFUSED, 1);
+        session->private_bits |= FINISHED;
+        stream_write(&session->stream, protocol->refusal);
+        stream_close(&session->stream);
+        return true;
+    }
+    session->private_bits |= COUNTED;
+    session_enlist(session);
+    session_schedule(session);
+    return true;
+}
+
+int service_open(struct core *core, const struct service *service)
+{
+    struct sessions *sessions = sessions_of(core);
+    struct service_listener *listener = calloc(1, sizeof *listener);
+    if (listener == NULL)
+        return -ENOMEM;
+    assert(service->protocol->session_bytes >= sizeof(struct session));
+    *listener = (struct service_listener){.core = core, .service = service};
+    struct listener_options options = {
+        .address = service->address,
+        .port = service->port,
+        .mode = service->mode,
+        .connections_max = service->connections_max,
+        .refusal = service->protocol->refusal,
+        .accepted = accepted,
+        .argument = listener,
+    };
+    int result = listener_open(core, &options, &listener->listener);
+    if (result < 0) {
+        free(listener);
+        return result;
+    }
+    listener->next = sessions->listeners;
+    sessions->listeners = listener;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- draining */
+
+/* Tells up to `count` sessions that are idle now; busy ones are told when their command is done. */
+static void tell_some(struct sessions *sessions, unsigned count)
+{
+    while (sessions->cursor != NULL && count > 0) {
+        struct session *session = sessions->cursor;
+        sessions->cursor = session->next;
+        if (session->private_bits & RUNNING)
+            continue;
+        session->private_bits |= DRAINING;
+        session_schedule(session);
+        count--;
+    }
+}
+
+static void tell_all(struct sessions *sessions, bool close)
+{
+    for (struct session *session = sessions->list; session != NULL; session = session->next) {
+        session->private_bits |= DRAINING;
+        session_schedule(session);
+        if (close)
+            stream_close(&session->stream);
+    }
+}
+
+static bool is_drained(const struct sessions *sessions)
+{
+    return sessions->count == 0 && __atomic_load_n(&sessions->leaving, __ATOMIC_SEQ_CST) == 0 &&
+           __atomic_load_n(&sessions->arriving, __ATOMIC_SEQ_CST) == 0;
+}
+
+static void wait_until(struct sessions *sessions, uint64_t until_ns)
+{
+    while (!is_drained(sessions) && core_now_ns(sessions->core) < until_ns)
+        fiber_sleep(sessions->core, (uint64_t)DRAIN_TICK_MS * 1000000);
+}
+
+void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms)
+{
+    struct sessions *sessions = sessions_of(core);
+    uint64_t end_ns = core_now_ns(core) + (pace_ms + wait_ms) * 1000000;
+    __atomic_store_n(&sessions->draining, 1, __ATOMIC_SEQ_CST);
+    for (struct service_listener *listener = sessions->listeners; listener != NULL;
+         listener = listener->next)
+        listener_close(listener->listener);
+    uint64_t ticks = pace_ms / DRAIN_TICK_MS + 1;
+    unsigned share = (unsigned)((sessions->count + ticks - 1) / ticks) + 1;
+    sessions->cursor = sessions->list;
+    while (sessions->cursor != NULL) {
+        tell_some(sessions, share);
+        fiber_sleep(core, (uint64_t)DRAIN_TICK_MS * 1000000);
+    }
+    tell_all(sessions, false);
+    wait_until(sessions, end_ns);
+    tell_all(sessions, true);
+    wait_until(sessions, UINT64_MAX);
+    while (sessions->listeners != NULL) {
+        struct service_listener *listener = sessions->listeners;
+        sessions->listeners = listener->next;
+        free(listener);
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Runs services of session.h on the engine's threads, for tests on the real kernel; at the end
+ * everything must drain: no session, no buffer lent, no operation in flight, no fiber.
+ */
+#ifndef RINGPOST_TESTS_SERVICE_HOST_H
+#define RINGPOST_TESTS_SERVICE_HOST_H
+
+#include "ringpost/session.h"
+
+struct host_options {
+    const struct service *services[4]; /* opened on every core */
+    unsigned core_count, fibers_max;
+    uint64_t drain_pace_ms, drain_wait_ms;
+    int (*open)(struct core *core);   /* after net, before the services; may be NULL */
+    void (*close)(struct core *core); /* after the sessions; may be NULL */
+};
+
+struct host;
+struct host *host_begin(const struct host_options *options);  /* returns when it serves */
+void host_stop(struct host *host);                            /* begins to drain */
+void host_end(struct host *host);                             /* drains, waits, frees */
+uint64_t host_counter(struct host *host, enum counter which); /* of all cores, roughly now */
+bool host_log_holds(const char *text); /* did a log line of the last host, which has ended? */
+
+#endif
