@@ -16,7 +16,7 @@
 #include "ringpost/arena.h"
 #include "ringpost/core.h"
 
-enum { AUTH_USER_BYTES_MAX = 320, AUTH_PASSWORD_BYTES_MAX = 1024 };
+enum { AUTH_USER_BYTES_MAX = 320, AUTH_PASSWORD_BYTES_MAX = 511 /* crypt(3) takes no more */ };
 
 /* ---------------------------------------------------------------- the passwd file */
 
@@ -24,9 +24,10 @@ struct auth_users; /* immutable once read; shared by all cores */
 
 /* "local@domain:hash[:anything...]" a line; '#' comments and empty lines. Names are taken in lower
  * case (ASCII) and must be unique; hashes must be of a crypt(3) method that the system knows and
- * that is not broken (no DES, no MD5 unless they must stay: refused with the fix).
- * problem() is told each bad line with its number and the fix; bad lines make the result -EINVAL
- * with *ret_users untouched. 0 or -errno. */
+ * that is not broken: yescrypt ($y$), SHA-512 ($6$), bcrypt ($2b$), SHA-256 ($5$), at a cost that
+ * does not hold up others. A hash that begins with '!' or '*' is an account that nobody logs in to.
+ * problem() is told each bad line (the first 100) with its number and the fix; bad lines make the
+ * result -EINVAL with *ret_users untouched. 0 or -errno. `text` is not needed afterwards. */
 int auth_users_parse(struct slice text,
                      void (*problem)(void *argument, unsigned line, const char *what),
                      void *argument, struct auth_users **ret_users);
@@ -56,18 +57,30 @@ int auth_open(struct core *core, const struct auth_options *options);
 void auth_close(struct core *core);
 
 struct auth_result {
-    struct slice user; /* canonical; lives as long as the users */
-    uint64_t delay_ms; /* how long the caller should wait before it says that it failed */
+    struct slice user;   /* canonical; lives as long as the users */
+    uint64_t delay_ms;   /* with 0 and -EACCES: how long to hold the answer back */
+    uint64_t network[2]; /* private to auth: whose penalty that is */
 };
 /* Fiber. `peer` (16 bytes and family as in struct stream) is for penalties. 0; -EACCES (unknown
- * user or wrong password: say the same for both); -EAGAIN (temporary: queue full); -EINVAL (name
- * or password too long or holding NUL). ret_result->user is set with 0 only. */
+ * user or wrong password: say the same for both); -EAGAIN (temporary: queue full, or a network
+ * under penalty that holds too many answers back already); -EINVAL (name or password too long or
+ * holding NUL). ret_result->user is set with 0 only, delay_ms with 0 and -EACCES. From the cache
+ * it takes a microsecond and never a delay. A network under penalty waits also when the password is
+ * right, unless that user has logged in from there lately. */
 int auth_password(struct core *core, struct slice user, struct slice password, const uint8_t *peer,
                   unsigned peer_family, struct auth_result *ret_result);
 
+/* Fiber. Holds the answer back for result->delay_ms. Not at all when too many are held back already
+ * (64 per core, 4 per network). */
+void auth_wait(struct core *core, const struct auth_result *result);
+
+/* Overwrites a password where it lies; the memory must be writable (a line of a stream, an arena).
+ */
+void auth_wipe(struct slice secret);
+
 /* ---------------------------------------------------------------- SASL */
 
-/* PLAIN (RFC 4616): the decoded message's parts, copied into the arena. `base64` as on the wire
+/* PLAIN (RFC 4616): the decoded message's parts, copied into the arena (auth_wipe the password). `base64` as on the wire
  * ("=" alone is an empty message). NULL, or why not. An authorization identity other than empty or
  * the user itself is refused. */
 const char *sasl_plain(struct slice base64, struct arena *arena, struct slice *ret_user,

@@ -38,6 +38,7 @@
     ROW(SMTP_RECIPIENTS_REFUSED, "smtp_recipients_refused_total", "counter", "recipients refused") \
     ROW(AUTH_OK, "auth_ok_total", "counter", "successful log-ins")                                 \
     ROW(AUTH_FAILED, "auth_failed_total", "counter", "failed log-ins")                             \
+    ROW(AUTH_HASHES, "auth_hashes_total", "counter", "password hashes computed")                   \
     ROW(AUTH_CACHED, "auth_cached_total", "counter", "log-ins answered from the cache")            \
     ROW(PROTOCOL_ERRORS, "protocol_errors_total", "counter", "bad commands from clients")          \
     ROW(SESSION_TIMEOUTS, "session_timeouts_total", "counter", "sessions ended by a deadline")     \

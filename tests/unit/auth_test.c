@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Users, passwords and what guessing costs, on the engine with real helper threads. Hashes are the
+ * cheapest that their methods allow. Rows of the list of bad inputs are named by their id; what
+ * must not show in time (A16) is shown by counting hashes, which does not depend on the machine.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <crypt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ringpost/auth.h"
+#include "ringpost/kernel_linux.h"
+
+#define check(condition)      ((condition) ? (void)0 : failed(__LINE__, #condition, 0, 0))
+#define check_equal(is, want) check_numbers(__LINE__, #is, (int64_t)(is), (int64_t)(want))
+
+_Noreturn static void failed(int line, const char *what, int64_t is, int64_t want)
+{
+    fprintf(stderr, "line %d: %s (is %lld, want %lld)\n", line, what, (long long)is,
+            (long long)want);
+    abort();
+}
+
+static void check_numbers(int line, const char *what, int64_t is, int64_t want)
+{
+    if (is != want)
+        failed(line, what, is, want);
+}
+
+/* ---------------------------------------------------------------- the passwd file */
+
+struct problems {
+    unsigned count, line;
+    char what[200];
+};
+
+static void problem(void *argument, unsigned line, const char *what)
+{
+    struct problems *problems = argument;
+    problems->count++;
+    problems->line = line;
+    snprintf(problems->what, sizeof problems->what, "%s", what);
+}
+
+static struct auth_users *users_of(const char *text)
+{
+    struct problems problems = {0};
+    struct auth_users *users;
+    int result = auth_users_parse(slice_cstr(text), problem, &problems, &users);
+    if (result != 0)
+        fprintf(stderr, "line %u: %s\n", problems.line, problems.what);
+    check_equal(result, 0);
+    return users;
+}
+
+#define SHA256        "$5$rounds=1000$salt$mYOe1XJjRFAFbEFR49f4JrbdKFLHPfMRN/l3kHZ4oF7"
+#define SHA256_PREFIX "$5$rounds=1000$salt"
+
+/* The hash of a password by a setting, into text of 256 bytes. */
+static const char *hash_of(const char *password, const char *setting, char *text)
+{
+    struct crypt_data *data = calloc(1, sizeof *data);
+    const char *hash = crypt_rn(password, setting, data, (int)sizeof *data);
+    check(hash != NULL);
+    snprintf(text, 256, "%s", hash);
+    free(data);
+    return text;
+}
+
+static void refused(const char *text, unsigned line, const char *what)
+{
+    struct problems problems = {0};
+    struct auth_users *users = NULL;
+    int result = auth_users_parse(slice_cstr(text), problem, &problems, &users);
+    if (result != -EINVAL || problems.line != line || strstr(problems.what, what) == NULL)
+        fprintf(stderr, "%s\nis: %d, line %u, %s; want: line %u, %s\n", text, result, problems.line,
+                problems.what, line, what);
+    check(result == -EINVAL && users == NULL && problems.count == 1 && problems.line == line);
+    check(strstr(problems.what, what) != NULL);
+}
+
+/* C09, C01 */
+static void broken_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *what;
+    } rows[] = {
+        {"x", "no ':'"},
+        {"x:", "write local@domain"},
+        {"@d:" SHA256, "no user"},
+        {"a@:" SHA256, "no user"},
+        {"a@b@:" SHA256, "no domain"},
+        {"a b@c:" SHA256, "blank"},
+        {"a\x7f@c:" SHA256, "control"},
+        {"a\xff@c:" SHA256, "UTF-8"},
+        {"a@c:", "anybody could log in"},
+        {"a@c:secret", "in clear"},
+        {"a@c:{SHA512-CRYPT}$6$x", "{SCHEME}"},
+        {"a@c:$1$abc$0123456789012345678901", "MD5 is broken"},
+        {"a@c:rl.3StKT.4T8M", "DES is broken"},
+        {"a@c:_J9..rasmBYk8r9AiWNc", "DES is broken"},
+        {"a@c:$9$abc", "unknown method"},
+        {"a@c:$5$salt$short", "broken hash"},
+        {"a@c:$5$rounds=999$salt$mYOe1XJjRFAFbEFR49f4JrbdKFLHPfMRN/l3kHZ4oF7", "broken hash"},
+        {"a@c:$5$rounds=9999999$salt$mYOe1XJjRFAFbEFR49f4JrbdKFLHPfMRN/l3kHZ4oF7", "costly"},
+        {"a@c:$5$rounds=1000$sa lt$mYOe1XJjRFAFbEFR49f4JrbdKFLHPfMRN/l3kHZ4oF7", "broken hash"},
+        {"a@c:$2b$31$0123456789012345678901234567890123456789012345678901.", "costly"},
+        {"a@c:$2b$04$0123", "broken hash"},
+        {"a@c:$y$jFT$abc$0123456789012345678901234567890123456789012", "costly"},
+        {"a@c:$y$j9T$abc$012345678901234567890123456789012345678901", "broken hash"},
+        {"A@C:!", "same user"},
+    };
+    char text[1000];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(text, sizeof text, "# head\n\na@c:!\r\n%s\nd@e:" SHA256 ":rest:of:it",
+                 rows[i].line);
+        if (strncmp(rows[i].line, "a@c:", 4) == 0)
+            text[8] = 'z';
+        refused(text, 4, rows[i].what);
+        snprintf(text, sizeof text, "%s", rows[i].line); /* cut at every byte: no crash */
+        for (size_t size = 0; text[size] != '\0'; size++) {
+            struct problems problems = {0};
+            struct auth_users *users = NULL;
+            if (auth_users_parse(slice_of(text, size), problem, &problems, &users) == 0)
+                auth_users_free(users);
+        }
+    }
+    refused("\xef\xbb\xbf"
+            "a@b:!\n",
+            1, "byte order mark");
+    struct problems problems = {0};
+    struct auth_users *users;
+    struct slice nul = SLICE("a@b:" SHA256 "\na\0b@c:" SHA256);
+    check_equal(auth_users_parse(nul, problem, &problems, &users), -EINVAL);
+    check_equal(problems.line, 2);
+    char *many = malloc(3001);
+    for (unsigned i = 0; i < 1000; i++)
+        memcpy(many + 3 * (size_t)i, "x:\n", 4);
+    problems = (struct problems){0};
+    check_equal(auth_users_parse(slice_of(many, 3000), problem, &problems, &users), -EINVAL);
+    check_equal(problems.count, 101);
+    free(many);
+}
+
+static void good_lines(void **state)
+{
+    (void)state;
+    char yescrypt[256], sha512[256], bcrypt[256], text[2000];
+    hash_of("pw", "$y$j75$abcdefgh", yescrypt);
+    hash_of("pw", "$6$rounds=1000$abcdefgh", sha512);
+    hash_of("pw", "$2b$04$abcdefghijklmnopqrstuu", bcrypt);
+    snprintf(text, sizeof text,
+             "Y@X.test:%s:1000:gecos\r\n#c@x:!\ns@x.test:%s\n\nb@x.test:%s\nl@x.test:*", yescrypt,
+             sha512, bcrypt);
+    struct auth_users *users = users_of(text);
+    check_equal(auth_users_count(users), 4);
+    check(slice_equal(auth_users_name(users, 0), SLICE("y@x.test")));
+    check(slice_equal(auth_users_name(users, 3), SLICE("l@x.test")));
+    check(auth_users_name(users, 4).data == NULL);
+    auth_users_free(users);
+    users = users_of("");
+    check_equal(auth_users_count(users), 0);
+    auth_users_free(users);
+}
+
+/* ---------------------------------------------------------------- running on the engine */
+
+struct run {
+    struct engine *engine;
+    struct auth_users *users;
+    struct auth_options options;
+    void (*body)(struct core *core, struct run *run);
+};
+
+static int run_ready(struct core *core, void *argument)
+{
+    struct run *run = argument;
+    check_equal(auth_open(core, &run->options), 0);
+    run->body(core, run);
+    auth_close(core);
+    engine_stop(run->engine);
+    return 0;
+}
+
+static void run_with(const char *text, void (*body)(struct core *core, struct run *run))
+{
+    struct engine_options options = {.core_count = 1,
+                                     .connections_max = 100,
+                                     .buffers = 16,
+                                     .fibers_max = 200,
+                                     .stack_bytes = 65536};
+    struct kernel *kernels[CORES_MAX] = {0};
+    struct run run = {.users = users_of(text), .body = body};
+    run.options = (struct auth_options){
+        .users = run.users,
+        .default_domain = SLICE("X.test"),
+        .cache_entries_max = 1000,
+        .cache_ms_max = 200,
+        .waiting_max = 20,
+        .failure_ms_first = 20,
+        .failure_ms_max = 100,
+    };
+    check_equal(kernel_linux_create(&kernels[0]), 0);
+    check_equal(engine_create(&options, kernels, &run.engine), 0);
+    check_equal(engine_run(run.engine, run_ready, &run), 0);
+    engine_destroy(run.engine);
+    kernel_linux_destroy(kernels[0]);
+    auth_users_free(run.users);
+}
+
+static const uint8_t *address(unsigned a, unsigned b, uint8_t *room)
+{
+    memset(room, 0, 16);
+    room[0] = 10;
+    room[1] = (uint8_t)(b >> 8);
+    room[2] = (uint8_t)b;
+    room[3] = (uint8_t)a;
+    return room;
+}
+
+static int try_from(struct core *core, const char *user, const char *password, unsigned from,
+                    struct auth_result *ret_result)
+{
+    uint8_t room[16];
+    *ret_result = (struct auth_result){0};
+    return auth_password(core, slice_cstr(user), slice_cstr(password), address(1, from, room), 4,
+                         ret_result);
+}
+
+static uint64_t counted(struct core *core, enum counter which)
+{
+    return core_counters(core)->value[which];
+}
+
+static const char *file(void)
+{
+    static char text[2000];
+    char hash[256], other[256];
+    hash_of("pa ss\xc3\xa9", SHA256_PREFIX, hash);
+    hash_of("other", "$6$rounds=1000$abcdefgh", other);
+    snprintf(text, sizeof text, "u0@x.test:%s\nu1@x.test:%s\nu2@other.test:%s\nlocked@x.test:!%s\n",
+             hash, hash, other, hash);
+    return text;
+}
+
+#define PASSWORD "pa ss\xc3\xa9"
+
+static void log_ins_body(struct core *core, struct run *run)
+{
+    struct auth_result result;
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0);
+    check(slice_equal(result.user, SLICE("u0@x.test")));
+    check(result.user.data == auth_users_name(run->users, 0).data);
+    check_equal(result.delay_ms, 0);
+    check_equal(try_from(core, "U1@X.Test", PASSWORD, 1, &result), 0);
+    check(slice_equal(result.user, SLICE("u1@x.test")));
+    check_equal(try_from(core, "u2@other.test", "other", 1, &result), 0);
+    check_equal(try_from(core, "u2@other.test", PASSWORD, 1, &result), -EACCES);
+    check(result.user.data == NULL);
+    check_equal(try_from(core, "u2", "other", 2, &result), -EACCES);
+    check_equal(try_from(core, "u0", "", 3, &result), -EACCES);
+    check_equal(try_from(core, "", "", 4, &result), -EACCES);
+    check_equal(try_from(core, "u0", "PA SS\xc3\xa9", 5, &result), -EACCES);
+    char large[1000];
+    memset(large, 'a', sizeof large);
+    large[512] = '\0';
+    check_equal(try_from(core, "u0", large, 6, &result), -EINVAL);
+    large[511] = '\0';
+    check_equal(try_from(core, "u0", large, 6, &result), -EACCES);
+    large[511] = 'a';
+    large[321] = '\0';
+    check_equal(try_from(core, large, "x", 7, &result), -EINVAL);
+    large[320] = '\0'; /* with the default domain it is too long again */
+    check_equal(try_from(core, large, "x", 7, &result), -EINVAL);
+    uint8_t room[16];
+    check_equal(
+        auth_password(core, SLICE("u0\0"), SLICE(PASSWORD), address(1, 8, room), 4, &result),
+        -EINVAL);
+    check_equal(
+        auth_password(core, SLICE("u0"), SLICE(PASSWORD "\0"), address(1, 8, room), 4, &result),
+        -EINVAL);
+}
+
+static void log_ins(void **state)
+{
+    (void)state;
+    run_with(file(), log_ins_body);
+}
+
+/* A04: all of these are names, of nobody. The honest user beside them logs in. */
+static void names_body(struct core *core, struct run *run)
+{
+    (void)run;
+    static const char *const names[] = {
+        "%{u}",
+        "'; --",
+        "*)(uid=*",
+        "../x",
+        "a\nb",
+        "a\r\nb",
+        "\xff\xfe",
+        "u0 ",
+        " u0",
+        "u0@",
+        "@x.test",
+        "u0@x",
+        "u0@x.test.",
+        "u0@x.test@x.test",
+        "u0%x.test",
+        "$(u0)",
+        "`id`",
+        "u0:",
+        "*",
+        "?",
+        "u\xcc\x88"
+        "0",
+    };
+    struct auth_result result;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        check_equal(try_from(core, names[i], PASSWORD, 100 + (unsigned)i, &result), -EACCES);
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    run_with(file(), names_body);
+}
+
+/* A13, A16: unknown, locked and wrong cost one hash each; right ones cost one, then none. */
+static void same_work_body(struct core *core, struct run *run)
+{
+    (void)run;
+    static const char *const users[] = {"u0", "nobody", "locked", "u2@other.test", "a\nb"};
+    struct auth_result result;
+    for (unsigned i = 0; i < sizeof users / sizeof users[0]; i++) {
+        uint64_t before = counted(core, COUNTER_AUTH_HASHES);
+        check_equal(try_from(core, users[i], "wrong", 10 + i, &result), -EACCES);
+        check_equal(counted(core, COUNTER_AUTH_HASHES), before + 1);
+        check_equal(result.delay_ms, 20);
+    }
+    check_equal(try_from(core, "locked", PASSWORD, 30, &result), -EACCES);
+    check_equal(try_from(core, "locked", PASSWORD, 30, &result), -EACCES);
+    uint64_t before = counted(core, COUNTER_AUTH_HASHES);
+    check_equal(try_from(core, "u0", PASSWORD, 31, &result), 0);
+    check_equal(counted(core, COUNTER_AUTH_HASHES), before + 1);
+    for (unsigned i = 0; i < 100; i++)
+        check_equal(try_from(core, "U0@x.test", PASSWORD, 31, &result), 0);
+    check_equal(counted(core, COUNTER_AUTH_HASHES), before + 1);
+    check_equal(counted(core, COUNTER_AUTH_CACHED), 100);
+    check_equal(counted(core, COUNTER_AUTH_OK), 101);
+    check_equal(counted(core, COUNTER_AUTH_FAILED), 7);
+    fiber_sleep(core, 250000000); /* believed for 200 ms, however often it was used */
+    check_equal(try_from(core, "u0", PASSWORD, 31, &result), 0);
+    check_equal(counted(core, COUNTER_AUTH_HASHES), before + 2);
+}
+
+static void same_work(void **state)
+{
+    (void)state;
+    run_with(file(), same_work_body);
+}
+
+/* A05: one user's verified password is no other's; what joins to the same text is told apart. */
+static void cache_keys_body(struct core *core, struct run *run)
+{
+    (void)run;
+    struct auth_result result;
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0);
+    check_equal(try_from(core, "u1", PASSWORD, 1, &result), 0);
+    check(slice_equal(result.user, SLICE("u1@x.test")));
+    check_equal(try_from(core, "u0", PASSWORD, 2, &result), 0);
+    check(slice_equal(result.user, SLICE("u0@x.test")));
+    check_equal(try_from(core, "u2@other.test", PASSWORD, 3, &result), -EACCES);
+    check_equal(try_from(core,
+                         "u0@x.test"
+                         "pa",
+                         " ss\xc3\xa9", 4, &result),
+                -EACCES);
+    check_equal(try_from(core, "u0", PASSWORD "x", 5, &result), -EACCES);
+    check_equal(try_from(core, "u0", "pa ss", 6, &result), -EACCES);
+}
+
+static void cache_keys(void **state)
+{
+    (void)state;
+    run_with(file(), cache_keys_body);
+}
+
+/* A09, A10 */
+static void penalties_body(struct core *core, struct run *run)
+{
+    (void)run;
+    struct auth_result result;
+    char password[20];
+    static const uint64_t delays[] = {20, 40, 80, 100, 100, 100};
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0); /* the victim's place */
+    for (unsigned i = 0; i < 6; i++) {
+        snprintf(password, sizeof password, "guess %u", i);
+        check_equal(try_from(core, "u0", password, 2, &result), -EACCES);
+        check_equal(result.delay_ms, delays[i]);
+        check_equal(try_from(core, "u0", password, 2, &result), -EACCES); /* no guess */
+        check_equal(result.delay_ms, delays[i]);
+    }
+    /* the attacker's network waits even when right, for any user */
+    check_equal(try_from(core, "u2@other.test", "other", 2, &result), 0);
+    check_equal(result.delay_ms, 100);
+    /* the victim does not, though somebody guesses from the victim's own network too */
+    check_equal(try_from(core, "u0", "guess", 1, &result), -EACCES);
+    fiber_sleep(core, 250000000); /* out of the cache */
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0);
+    check_equal(result.delay_ms, 0);
+    check_equal(try_from(core, "u1", PASSWORD, 1, &result), 0); /* never came from there */
+    check_equal(result.delay_ms, 20);
+    check_equal(try_from(core, "u1", PASSWORD, 3, &result), 0); /* nor from here, but no guesses */
+    check_equal(result.delay_ms, 0);
+    /* many networks, one guess each: the victim is still let in */
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(password, sizeof password, "guess %u", i);
+        check_equal(try_from(core, "u0", password, 1000 + i, &result), -EACCES);
+        check_equal(result.delay_ms, 20);
+    }
+    fiber_sleep(core, 250000000);
+    check_equal(try_from(core, "u0", PASSWORD, 1, &result), 0);
+    check_equal(result.delay_ms, 0);
+    fiber_sleep(core, 1000000000); /* all is forgotten in the end */
+    check_equal(try_from(core, "u2@other.test", "x", 2, &result), -EACCES);
+    check_equal(result.delay_ms, 20);
+}
+
+static void penalties(void **state)
+{
+    (void)state;
+    run_with(file(), penalties_body);
+}
+
+/* A09: hopping within an IPv6 /48 is one network; the next /48 is another. */
+static void hopping_body(struct core *core, struct run *run)
+{
+    (void)run;
+    uint8_t peer[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 1};
+    struct auth_result result;
+    for (unsigned i = 0; i < 4; i++) {
+        char password[20];
+        snprintf(password, sizeof password, "guess %u", i);
+        peer[7] = (uint8_t)i;
+        peer[15] = (uint8_t)(i * 7);
+        check_equal(auth_password(core, SLICE("u0"), slice_cstr(password), peer, 6, &result),
+                    -EACCES);
+        check_equal(result.delay_ms, i < 3 ? 20u << i : 100);
+    }
+    peer[5] = 2;
+    check_equal(auth_password(core, SLICE("u0"), SLICE("guess"), peer, 6, &result), -EACCES);
+    check_equal(result.delay_ms, 20);
+    check_equal(auth_password(core, SLICE("u0"), SLICE("guess"), peer, 1, &result), -EACCES);
+    check_equal(result.delay_ms, 20); /* no network: no doubling */
+    check_equal(auth_password(core, SLICE("u0"), SLICE("guess 2"), peer, 1, &result), -EACCES);
+    check_equal(result.delay_ms, 20);
+}
+
+static void hopping(void **state)
+{
+    (void)state;
+    run_with(file(), hopping_body);
+}
+
+/* ---------------------------------------------------------------- many at once */
+
+struct client {
+    struct core *core;
+    const char *password;
+    unsigned from;
+    unsigned *running, *ok, *wrong, *busy;
+    bool waits;
+};
+
+static void client_run(void *argument)
+{
+    struct client *client = argument;
+    struct auth_result answer;
+    int result = try_from(client->core, "u0", client->password, client->from, &answer);
+    if (client->waits)
+        auth_wait(client->core, &answer);
+    check(result == 0 || result == -EACCES || result == -EAGAIN);
+    ++*(result == 0 ? client->ok : result == -EACCES ? client->wrong : client->busy);
+    --*client->running;
+}
+
+/* A12: the queue is bounded; the same right password is hashed few times. */
+static void crowd_body(struct core *core, struct run *run)
+{
+    (void)run;
+    enum { CLIENTS = 60 };
+    static struct client clients[CLIENTS];
+    unsigned running = CLIENTS, ok = 0, wrong = 0, busy = 0;
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i] =
+            (struct client){core, i % 2 ? PASSWORD : "no", i, &running, &ok, &wrong, &busy, false};
+        check_equal(fiber_start(core, client_run, &clients[i]), 0);
+    }
+    while (running > 0)
+        fiber_sleep(core, 8000000);
+    check_equal(ok + wrong + busy, CLIENTS);
+    check_equal(busy, CLIENTS - 20);
+    check_equal(ok, 10);
+    check_equal(wrong, 10);
+    check(counted(core, COUNTER_AUTH_HASHES) <= 10 + 4);
+    struct auth_result result;
+    check_equal(try_from(core, "u1", PASSWORD, 99, &result), 0); /* and it recovers */
+}
+
+static void crowd(void **state)
+{
+    (void)state;
+    run_with(file(), crowd_body);
+}
+
+/* Answers held back are few per network: then others of it are not even hashed, and the rest of
+ * the world goes on. */
+static void held_back_body(struct core *core, struct run *run)
+{
+    (void)run;
+    enum { CLIENTS = 30 };
+    static struct client clients[CLIENTS];
+    char passwords[CLIENTS][20];
+    struct auth_result result;
+    unsigned running = CLIENTS, ok = 0, wrong = 0, busy = 0;
+    check_equal(try_from(core, "u0", "guess", 7, &result), -EACCES);
+    uint64_t before = counted(core, COUNTER_AUTH_HASHES);
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        snprintf(passwords[i], sizeof passwords[i], "guess %u", i);
+        clients[i] = (struct client){core, passwords[i], 7, &running, &ok, &wrong, &busy, true};
+        check_equal(fiber_start(core, client_run, &clients[i]), 0);
+    }
+    check_equal(try_from(core, "u1", PASSWORD, 8, &result), 0);
+    check_equal(result.delay_ms, 0);
+    while (running > 0)
+        fiber_sleep(core, 8000000);
+    check_equal(wrong, 4);
+    check_equal(busy, CLIENTS - 4);
+    check_equal(counted(core, COUNTER_AUTH_HASHES), before + 4 + 1);
+    check_equal(try_from(core, "u0", PASSWORD, 7, &result), 0); /* never forever */
+    uint64_t began = core_now_ns(core);
+    check(result.delay_ms > 0);
+    auth_wait(core, &result);
+    check(core_now_ns(core) - began >= result.delay_ms * 1000000);
+}
+
+static void held_back(void **state)
+{
+    (void)state;
+    run_with(file(), held_back_body);
+}
+
+/* ---------------------------------------------------------------- hashes and SASL */
+
+static void hashes(void **state)
+{
+    (void)state;
+    char text[256], line[300];
+    check_equal(auth_hash(SLICE("pw"), SLICE("0123456789abcdef"), 1, text), 0);
+    check(strncmp(text, "$y$", 3) == 0);
+    snprintf(line, sizeof line, "a@b:%s", text);
+    auth_users_free(users_of(line));
+    char again[256];
+    check(strcmp(hash_of("pw", text, again), text) == 0);
+    check_equal(auth_hash(SLICE("pw"), SLICE("short"), 1, text), -EINVAL);
+    check_equal(auth_hash(SLICE("p\0w"), SLICE("0123456789abcdef"), 1, text), -EINVAL);
+    char large[600] = {0};
+    check_equal(auth_hash(slice_of(large, 512), SLICE("0123456789abcdef"), 1, text), -EINVAL);
+}
+
+static const char *plain(const char *text, struct arena *arena, struct slice *ret_user,
+                         struct slice *ret_password)
+{
+    *ret_user = *ret_password = (struct slice){0};
+    return sasl_plain(slice_cstr(text), arena, ret_user, ret_password);
+}
+
+/* A02, A03 */
+static void sasl(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct slice user, password;
+    arena_init(&arena, 65536);
+    check(plain("AHRpbQB0YW5zdGFhZnRhbnN0YWFm", &arena, &user, &password) == NULL);
+    check(slice_equal(user, SLICE("tim")) && slice_equal(password, SLICE("tanstaaftanstaaf")));
+    check(plain("YUBiAEFAYgBw", &arena, &user, &password) == NULL); /* a@b NUL A@b NUL p */
+    check(slice_equal(user, SLICE("A@b")) && slice_equal(password, SLICE("p")));
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"=", "Not a PLAIN message"},
+        {"", "Not a PLAIN message"},
+        {"*", "Not base64"},
+        {"AHRpbQB0YW5zdGFhZnRhbnN0YWF", "Not base64"},
+        {"AHRpbQB0YW5zdGFhZnRhbnN0YWFmA", "Not base64"},
+        {"AHRp bQB0YW5zdGFhZnRhbnN0YWFm", "Not base64"},
+        {"AHR=bQB0YW5zdGFhZnRhbnN0YWFm", "Not base64"},
+        {"AGEAYg=a", "Not base64"},
+        {"AGEAY===", "Not base64"},
+        {"====", "Not base64"},
+        {"AGEAYn==", "Not base64"}, /* loose bits */
+        {"AGE\xffYg==", "Not base64"},
+        {"YQ==", "Not a PLAIN message"},     /* no NUL */
+        {"AGE=", "Not a PLAIN message"},     /* one */
+        {"AGEAYgBj", "Not a PLAIN message"}, /* three */
+        {"AABi", "must not be empty"},       /* no user */
+        {"AGEA", "must not be empty"},       /* no password */
+        {"YgBhAGM=", "No log-in on behalf of others"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *why = plain(rows[i].text, &arena, &user, &password);
+        if (why == NULL || strstr(why, rows[i].why) == NULL)
+            fprintf(stderr, "%s: %s\n", rows[i].text, why ? why : "taken");
+        check(why != NULL && strstr(why, rows[i].why) != NULL && user.data == NULL);
+    }
+    check(plain("AGEAYg==", &arena, &user, &password) == NULL);
+    static char large[70000];
+    memset(large, 'Y', 65536);
+    check(strstr(plain(large, &arena, &user, &password), "too long") != NULL);
+    large[0] = large[1] = 'A'; /* NUL first: a user of 1,000 bytes */
+    large[1200] = '\0';
+    check(plain(large, &arena, &user, &password) != NULL);
+    for (unsigned i = 0; i < 100000; i++) { /* A06 */
+        arena_reset(&arena);
+        check(plain("AHRpbQ==", &arena, &user, &password) != NULL);
+    }
+    arena_reset(&arena);
+    struct arena none;
+    arena_init(&none, 4);
+    check(strstr(plain("AGEAYg==", &none, &user, &password), "memory") != NULL);
+    arena_reset(&none);
+    char secret[] = "secret";
+    auth_wipe(slice_of(secret, 6));
+    check(secret[0] == 0 && secret[5] == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(broken_lines), cmocka_unit_test(good_lines), cmocka_unit_test(log_ins),
+        cmocka_unit_test(names),        cmocka_unit_test(same_work),  cmocka_unit_test(cache_keys),
+        cmocka_unit_test(penalties),    cmocka_unit_test(hopping),    cmocka_unit_test(crowd),
+        cmocka_unit_test(held_back),    cmocka_unit_test(hashes),     cmocka_unit_test(sasl),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
