@@ -16,7 +16,8 @@
 #include "ringpost/arena.h"
 #include "ringpost/core.h"
 
-enum { AUTH_USER_BYTES_MAX = 320, AUTH_PASSWORD_BYTES_MAX = 511 /* crypt(3) takes no more */ };
+/* crypt(3) takes no longer passwords. */
+enum { AUTH_USER_BYTES_MAX = 320, AUTH_PASSWORD_BYTES_MAX = 511 };
 
 /* ---------------------------------------------------------------- the passwd file */
 
