@@ -105,6 +105,7 @@ struct sim_options {
     unsigned slots;                   /* direct descriptors: 0 as asked by the engine, else that
                                          many above the held ones */
     unsigned disk_ns, net_ns;     /* usual time of an operation, of a segment; drawn around it */
+    uint64_t fault_events_max;    /* no fault after that many events; 0: no such bound */
     bool in_order;                /* no drawn delays: completions in the order submitted */
     bool verbose;                 /* every event on stderr */
     struct engine_options engine; /* core_count and pools of every life */
@@ -337,6 +338,7 @@ int64_t sim_file_size(struct sim *sim, const char *path);
 int64_t sim_file_read(struct sim *sim, const char *path, uint64_t offset, void *data, size_t size);
 int sim_file_patch(struct sim *sim, const char *path, uint64_t offset, const void *data,
                    size_t size); /* also makes the file, and its directories */
+int sim_directory_make(struct sim *sim, const char *path);
 int sim_file_flip(struct sim *sim, const char *path, uint64_t bit);
 int sim_file_truncate(struct sim *sim, const char *path, uint64_t size);
 int sim_file_delete(struct sim *sim, const char *path);

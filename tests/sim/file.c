@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Operations on files, descriptors, and what a crash does to those in flight. An operation takes
+ * its effect when it completes (a read sees the file of that moment); an fsync covers what had
+ * completed when it was submitted.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "world.h"
+
+/* ---------------------------------------------------------------- descriptors */
+
+int descriptor_add(struct sim *sim, enum descriptor_kind kind, int32_t object, uint32_t flags)
+{
+    uint32_t index = 0;
+    while (index < sim->descriptor_count && sim->descriptors[index].kind != DESCRIPTOR_FREE)
+        index++;
+    if (index == sim->descriptor_count) {
+        sim->descriptors = array_room(sim->descriptors, &sim->descriptor_capacity,
+                                      sim->descriptor_count, sizeof *sim->descriptors);
+        sim->descriptor_count++;
+    }
+    sim->descriptors[index] = (struct descriptor){kind, object, flags};
+    if (kind == DESCRIPTOR_FILE)
+        sim->inodes[object].opens++;
+    return FD_FIRST + (int)index;
+}
+
+struct descriptor *descriptor_of(struct sim *sim, int fd)
+{
+    if (fd < FD_FIRST || (unsigned)(fd - FD_FIRST) >= sim->descriptor_count)
+        return NULL;
+    struct descriptor *descriptor = &sim->descriptors[fd - FD_FIRST];
+    return descriptor->kind == DESCRIPTOR_FREE ? NULL : descriptor;
+}
+
+int descriptor_close(struct sim *sim, int fd)
+{
+    struct descriptor *descriptor = descriptor_of(sim, fd);
+    if (descriptor == NULL)
+        return -EBADF;
+    struct descriptor was = *descriptor;
+    if (was.kind == DESCRIPTOR_LOCK && !lock_close(sim, fd))
+        return 0; /* the ring holds it too */
+    descriptor->kind = DESCRIPTOR_FREE;
+    if (was.kind == DESCRIPTOR_FILE)
+        disk_release(sim, was.object);
+    else if (was.kind == DESCRIPTOR_SOCKET)
+        socket_unref(sim, was.object);
+    return 0;
+}
+
+/* "a//b/" → "/a/b". False when it is too long. */
+static bool normalize(const char *path, char *ret_path)
+{
+    size_t size = 0;
+    for (size_t i = 0; path[i] != '\0'; i++) {
+        if (path[i] == '/' && (path[i + 1] == '/' || path[i + 1] == '\0'))
+            continue;
+        if (size == 0 && path[i] != '/')
+            ret_path[size++] = '/';
+        if (size + 2 > PATH_BYTES_MAX)
+            return false;
+        ret_path[size++] = path[i];
+    }
+    if (size == 0)
+        ret_path[size++] = '/';
+    ret_path[size] = '\0';
+    return true;
+}
+
+/* ---------------------------------------------------------------- submitting */
+
+static uint64_t disk_time(struct sim *sim)
+{
+    uint64_t ns = chance_around(sim, sim->options.disk_ns);
+    if (sim_chance(sim, SIM_FAULT_SLOW_DISK))
+        ns += chance_next(&sim->chance) % UINT64_C(5000000000);
+    return ns < sim->disk_slow_ns ? sim->disk_slow_ns : ns;
+}
+
+static char *kept_path(const void *text, struct operation *operation)
+{
+    char path[PATH_BYTES_MAX];
+    if (!normalize(text, path)) {
+        operation->error = -ENAMETOOLONG;
+        path[0] = '\0';
+    }
+    size_t size = strlen(path) + 1;
+    return memcpy(sim_keep_alloc(size), path, size);
+}
+
+static bool is_misaligned(const struct operation *operation)
+{
+    if (!(operation->file_flags & O_DIRECT))
+        return false;
+    if (operation->opcode == IORING_OP_WRITEV) {
+        const struct iovec *pieces = operation->data;
+        for (uint64_t i = 0; i < operation->mode; i++)
+            if (((uintptr_t)pieces[i].iov_base | pieces[i].iov_len) % SECTOR_BYTES != 0)
+                return true;
+        return operation->offset % SECTOR_BYTES != 0;
+    }
+    return ((uintptr_t)operation->data | operation->offset | operation->size) % SECTOR_BYTES != 0;
+}
+
+static void on_descriptor(struct sim *sim, struct operation *operation, int fd)
+{
+    const struct descriptor *descriptor = descriptor_of(sim, fd);
+    if (descriptor == NULL || descriptor->kind != DESCRIPTOR_FILE) {
+        operation->error = -EBADF;
+        return;
+    }
+    operation->object = descriptor->object;
+    operation->file_flags = descriptor->flags;
+    const struct inode *inode = &sim->inodes[descriptor->object];
+    sim->inodes[descriptor->object].opens++;
+    unsigned access = descriptor->flags & O_ACCMODE;
+    bool is_read = operation->opcode == IORING_OP_READ;
+    bool is_write = operation->opcode == IORING_OP_WRITE || operation->opcode == IORING_OP_WRITEV ||
+                    operation->opcode == IORING_OP_FALLOCATE;
+    if (inode->is_directory && (is_read || is_write))
+        operation->error = -EISDIR;
+    else if ((is_read && access == O_WRONLY) || (is_write && access == O_RDONLY))
+        operation->error = -EBADF;
+    else if ((is_read || is_write) && operation->opcode != IORING_OP_FALLOCATE &&
+             is_misaligned(operation))
+        operation->error = -EINVAL;
+}
+
+void file_submit(struct kernel *kernel, int32_t index, const struct io_uring_sqe *sqe)
+{
+    struct sim *sim = kernel->sim;
+    struct operation *operation = &sim->operations[index];
+    const struct descriptor *descriptor = descriptor_of(sim, sqe->fd);
+    if (sqe->opcode == IORING_OP_READ && descriptor != NULL &&
+        descriptor->kind == DESCRIPTOR_WAKE) {
+        operation->is_wake = true;
+        wake_submit(kernel, index);
+        return;
+    }
+    operation->is_file = true;
+    operation->mark = sim->disk_sequence;
+    switch (sqe->opcode) {
+    case IORING_OP_WRITEV:
+        operation->mode = (uint32_t)operation->size; /* pieces */
+        operation->size = 0;
+        for (uint32_t i = 0; i < operation->mode; i++)
+            operation->size += ((const struct iovec *)operation->data)[i].iov_len;
+        operation->rw_flags = sqe->rw_flags;
+        on_descriptor(sim, operation, sqe->fd);
+        break;
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+        operation->rw_flags = sqe->rw_flags;
+        on_descriptor(sim, operation, sqe->fd);
+        break;
+    case IORING_OP_FALLOCATE:
+        operation->size = sqe->addr;
+        on_descriptor(sim, operation, sqe->fd);
+        break;
+    case IORING_OP_FSYNC:
+        on_descriptor(sim, operation, sqe->fd);
+        break;
+    case IORING_OP_OPENAT:
+        operation->file_flags = sqe->open_flags;
+        operation->path = kept_path(operation->data, operation);
+        break;
+    case IORING_OP_UNLINKAT:
+        operation->path = kept_path(operation->data, operation);
+        break;
+    default: /* IORING_OP_RENAMEAT */
+        operation->path = kept_path(operation->data, operation);
+        operation->path2 = kept_path((const void *)(uintptr_t)sqe->addr2, operation);
+    }
+    if (operation->error == 0) {
+        operation->error = planned_failure(sim, SIM_OPERATION_FILE, -EIO);
+        operation->has_failed = operation->error < 0;
+    }
+    operation_schedule(sim, index, operation->error == -EBADF ? 0 : disk_time(sim));
+}
+
+/* ---------------------------------------------------------------- reading and writing */
+
+static int run_read(struct sim *sim, struct operation *operation)
+{
+    sim->counts[SIM_COUNT_FILE_READS]++;
+    if (sim_chance(sim, SIM_FAULT_READ_ERROR))
+        return -EIO;
+    bool is_direct = operation->file_flags & O_DIRECT;
+    size_t size = disk_read(sim, operation->object, operation->offset, operation->data,
+                            operation->size, is_direct);
+    if (size > 0 && sim_chance(sim, SIM_FAULT_BIT_ROT)) {
+        uint64_t bit = chance_next(&sim->chance) % (size * 8);
+        uint8_t *byte = (uint8_t *)operation->data + bit / 8;
+        *byte ^= (uint8_t)(1 << bit % 8);
+        disk_write(sim, operation->object, operation->offset + bit / 8, byte, 1, true);
+    }
+    size_t unit = is_direct ? SECTOR_BYTES : 1;
+    if (size > unit && sim_chance(sim, SIM_FAULT_SHORT_READ))
+        size = unit * (1 + chance_below(sim, (uint32_t)((size - 1) / unit)));
+    return (int)size;
+}
+
+/* `size` bytes of the operation's memory from `from` on. */
+static int write_part(struct sim *sim, const struct operation *operation, uint64_t from,
+                      uint64_t size, bool is_durable)
+{
+    if (operation->opcode == IORING_OP_WRITE)
+        return disk_write(sim, operation->object, operation->offset + from,
+                          (const uint8_t *)operation->data + from, size, is_durable);
+    const struct iovec *pieces = operation->data;
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < operation->mode && size > 0; i++) {
+        uint64_t end = at + pieces[i].iov_len;
+        if (end > from) {
+            uint64_t part = end - from < size ? end - from : size;
+            int error =
+                disk_write(sim, operation->object, operation->offset + from,
+                           (const uint8_t *)pieces[i].iov_base + (from - at), part, is_durable);
+            if (error < 0)
+                return error;
+            from += part;
+            size -= part;
+        }
+        at = end;
+    }
+    return 0;
+}
+
+/* Some sectors of a write that failed, or was under way, are new. */
+static void write_some(struct sim *sim, const struct operation *operation)
+{
+    for (uint64_t done = 0; done < operation->size;) {
+        uint64_t part = SECTOR_BYTES - (operation->offset + done) % SECTOR_BYTES;
+        if (part > operation->size - done)
+            part = operation->size - done;
+        if (chance_below(sim, 2) == 0)
+            write_part(sim, operation, done, part, false);
+        done += part;
+    }
+}
+
+static bool is_dsync(const struct operation *operation)
+{
+    return (operation->file_flags & O_DSYNC) || (operation->rw_flags & (RWF_DSYNC | RWF_SYNC));
+}
+
+static int run_write(struct sim *sim, struct operation *operation)
+{
+    sim->counts[SIM_COUNT_FILE_WRITES]++;
+    if (sim_chance(sim, SIM_FAULT_WRITE_ERROR)) {
+        write_some(sim, operation);
+        return -EIO;
+    }
+    uint64_t size = operation->size, unit = operation->file_flags & O_DIRECT ? SECTOR_BYTES : 1;
+    if (sim_chance(sim, SIM_FAULT_WRITE_FULL))
+        return -ENOSPC;
+    if (size > unit && sim_chance(sim, SIM_FAULT_SHORT_WRITE))
+        size = unit * (1 + chance_below(sim, (uint32_t)((size - 1) / unit)));
+    int error = write_part(sim, operation, 0, size, is_dsync(operation));
+    return error < 0 ? error : (int)size;
+}
+
+static int run_fsync(struct sim *sim, struct operation *operation)
+{
+    sim->counts[SIM_COUNT_FSYNCS]++;
+    if (sim_chance(sim, SIM_FAULT_FSYNC_ERROR)) {
+        disk_doom(sim, operation->object, operation->mark);
+        return -EIO;
+    }
+    if (sim->inodes[operation->object].is_directory)
+        disk_sync_directory(sim, operation->object, operation->mark);
+    else
+        disk_sync(sim, operation->object, operation->mark);
+    return 0;
+}
+
+static int run_fallocate(struct sim *sim, struct operation *operation)
+{
+    int error = disk_reserve(sim, operation->object, operation->offset, operation->size);
+    uint64_t end = operation->offset + operation->size;
+    if (error == 0 && end > sim->inodes[operation->object].size)
+        error = disk_length(sim, operation->object, end, false);
+    return error;
+}
+
+/* ---------------------------------------------------------------- names */
+
+static int run_open(struct sim *sim, struct operation *operation)
+{
+    uint32_t flags = operation->file_flags;
+    int32_t inode = disk_find(sim, operation->path);
+    if (inode == NONE) {
+        if (!disk_parent_is_there(sim, operation->path) || !(flags & O_CREAT))
+            return -ENOENT;
+        inode = disk_make(sim, NULL, false);
+        disk_name_add(sim, NAME_CREATE, operation->path, NULL, inode);
+    } else if ((flags & O_CREAT) && (flags & O_EXCL)) {
+        return -EEXIST;
+    }
+    bool is_directory = sim->inodes[inode].is_directory;
+    if ((flags & O_DIRECTORY) && !is_directory)
+        return -ENOTDIR;
+    if (is_directory && (flags & O_ACCMODE) != O_RDONLY)
+        return -EISDIR;
+    if ((flags & O_TRUNC) && (flags & O_ACCMODE) != O_RDONLY && sim->inodes[inode].size > 0)
+        disk_length(sim, inode, 0, false);
+    return descriptor_add(sim, DESCRIPTOR_FILE, inode, flags);
+}
+
+static int run_unlink(struct sim *sim, const struct operation *operation)
+{
+    int32_t inode = disk_find(sim, operation->path);
+    if (inode == NONE)
+        return -ENOENT;
+    if (sim->inodes[inode].is_directory)
+        return -EISDIR;
+    disk_name_add(sim, NAME_UNLINK, operation->path, NULL, inode);
+    return 0;
+}
+
+static int run_rename(struct sim *sim, const struct operation *operation)
+{
+    int32_t inode = disk_find(sim, operation->path), old = disk_find(sim, operation->path2);
+    if (inode == NONE || !disk_parent_is_there(sim, operation->path2))
+        return -ENOENT;
+    if (sim->inodes[inode].is_directory || (old != NONE && sim->inodes[old].is_directory))
+        return -EISDIR; /* of files only: nobody needs more */
+    if (old != inode)
+        disk_name_add(sim, NAME_RENAME, operation->path, operation->path2, inode);
+    return 0;
+}
+
+static int run_on_name(struct sim *sim, struct operation *operation)
+{
+    if (sim_chance(sim, SIM_FAULT_NAME_ERROR))
+        return -EIO;
+    switch (operation->opcode) {
+    case IORING_OP_OPENAT:
+        return run_open(sim, operation);
+    case IORING_OP_UNLINKAT:
+        return run_unlink(sim, operation);
+    case IORING_OP_RENAMEAT:
+        return run_rename(sim, operation);
+    default:
+        return run_fallocate(sim, operation);
+    }
+}
+
+void file_run(struct sim *sim, int32_t index)
+{
+    struct operation *operation = &sim->operations[index];
+    int result = operation->error;
+    if (result == 0) {
+        switch (operation->opcode) {
+        case IORING_OP_READ:
+            result = run_read(sim, operation);
+            break;
+        case IORING_OP_WRITE:
+        case IORING_OP_WRITEV:
+            result = run_write(sim, operation);
+            break;
+        case IORING_OP_FSYNC:
+            result = run_fsync(sim, operation);
+            break;
+        default:
+            result = run_on_name(sim, operation);
+        }
+    } else if (operation->has_failed && operation->opcode == IORING_OP_FSYNC) {
+        disk_doom(sim, operation->object, operation->mark);
+    }
+    operation_end(sim, index, result, 0);
+}
+
+/* ---------------------------------------------------------------- crashes */
+
+static void keep_late(struct sim *sim, const struct operation *operation, uint64_t delay_ns)
+{
+    uint32_t index = 0;
+    while (index < sim->late_count && sim->lates[index].is_used)
+        index++;
+    if (index == sim->late_count) {
+        sim->lates =
+            array_room(sim->lates, &sim->late_capacity, sim->late_count, sizeof *sim->lates);
+        sim->late_count++;
+    }
+    struct late *late = &sim->lates[index];
+    *late = (struct late){true, operation->object, operation->offset, operation->size,
+                          sim_keep_alloc(operation->size)};
+    uint64_t at = 0;
+    if (operation->opcode == IORING_OP_WRITE) {
+        memcpy(late->data, operation->data, operation->size);
+    } else {
+        const struct iovec *pieces = operation->data;
+        for (uint32_t i = 0; i < operation->mode; at += pieces[i].iov_len, i++)
+            memcpy(late->data + at, pieces[i].iov_base, pieces[i].iov_len);
+    }
+    sim->inodes[late->inode].opens++;
+    event_add(sim, delay_ns, EVENT_LATE, index, 0);
+}
+
+void late_land(struct sim *sim, uint32_t index)
+{
+    struct late *late = &sim->lates[index];
+    if (!late->is_used) /* the power was cut in between */
+        return;
+    sim->counts[SIM_COUNT_LATE_WRITES]++;
+    sim_trace(sim, "a write of the life before lands: %llu bytes at %llu",
+              (unsigned long long)late->size, (unsigned long long)late->offset);
+    disk_write(sim, late->inode, late->offset, late->data, late->size, false);
+    disk_release(sim, late->inode);
+    sim_keep_free(late->data);
+    *late = (struct late){0};
+}
+
+static uint64_t settle_write(struct sim *sim, const struct operation *operation,
+                             enum sim_crash_kind kind)
+{
+    uint32_t how = chance_below(sim, 3);
+    if (kind == SIM_POWER_CUT) {
+        if (how > 0)
+            write_part(sim, operation, 0, operation->size, false);
+        return 0;
+    }
+    if (how == 1)
+        write_part(sim, operation, 0, operation->size, is_dsync(operation));
+    if (how != 2 || kind != SIM_KILL)
+        return 0;
+    uint64_t delay = chance_next(&sim->chance) % UINT64_C(50000000);
+    keep_late(sim, operation, delay);
+    return delay;
+}
+
+/* What was in flight: done, not done, or (kill) to be done late. Returns how late the last is. */
+static uint64_t settle(struct sim *sim, struct operation *operation, enum sim_crash_kind kind)
+{
+    if (operation->error != 0)
+        return 0;
+    switch (operation->opcode) {
+    case IORING_OP_WRITE:
+    case IORING_OP_WRITEV:
+        return settle_write(sim, operation, kind);
+    case IORING_OP_UNLINKAT:
+        if (chance_below(sim, 2) == 0)
+            run_unlink(sim, operation);
+        return 0;
+    case IORING_OP_RENAMEAT:
+        if (chance_below(sim, 2) == 0)
+            run_rename(sim, operation);
+        return 0;
+    case IORING_OP_OPENAT:
+        if (chance_below(sim, 2) == 0)
+            run_open(sim, operation);
+        return 0;
+    case IORING_OP_FSYNC:
+        if (kind != SIM_POWER_CUT && chance_below(sim, 2) == 0)
+            run_fsync(sim, operation);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+void files_crash(struct sim *sim, enum sim_crash_kind kind)
+{
+    uint64_t last_ns = 0;
+    for (uint32_t i = 0; i < sim->operation_count; i++) {
+        struct operation *operation = &sim->operations[i];
+        if (operation->state == OPERATION_FREE || !operation->is_file)
+            continue;
+        uint64_t late_ns = settle(sim, operation, kind);
+        last_ns = late_ns > last_ns ? late_ns : last_ns;
+    }
+    for (uint32_t i = 0; i < sim->operation_count; i++) {
+        struct operation *operation = &sim->operations[i];
+        if (operation->state == OPERATION_FREE || !operation->is_file || operation->object == NONE)
+            continue;
+        int32_t inode = operation->object;
+        operation->object = NONE;
+        disk_release(sim, inode);
+    }
+    for (uint32_t i = 0; i < sim->descriptor_count; i++) {
+        struct descriptor *descriptor = &sim->descriptors[i];
+        if (descriptor->kind == DESCRIPTOR_FILE)
+            disk_release(sim, descriptor->object);
+        if (descriptor->kind != DESCRIPTOR_SOCKET)
+            descriptor->kind = DESCRIPTOR_FREE;
+    }
+    locks_crash(sim, kind, last_ns);
+    if (kind != SIM_POWER_CUT)
+        return;
+    for (uint32_t i = 0; i < sim->late_count; i++) { /* writes of an earlier life: lost */
+        struct late *late = &sim->lates[i];
+        if (!late->is_used)
+            continue;
+        disk_write(sim, late->inode, late->offset, late->data, late->size, false);
+        disk_release(sim, late->inode);
+        sim_keep_free(late->data);
+        *late = (struct late){0};
+    }
+    disk_cut(sim);
+}
+
+/* ---------------------------------------------------------------- blocking calls */
+
+static int call_error(struct kernel *kernel)
+{
+    int error = planned_failure(kernel->sim, SIM_OPERATION_CALL, -EIO);
+    return error == 0 && sim_chance(kernel->sim, SIM_FAULT_CALL_ERROR) ? -EIO : error;
+}
+
+static int make_directories(struct sim *sim, const char *path, bool is_durable)
+{
+    char part[PATH_BYTES_MAX];
+    for (size_t i = 1; path[0] != '\0' && path[1] != '\0'; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        int32_t inode = disk_find(sim, part);
+        if (inode == NONE) {
+            inode = disk_make(sim, is_durable ? part : NULL, true);
+            if (!is_durable)
+                disk_name_add(sim, NAME_CREATE, part, NULL, inode);
+        } else if (!sim->inodes[inode].is_directory) {
+            return -ENOTDIR;
+        }
+        if (path[i] == '\0')
+            break;
+    }
+    return 0;
+}
+
+int kernel_directory_make(struct kernel *kernel, const char *path, unsigned mode)
+{
+    (void)mode;
+    char whole[PATH_BYTES_MAX];
+    int error = call_error(kernel);
+    if (error < 0)
+        return error;
+    if (!normalize(path, whole))
+        return -ENAMETOOLONG;
+    return make_directories(kernel->sim, whole, false);
+}
+
+static const char *name_in(const char *path, const char *directory)
+{
+    size_t size = strlen(directory);
+    if (strncmp(path, directory, size) != 0)
+        return NULL;
+    const char *rest = path + size;
+    if (size > 1) {
+        if (*rest != '/')
+            return NULL;
+        rest++;
+    }
+    return *rest == '\0' || strchr(rest, '/') != NULL ? NULL : rest;
+}
+
+int kernel_directory_list(struct kernel *kernel, const char *path,
+                          void (*each)(void *argument, const char *name, bool is_regular),
+                          void *argument)
+{
+    struct sim *sim = kernel->sim;
+    char whole[PATH_BYTES_MAX];
+    int error = call_error(kernel);
+    if (error < 0)
+        return error;
+    int32_t inode = normalize(path, whole) ? disk_find(sim, whole) : NONE;
+    if (inode == NONE)
+        return -ENOENT;
+    if (!sim->inodes[inode].is_directory)
+        return -ENOTDIR;
+    for (uint32_t i = 0; i < sim->names.count; i++) {
+        const char *name = name_in(sim->names.rows[i].path, whole);
+        if (name != NULL)
+            each(argument, name, !sim->inodes[sim->names.rows[i].inode].is_directory);
+    }
+    return 0;
+}
+
+int kernel_file_size(struct kernel *kernel, int fd, uint64_t *ret_size)
+{
+    const struct descriptor *descriptor = descriptor_of(kernel->sim, fd);
+    int error = call_error(kernel);
+    if (error < 0)
+        return error;
+    if (descriptor == NULL || descriptor->kind != DESCRIPTOR_FILE)
+        return -EBADF;
+    *ret_size = kernel->sim->inodes[descriptor->object].size;
+    return 0;
+}
+
+int kernel_space_free(struct kernel *kernel, const char *path, uint64_t *ret_bytes)
+{
+    struct sim *sim = kernel->sim;
+    char whole[PATH_BYTES_MAX];
+    int error = call_error(kernel);
+    if (error < 0)
+        return error;
+    if (!normalize(path, whole) || disk_find(sim, whole) == NONE)
+        return -ENOENT;
+    uint64_t used = sim->disk_pages * PAGE_BYTES;
+    *ret_bytes = used < sim->options.disk_bytes ? sim->options.disk_bytes - used : 0;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- for tests */
+
+int64_t sim_file_size(struct sim *sim, const char *path)
+{
+    char whole[PATH_BYTES_MAX];
+    int32_t inode = normalize(path, whole) ? disk_find(sim, whole) : NONE;
+    return inode == NONE ? -ENOENT : (int64_t)sim->inodes[inode].size;
+}
+
+int64_t sim_file_read(struct sim *sim, const char *path, uint64_t offset, void *data, size_t size)
+{
+    char whole[PATH_BYTES_MAX];
+    int32_t inode = normalize(path, whole) ? disk_find(sim, whole) : NONE;
+    return inode == NONE ? -ENOENT : (int64_t)disk_read(sim, inode, offset, data, size, false);
+}
+
+int sim_file_patch(struct sim *sim, const char *path, uint64_t offset, const void *data,
+                   size_t size)
+{
+    char whole[PATH_BYTES_MAX], parent[PATH_BYTES_MAX];
+    if (!normalize(path, whole))
+        return -ENAMETOOLONG;
+    int32_t inode = disk_find(sim, whole);
+    if (inode == NONE) {
+        size_t cut = (size_t)(strrchr(whole, '/') - whole);
+        memcpy(parent, whole, cut);
+        parent[cut] = '\0';
+        int error = make_directories(sim, parent, true);
+        if (error < 0)
+            return error;
+        inode = disk_make(sim, whole, false);
+    }
+    return disk_write(sim, inode, offset, data, size, true);
+}
+
+int sim_directory_make(struct sim *sim, const char *path)
+{
+    char whole[PATH_BYTES_MAX];
+    return normalize(path, whole) ? make_directories(sim, whole, true) : -ENAMETOOLONG;
+}
+
+int sim_file_flip(struct sim *sim, const char *path, uint64_t bit)
+{
+    uint8_t byte;
+    int64_t got = sim_file_read(sim, path, bit / 8, &byte, 1);
+    if (got < 1)
+        return got < 0 ? (int)got : -ERANGE;
+    byte ^= (uint8_t)(1 << bit % 8);
+    return sim_file_patch(sim, path, bit / 8, &byte, 1);
+}
+
+int sim_file_truncate(struct sim *sim, const char *path, uint64_t size)
+{
+    char whole[PATH_BYTES_MAX];
+    int32_t inode = normalize(path, whole) ? disk_find(sim, whole) : NONE;
+    return inode == NONE ? -ENOENT : disk_length(sim, inode, size, true);
+}
+
+int sim_file_delete(struct sim *sim, const char *path)
+{
+    char whole[PATH_BYTES_MAX];
+    int32_t inode = normalize(path, whole) ? disk_find(sim, whole) : NONE;
+    if (inode == NONE)
+        return -ENOENT;
+    disk_forget_name(sim, whole);
+    return 0;
+}
+
+int sim_file_list(struct sim *sim, const char *directory,
+                  void (*each)(void *argument, const char *name, uint64_t size), void *argument)
+{
+    char whole[PATH_BYTES_MAX];
+    if (!normalize(directory, whole) || disk_find(sim, whole) == NONE)
+        return -ENOENT;
+    for (uint32_t i = 0; i < sim->names.count; i++) {
+        const char *name = name_in(sim->names.rows[i].path, whole);
+        const struct inode *inode = &sim->inodes[sim->names.rows[i].inode];
+        if (name != NULL && !inode->is_directory)
+            each(argument, name, inode->size);
+    }
+    return 0;
+}
