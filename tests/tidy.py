@@ -31,7 +31,7 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
          'number': 'base', 'event': 'base',
          'kernel': 'engine', 'kernel_linux': 'engine', 'core': 'engine',
          'mime': 'mime', 'stream': 'net', 'log': 'store', 'store': 'store',
-         'auth': 'auth', 'route': 'route', 'session': 'session',
+         'auth': 'auth', 'route': 'route', 'session': 'session', 'dot': 'session',
          'relay': 'relay', 'proxy': 'proxy', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
          'sieve': 'sieve', 'admin': 'admin', 'gateway': 'main'}
 

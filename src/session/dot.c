@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The decoder is a table of states and classes of bytes. Text without anything special is most of a
+ * message, so 64 bytes at a time are looked at first: when each LF has a CR before it, each CR an
+ * LF behind it, and no line begins with a dot, they are copied as they are. A block that fails the
+ * test goes through the table; the two agree by construction and by test (each split of each
+ * sequence, and random bytes, against the table alone).
+ *
+ *                 CR        LF         dot       other
+ *   LINE          CR        TEXT bare  DOT -     TEXT
+ *   TEXT          CR        TEXT bare  TEXT      TEXT
+ *   CR            CR bare   LINE       TEXT bare TEXT bare
+ *   DOT           DOT_CR -  TEXT bare  TEXT      TEXT          "-": the byte is not written
+ *   DOT_CR        CR bare   END -      TEXT bare TEXT bare
+ */
+#include "ringpost/dot.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+enum { CLASS_CR, CLASS_LF, CLASS_DOT, CLASS_OTHER, CLASSES };
+enum { STATE = 7, BARE = 8, SILENT = 16 };
+
+static const uint8_t steps[DOT_END][CLASSES] = {
+    [DOT_LINE] = {DOT_CR, DOT_TEXT | BARE, DOT_DOT | SILENT, DOT_TEXT},
+    [DOT_TEXT] = {DOT_CR, DOT_TEXT | BARE, DOT_TEXT, DOT_TEXT},
+    [DOT_CR] = {DOT_CR | BARE, DOT_LINE, DOT_TEXT | BARE, DOT_TEXT | BARE},
+    [DOT_DOT] = {DOT_DOT_CR | SILENT, DOT_TEXT | BARE, DOT_TEXT, DOT_TEXT},
+    [DOT_DOT_CR] = {DOT_CR | BARE, DOT_END | SILENT, DOT_TEXT | BARE, DOT_TEXT | BARE},
+};
+
+static unsigned class_of(char byte)
+{
+    return byte == '\r'   ? CLASS_CR
+           : byte == '\n' ? CLASS_LF
+           : byte == '.'  ? CLASS_DOT
+                          : CLASS_OTHER;
+}
+
+enum { BLOCK = 64 };
+
+#if defined(__SSE2__)
+static uint64_t matches(const char *data, char byte)
+{
+    const __m128i wanted = _mm_set1_epi8(byte);
+    uint64_t mask = 0;
+    for (int i = 0; i < BLOCK / 16; i++) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i));
+        uint64_t part = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted));
+        mask |= part << (16 * i);
+    }
+    return mask;
+}
+#else
+static uint64_t matches(const char *data, char byte)
+{
+    uint64_t mask = 0;
+    for (int i = 0; i < BLOCK; i++)
+        mask |= (uint64_t)(data[i] == byte) << i;
+    return mask;
+}
+#endif
+
+/* Whether these BLOCK bytes are plain lines after `state`. */
+static bool is_plain(const char *data, unsigned state)
+{
+    uint64_t cr = matches(data, '\r'), lf = matches(data, '\n');
+    if (lf != (cr << 1 | (state == DOT_CR)))
+        return false;
+    uint64_t begins = lf << 1 | (state == DOT_LINE);
+    return (begins & matches(data, '.')) == 0;
+}
+
+static unsigned state_after(char last)
+{
+    return last == '\r' ? DOT_CR : last == '\n' ? DOT_LINE : DOT_TEXT;
+}
+
+size_t dot_decode(struct dot_decoder *decoder, struct slice in, char *out, size_t *ret_size)
+{
+    unsigned state = decoder->state;
+    size_t at = 0, size = 0;
+    while (at < in.size && state != DOT_END) {
+        size_t stop = in.size;
+        if (in.size - at >= BLOCK) {
+            if (state <= DOT_CR && is_plain(in.data + at, state)) {
+                if (out != NULL)
+                    memcpy(out + size, in.data + at, BLOCK);
+                size += BLOCK;
+                at += BLOCK;
+                state = state_after(in.data[at - 1]);
+                continue;
+            }
+            stop = at + BLOCK;
+        }
+        while (at < stop && state != DOT_END) {
+            char byte = in.data[at++];
+            unsigned step = steps[state][class_of(byte)];
+            state = step & STATE;
+            decoder->is_bare |= (step & BARE) != 0;
+            if (step & SILENT)
+                continue;
+            if (out != NULL)
+                out[size] = byte;
+            size++;
+        }
+    }
+    decoder->state = (uint8_t)state;
+    *ret_size = size;
+    return at;
+}
+
+/* ---------------------------------------------------------------- encoding */
+
+size_t dot_encode_on(struct dot_encoder *encoder, struct slice in)
+{
+    if (in.size == 0)
+        return 0;
+    const char *found = memmem(in.data, in.size, "\n.", 2);
+    size_t run = found != NULL ? (size_t)(found - in.data) + 1 : in.size;
+    encoder->in_line = in.data[run - 1] != '\n';
+    return run;
+}
+
+size_t dot_encode(struct dot_encoder *encoder, struct slice in)
+{
+    if (in.size > 0 && !encoder->in_line && in.data[0] == '.')
+        return 0;
+    return dot_encode_on(encoder, in);
+}
+
+struct slice dot_encode_end(const struct dot_encoder *encoder)
+{
+    return encoder->in_line ? SLICE("\r\n.\r\n") : SLICE(".\r\n");
+}
