@@ -116,6 +116,12 @@ void mime_decode_transfer(struct slice body, enum mime_encoding encoding, struct
 /* Converts from a MIME charset to UTF-8 (iconv); unknown charset or broken input: bytes as they
  * are. */
 void mime_to_utf8(struct slice bytes, struct slice charset, struct text *out);
+/* Whether mime_to_utf8 has a converter of this name (not US-ASCII and UTF-8, which need none). */
+bool mime_charset_is_known(struct slice charset);
+
+/* Whether a part with this header is text (RFC 2045 5.2: also one without a readable Content-Type),
+ * and its charset (size 0: not named; borrows the header or the arena). */
+bool mime_content_is_text(struct slice header, struct arena *arena, struct slice *ret_charset);
 
 /* Date: header (RFC 5322 3.3, obsolete zones too) as seconds since 1970 UTC and the zone in minutes
  * east.

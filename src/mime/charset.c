@@ -89,6 +89,11 @@ static const char *iconv_name_of(struct slice charset)
     return NULL;
 }
 
+bool mime_charset_is_known(struct slice charset)
+{
+    return iconv_name_of(charset) != NULL;
+}
+
 void mime_to_utf8(struct slice bytes, struct slice charset, struct text *out)
 {
     const char *name = iconv_name_of(charset);

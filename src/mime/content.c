@@ -116,3 +116,19 @@ int mime_content_parse(struct mime_content *content, struct arena *arena)
     content->subtype = subtype;
     return mime_parameters_parse(slice_of(at, (size_t)(end - at)), arena, &content->parameters);
 }
+
+bool mime_content_is_text(struct slice header, struct arena *arena, struct slice *ret_charset)
+{
+    struct mime_content content;
+    struct slice charset = {0};
+    mime_fields_collect(header, &content, NULL);
+    if (mime_content_parse(&content, arena) < 0)
+        content.parameters.count = 0;
+    if (content.type.data != NULL && !slice_equal_nocase(content.type, SLICE("text")))
+        return false;
+    for (unsigned i = 0; i < content.parameters.count && charset.size == 0; i++)
+        if (slice_equal_nocase(content.parameters.items[i].name, SLICE("charset")))
+            charset = content.parameters.items[i].value;
+    *ret_charset = charset;
+    return true;
+}
