@@ -25,9 +25,9 @@ enum gateway_state { GATEWAY_STARTING, GATEWAY_READY, GATEWAY_DRAINING, GATEWAY_
 
 struct gateway {
     struct gateway_options options;
-    uint32_t state;       /* enum gateway_state of all cores together; read by any thread */
-    uint32_t cores_ready; /* atomic */
-    uint32_t cores_gone;  /* atomic */
+    uint32_t state; /* enum gateway_state of all cores together; read by any thread */
+    /* how many cores have come to a point; atomic */
+    uint32_t store_made, cores_open, cores_ready, cores_drained, cores_gone, failed;
 };
 
 void gateway_init(struct gateway *gateway, const struct gateway_options *options);

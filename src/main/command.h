@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The command line: one table of commands, one of options. Help, parsing and refusals all come from
+ * them.
+ */
+#ifndef RINGPOST_COMMAND_H
+#define RINGPOST_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum exit_status {
+    STATUS_OK = 0,
+    STATUS_FAILED = 1,  /* what was asked for did not work, or problems were found */
+    STATUS_USAGE = 2,   /* the command line cannot be understood */
+    STATUS_AT_ONCE = 3, /* serve: a second signal came while draining */
+    STATUS_BUSY = 4     /* the store is in use by another process */
+};
+
+enum option_bit {
+    OPTION_CONFIG = 1 << 0,
+    OPTION_JSON = 1 << 1,
+    OPTION_DIR = 1 << 2,
+    OPTION_PORT_BASE = 1 << 3,
+    OPTION_USERS = 1 << 4,
+    OPTION_FILE = 1 << 5,
+    OPTION_CORES = 1 << 6
+};
+
+struct invocation {
+    unsigned given; /* option bits */
+    const char *config, *dir, *file;
+    unsigned port_base, users, cores;
+    bool json;
+    const char *operand; /* NULL when the command takes none */
+};
+
+struct program_command {
+    const char *name;    /* one word or two */
+    const char *operand; /* its name, or NULL */
+    unsigned options, needed;
+    const char *summary; /* half a line */
+    const char *detail;  /* further lines, each ended */
+    int (*run)(const struct invocation *invocation);
+};
+extern const struct program_command program_commands[];
+extern const unsigned program_command_count;
+
+/* Parses, runs, returns the exit status. */
+int command_run(int argc, char **argv);
+/* "ringpost: what" on standard error. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A text as a JSON string, quotes included. */
+void json_text(FILE *file, const char *text);
+/* The libraries' versions, one line each; of --version and of the metrics. */
+void version_show(FILE *file);
+extern const char version_text[];
+
+/* Commands, each in a file of its own. */
+int run_serve(const struct invocation *invocation);
+int run_check(const struct invocation *invocation);
+int run_config_reference(const struct invocation *invocation);
+int run_try(const struct invocation *invocation);
+int run_user_add(const struct invocation *invocation);
+int run_user_delete(const struct invocation *invocation);
+int run_user_list(const struct invocation *invocation);
+int run_user_passwd(const struct invocation *invocation);
+int run_store_verify(const struct invocation *invocation);
+int run_store_stat(const struct invocation *invocation);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The config file: libconfig's syntax, our own table of keys. One row of config_rows says a key's
+ * section, type, unit, range, default and what it is for; the reader, `ringpost check` and
+ * docs/config.md all come from it.
+ *
+ *   file ─▶ config_source: bytes, includes, numbers too large   (before libconfig sees them)
+ *        ─▶ libconfig: syntax, names twice
+ *        ─▶ config.c: each key against its row                  one problem per mistake, all of
+ *        ─▶ config_check.c: what belongs together               them, with file and line
+ *
+ * Invariants:
+ *   G1 A key that is not in the table is an error, never passed over.
+ *   G2 A struct config without problems holds every value in its row's range.
+ *   G3 Nothing is applied from a file with problems.
+ */
+#ifndef RINGPOST_CONFIG_H
+#define RINGPOST_CONFIG_H
+
+#include "ringpost/arena.h"
+
+enum {
+    CONFIG_FILE_BYTES_MAX = 4 << 20, /* of one file */
+    CONFIG_BYTES_MAX = 16 << 20,     /* of all together */
+    CONFIG_INCLUDE_DEPTH_MAX = 8,
+    CONFIG_FILES_MAX = 256,
+    CONFIG_PROBLEMS_MAX = 100, /* told; what comes after them is only counted */
+    CONFIG_ARENA_BYTES_MAX = 128 << 20,
+    CONFIG_LISTENERS_MAX = 32,
+    CONFIG_DOMAINS_MAX = 100000,
+    CONFIG_ALIASES_MAX = 1000000
+};
+
+/* A number that was not given and has no default of its own. */
+#define CONFIG_UNSET UINT64_MAX
+
+struct config_place {
+    const char *file; /* "" for a default */
+    unsigned line;
+};
+
+struct config_problem {
+    struct config_place place;
+    const char *what; /* "what is wrong; the fix" */
+};
+
+struct config_list {
+    void *items; /* structs of one section */
+    unsigned count;
+};
+
+struct config_names {
+    const char **names;
+    unsigned count;
+};
+
+/* Each section's struct begins with its place. Durations in milliseconds, sizes in bytes; flags are
+ * 0 or 1; choices are the index in the row's list; texts are NULL when not given. Paths are taken
+ * from the folder of the config file. */
+struct config_general {
+    struct config_place place;
+    const char *host_name, *user, *group;
+    uint64_t cores, drain_pace_ms, drain_wait_ms;
+};
+
+struct config_log {
+    struct config_place place;
+    const char *file;
+};
+
+struct config_store {
+    struct config_place place;
+    const char *directory;
+    uint64_t shards, segment_bytes, cache_bytes, index_bytes;
+};
+
+struct config_auth {
+    struct config_place place;
+    const char *default_domain;
+    uint64_t cache_entries, cache_ms, waiting_max, failure_ms_first, failure_ms_max;
+};
+
+struct config_limits {
+    struct config_place place;
+    uint64_t connections, connections_per_address, receive_buffers, fibers, stack_bytes;
+    uint64_t login_ms, command_ms, smtp_idle_ms, pop3_idle_ms, imap_idle_ms, errors, junk;
+    uint64_t message_bytes, recipients, received, data_ms, data_bytes_per_second;
+};
+
+struct config_admin {
+    struct config_place place;
+    const char *address;
+    uint64_t port, exposed;
+};
+
+struct config_alias {
+    struct config_place place;
+    const char *name;
+    struct config_names to;
+};
+
+struct config_domain {
+    struct config_place place;
+    const char *name, *users, *catch_all, *separator;
+    uint64_t detail_mailbox;
+    struct config_list aliases; /* struct config_alias */
+};
+
+enum config_protocol { CONFIG_SMTP, CONFIG_LMTP, CONFIG_POP3, CONFIG_IMAP };
+
+struct config_listener {
+    struct config_place place;
+    const char *address, *path;
+    uint64_t protocol, port, mode, connections, connections_per_address;
+    uint64_t plain_login, insecure_plain_login;
+};
+
+struct config {
+    struct arena arena; /* holds everything below */
+    const char *path;   /* as given */
+    const char *folder; /* of the file, for relative paths */
+    struct config_general general;
+    struct config_log log;
+    struct config_store store;
+    struct config_auth auth;
+    struct config_limits limits;
+    struct config_admin admin;
+    struct config_list domains;   /* struct config_domain */
+    struct config_list listeners; /* struct config_listener */
+    struct config_problem problems[CONFIG_PROBLEMS_MAX];
+    unsigned problem_count; /* may be above CONFIG_PROBLEMS_MAX */
+};
+
+/* ---------------------------------------------------------------- the table */
+
+enum config_section {
+    CONFIG_SECTION_GENERAL,
+    CONFIG_SECTION_LOG,
+    CONFIG_SECTION_STORE,
+    CONFIG_SECTION_AUTH,
+    CONFIG_SECTION_LIMITS,
+    CONFIG_SECTION_ADMIN,
+    CONFIG_SECTION_DOMAIN,
+    CONFIG_SECTION_ALIAS,
+    CONFIG_SECTION_LISTENER,
+    CONFIG_SECTION_COUNT
+};
+
+enum config_type {
+    CONFIG_FLAG,       /* true or false */
+    CONFIG_COUNT,      /* a whole number */
+    CONFIG_COUNT_POW2, /* the same, a power of two */
+    CONFIG_SIZE,       /* "25M": K, M, G are powers of 1024; B alone */
+    CONFIG_DURATION,   /* "30m": ms, s, m, h, d */
+    CONFIG_TEXT,
+    CONFIG_PATH,
+    CONFIG_MODE,   /* "0660" */
+    CONFIG_CHOICE, /* one of row->choices */
+    CONFIG_NAMES   /* one text, or an array of them */
+};
+
+struct config_row {
+    enum config_section section;
+    const char *key;
+    enum config_type type;
+    uint64_t min, max;    /* numbers; of texts the length in bytes */
+    const char *fallback; /* the default as it would stand in the file (texts without quotes);
+                                NULL: must be given; "": none */
+    const char *doc;      /* one sentence, or a few */
+    const char *choices;  /* "a|b|c" */
+    size_t offset;        /* in the section's struct */
+};
+extern const struct config_row config_rows[];
+extern const unsigned config_row_count;
+
+struct config_section_row {
+    const char *name; /* "" for the top level */
+    enum config_section parent;
+    size_t offset;      /* in the parent's struct (of struct config for those at the top) */
+    size_t item_bytes;  /* lists: of one struct; groups: 0 */
+    unsigned count_max; /* lists */
+    const char *doc;
+};
+extern const struct config_section_row config_sections[CONFIG_SECTION_COUNT];
+
+/* The row of a key, or NULL. */
+const struct config_row *config_row_find(enum config_section section, const char *key);
+/* What the writer may have meant: "did you mean \"port\"?", or where the key belongs, or which keys
+ * there are. Into text. */
+void config_suggest(enum config_section section, const char *key, char *text, size_t size);
+/* The reference page (Markdown), from the table. */
+void config_reference(void (*say)(void *argument, const char *text), void *argument);
+
+/* ---------------------------------------------------------------- values */
+
+/* Each NULL, or what is wrong with the text and the fix. */
+const char *config_parse_size(const char *text, uint64_t *ret_bytes);
+const char *config_parse_duration(const char *text, uint64_t *ret_ms);
+const char *config_parse_mode(const char *text, uint64_t *ret_mode);
+/* The shortest text of a size or duration that parses to the value. */
+void config_show_size(uint64_t bytes, char text[32]);
+void config_show_duration(uint64_t ms, char text[32]);
+
+/* ---------------------------------------------------------------- reading */
+
+/* The text of the file and what it includes, with the place of each line. */
+struct config_source {
+    char *text; /* NUL behind it */
+    size_t size;
+    struct config_place *lines;
+    unsigned line_count;
+};
+/* False when it cannot be read at all; problems are told either way. */
+bool config_source_read(struct config *config, const char *path, struct config_source *ret_source);
+void config_source_free(struct config_source *source);
+/* The place of a line of `text` (1...). */
+struct config_place config_source_place(const struct config_source *source, unsigned line);
+
+/* Reads and checks. The result always has to be given to config_free; it may be used only when
+ * problem_count is 0. NULL: no memory. */
+struct config *config_load(const char *path);
+void config_free(struct config *config);
+/* Remembers a problem. The format makes "what; the fix". */
+void config_problem(struct config *config, struct config_place place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A path as in the file, from the config's folder. */
+const char *config_path(struct config *config, const char *path);
+
+/* config_check.c: what one row cannot say. */
+void config_check(struct config *config);
+bool config_is_loopback(const char *address);
+
+#endif

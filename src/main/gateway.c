@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Opens and closes what stands above the engine, core by core, in one order:
+ *
+ *   core 0   net, store, auth, sessions ─┐ services ─┐           ┌ drained ─┐ sessions, auth,
+ *                 ▼                      │           ├─ READY ─ … ┤          │ store, net
+ *   core n   net, store, auth, sessions ─┘ services ─┘           └ drained ─┘
+ *                 ▲                      ▲                                  ▲
+ *         identity of the     all are open before anyone may       no session is left that may
+ *         store is there      call another core's shard            call another core's shard
+ *
+ * Invariants:
+ *   Y1 No service accepts before store and sessions of every core are open.
+ *   Y2 No store closes before every core's sessions are gone.
+ *   Y3 `state` only grows.
+ *
+ * Cores wait for each other by looking every few milliseconds: it happens twice in a life and needs
+ * no memory. When one core fails, the others stop waiting.
+ */
+#include "ringpost/gateway.h"
+
+enum { LOOK_NS = 5000000 };
+
+void gateway_init(struct gateway *gateway, const struct gateway_options *options)
+{
+    memset(gateway, 0, sizeof *gateway);
+    gateway->options = *options;
+}
+
+static uint32_t load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+static uint32_t add_one(uint32_t *word)
+{
+    return __atomic_add_fetch(word, 1, __ATOMIC_ACQ_REL);
+}
+
+static void raise_state(struct gateway *gateway, enum gateway_state to)
+{
+    uint32_t now = load(&gateway->state);
+    while (now < to && !__atomic_compare_exchange_n(&gateway->state, &now, to, false,
+                                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        ;
+}
+
+/* Until `count` cores have come to a point; -ECANCELED when one of them failed before. */
+static int wait_for(struct core *core, struct gateway *gateway, const uint32_t *word,
+                    uint32_t count)
+{
+    while (load(word) < count) {
+        if (load(&gateway->failed) != 0)
+            return -ECANCELED;
+        fiber_sleep(core, LOOK_NS);
+    }
+    return 0;
+}
+
+/* A step of the start, in the log: of core 0 always, of the others when it fails. */
+static int step(struct core *core, const char *what, int result)
+{
+    if (result < 0 || core_index(core) == 0) {
+        struct event event;
+        event_begin(&event, "start", result < 0 ? "error" : "info");
+        event_number(&event, "core", core_index(core));
+        event_text(&event, "opened", slice_cstr(what));
+        if (result < 0)
+            event_text(&event, "error", slice_cstr(strerror(-result)));
+        core_log(core, &event);
+    }
+    return result;
+}
+
+static int open_store(struct core *core, struct gateway *gateway)
+{
+    if (core_index(core) != 0) {
+        int result = wait_for(core, gateway, &gateway->store_made, 1);
+        if (result < 0)
+            return result;
+    }
+    int result = step(core, "store", store_open(core, &gateway->options.store));
+    if (result == 0 && core_index(core) == 0)
+        add_one(&gateway->store_made);
+    return result;
+}
+
+static int open_service(struct core *core, const struct service *service)
+{
+    int result = service_open(core, service);
+    if (result < 0 || core_index(core) == 0) {
+        struct event event;
+        event_begin(&event, "listen", result < 0 ? "error" : "info");
+        event_text(&event, "protocol", slice_cstr(service->protocol->name));
+        event_text(&event, "address", slice_cstr(service->address));
+        event_number(&event, "port", service->port);
+        if (result < 0)
+            event_text(&event, "error", slice_cstr(strerror(-result)));
+        core_log(core, &event);
+    }
+    return result;
+}
+
+static int open_all(struct core *core, struct gateway *gateway)
+{
+    const struct gateway_options *options = &gateway->options;
+    int result = step(core, "net", net_open(core));
+    if (result == 0)
+        result = open_store(core, gateway);
+    if (result == 0)
+        result = step(core, "auth", auth_open(core, &options->auth));
+    if (result == 0)
+        result = step(core, "sessions", sessions_open(core));
+    if (result == 0) {
+        add_one(&gateway->cores_open);
+        result = wait_for(core, gateway, &gateway->cores_open, core_count(core)); /* Y1 */
+    }
+    for (unsigned i = 0; i < options->service_count && result == 0; i++)
+        result = open_service(core, options->services[i]);
+    return result;
+}
+
+int gateway_open(struct core *core, void *argument)
+{
+    struct gateway *gateway = argument;
+    int result = open_all(core, gateway);
+    if (result < 0) {
+        add_one(&gateway->failed);
+        return result;
+    }
+    if (add_one(&gateway->cores_ready) == core_count(core)) {
+        struct event event;
+        raise_state(gateway, GATEWAY_READY);
+        event_begin(&event, "ready", "info");
+        event_number(&event, "cores", core_count(core));
+        core_log(core, &event);
+    }
+    return 0;
+}
+
+void gateway_close(struct core *core, struct gateway *gateway)
+{
+    raise_state(gateway, GATEWAY_DRAINING);
+    sessions_drain(core, gateway->options.drain_pace_ms, gateway->options.drain_wait_ms);
+    add_one(&gateway->cores_drained);
+    if (wait_for(core, gateway, &gateway->cores_drained, core_count(core)) < 0) /* Y2 */
+        return;
+    sessions_close(core);
+    auth_close(core);
+    store_close(core);
+    net_close(core);
+    if (add_one(&gateway->cores_gone) == core_count(core))
+        raise_state(gateway, GATEWAY_STOPPED);
+}

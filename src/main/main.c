@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The program: its table of commands. The start-up order of `serve` is in serve.c.
+ *
+ * To add a command: a row here, its function (command.h), a test in tests/e2e.
+ */
+#include "command.h"
+
+const struct program_command program_commands[] = {
+    {"serve", NULL, OPTION_CONFIG, OPTION_CONFIG, "run the gateway",
+     "Runs until SIGTERM or SIGINT: then /ready says 503, sessions are told goodbye, running\n"
+     "commands end, and it exits with 0. A second signal stops it at once (exit status 3);\n"
+     "what was acknowledged is safe either way. Log lines go to standard output, one JSON\n"
+     "object a line.\n",
+     run_serve},
+    {"check", NULL, OPTION_CONFIG | OPTION_JSON, OPTION_CONFIG,
+     "check a config file, naming each mistake and the fix",
+     "Prints `file:line: what is wrong; the fix` for each problem; exit status 1 if there are\n"
+     "any.\n",
+     run_check},
+    {"try", NULL, OPTION_DIR | OPTION_PORT_BASE | OPTION_USERS | OPTION_CORES, OPTION_DIR,
+     "write a sample config into DIR and run it on loopback",
+     "Users u0@example.test ... (log-in also by u0 ...), password \"pw\". Ports: P+25 SMTP,\n"
+     "P+24 LMTP, P+110 POP3, P+143 IMAP, P+80 metrics and health. Mail stays in DIR/store\n"
+     "from run to run; the config and the users are written anew each time.\n",
+     run_try},
+    {"user add", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "add a user",
+     "The password is asked for on a terminal, or read from standard input (its first line).\n"
+     "Either --config or --file says where. The gateway sees it after a restart.\n",
+     run_user_add},
+    {"user del", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "delete a user",
+     "Mail in the store stays. The gateway sees it after a restart.\n", run_user_delete},
+    {"user list", NULL, OPTION_CONFIG | OPTION_FILE | OPTION_JSON, 0, "list the users", "",
+     run_user_list},
+    {"user passwd", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "change a user's password",
+     "The password is asked for on a terminal, or read from standard input (its first line).\n"
+     "The gateway sees it after a restart.\n",
+     run_user_passwd},
+    {"store verify", NULL, OPTION_CONFIG | OPTION_DIR | OPTION_JSON, 0,
+     "read and check every record of a store",
+     "Either --config or --dir (the store's own directory) says which. Not while the gateway\n"
+     "runs on it (exit status 4). Exit status 1 when something is damaged.\n",
+     run_store_verify},
+    {"store stat", NULL, OPTION_CONFIG | OPTION_DIR | OPTION_JSON, 0, "count what a store holds",
+     "Either --config or --dir (the store's own directory) says which. Not while the gateway\n"
+     "runs on it (exit status 4).\n",
+     run_store_stat},
+    {"config-reference", NULL, 0, 0, "print the reference of config keys (docs/config.md)", "",
+     run_config_reference},
+};
+const unsigned program_command_count = sizeof program_commands / sizeof *program_commands;
+
+int main(int argc, char **argv)
+{
+    return command_run(argc, argv);
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `ringpost serve`: the start-up order on one page.
+ *
+ *   config ─▶ kernel floor ─▶ log file ─▶ signals, limits ─▶ privileges dropped ─▶ ring probed
+ *     ─▶ kernels, engine ─▶ admin thread ─▶ each core: gateway_open … serves … gateway_close
+ *     ─▶ engine stops ─▶ admin, engine, kernels, setup are given back
+ *
+ * Signals: the first SIGTERM or SIGINT is a byte for core 0, which tells every core to drain; the
+ * second ends the process at once, which loses nothing that was acknowledged. Each core's first
+ * fiber lives as long as the core: it opens, waits, closes.
+ *
+ * Invariant: rings are made after privileges are dropped (a ring keeps the rights it was made
+ * with).
+ */
+#include "serve.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "command.h"
+#include "ringpost/admin.h"
+#include "ringpost/kernel_linux.h"
+
+enum { STORE_LOOK_NS = 1000000000 };
+
+struct serving;
+
+struct core_serving {
+    struct message drain_message; /* first: the message's address is ours */
+    struct serving *serving;
+    struct waiters waiters;
+    bool drains;
+    uint32_t refuses; /* this core's shards take no mail; read by the admin thread */
+};
+
+struct serving {
+    struct setup *setup;
+    struct gateway gateway;
+    struct engine *engine;
+    struct kernel *kernels[CORES_MAX];
+    unsigned kernel_count;
+    struct core_serving cores[CORES_MAX];
+};
+
+/* ---------------------------------------------------------------- signals */
+
+/* The one thing that a signal handler can reach. */
+static int signal_fd = -1;
+static volatile sig_atomic_t signal_count;
+
+static void on_signal(int number)
+{
+    (void)number;
+    int error = errno;
+    uint64_t one = 1;
+    if (++signal_count > 1)
+        _exit(STATUS_AT_ONCE);
+    ssize_t written = write(signal_fd, &one, sizeof one);
+    (void)written;
+    errno = error;
+}
+
+static bool signals_open(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    signal_fd = eventfd(0, EFD_CLOEXEC);
+    return signal_fd >= 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
+           sigaction(SIGINT, &action, NULL) == 0;
+}
+
+/* ---------------------------------------------------------------- on the cores */
+
+static void drain_handle(struct core *here, struct message *message)
+{
+    struct core_serving *mine = (struct core_serving *)message;
+    mine->drains = true;
+    waiters_wake_all(here, &mine->waiters);
+}
+
+/* On core 0: waits for the signal, then tells all cores. */
+static void watch(void *argument)
+{
+    struct core *core = argument;
+    struct serving *serving = core_local(core, CORE_LOCAL_MAIN);
+    uint64_t value;
+    int result;
+    while ((result = await_read(core, signal_fd, &value, sizeof value, 0)) == -EINTR ||
+           result == -EAGAIN)
+        fiber_yield(core);
+    struct event event;
+    event_begin(&event, "stop", "info");
+    event_text(&event, "what", result < 0 ? slice_cstr(strerror(-result)) : SLICE("signal"));
+    core_log(core, &event);
+    for (unsigned i = 0; i < core_count(core); i++)
+        core_post(core, i, &serving->cores[i].drain_message);
+}
+
+/* engine_run's ready(): the whole life of a core. */
+static int live(struct core *core, void *argument)
+{
+    struct serving *serving = argument;
+    struct core_serving *mine = &serving->cores[core_index(core)];
+    core_local_set(core, CORE_LOCAL_MAIN, serving);
+    int result = core_index(core) == 0 ? fiber_start(core, watch, core) : 0;
+    if (result == 0)
+        result = gateway_open(core, &serving->gateway);
+    if (result < 0)
+        return result;
+    while (!mine->drains) {
+        waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
+        __atomic_store_n(&mine->refuses, store_state(core) < 0, __ATOMIC_RELAXED);
+    }
+    gateway_close(core, &serving->gateway);
+    if (__atomic_load_n(&serving->gateway.cores_gone, __ATOMIC_ACQUIRE) == core_count(core))
+        engine_stop(serving->engine);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- admin */
+
+static enum admin_health health(void *argument)
+{
+    struct serving *serving = argument;
+    switch ((enum gateway_state)__atomic_load_n(&serving->gateway.state, __ATOMIC_ACQUIRE)) {
+    case GATEWAY_STARTING:
+        return ADMIN_STARTING;
+    case GATEWAY_READY:
+        for (unsigned i = 0; i < serving->kernel_count; i++)
+            if (__atomic_load_n(&serving->cores[i].refuses, __ATOMIC_RELAXED))
+                return ADMIN_REFUSING;
+        return ADMIN_READY;
+    default:
+        return ADMIN_DRAINING;
+    }
+}
+
+static const struct session_protocol *const protocols[] = {&smtp_protocol, &lmtp_protocol,
+                                                           &pop3_protocol, &imap_protocol};
+
+static int admin_open(struct serving *serving, struct admin **ret_admin)
+{
+    const struct config_admin *config = &serving->setup->config->admin;
+    if (config->port == CONFIG_UNSET)
+        return 0;
+    struct admin_options options = {
+        .address = config->address,
+        .port = (unsigned)config->port,
+        .engine = serving->engine,
+        .protocols = protocols,
+        .protocol_count = sizeof protocols / sizeof *protocols,
+        .version = version_text,
+        .health = health,
+        .argument = serving,
+    };
+    /* its thread takes no signals */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    int result = admin_start(&options, ret_admin);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (result < 0)
+        complain("admin: cannot listen on %s port %u: %s", config->address, options.port,
+                 strerror(-result));
+    return result;
+}
+
+/* ---------------------------------------------------------------- in order */
+
+/* What the pools may grow to, in one line: the sum that the machine has to have. */
+static void say_memory(const struct setup *setup)
+{
+    const struct engine_options *engine = &setup->engine;
+    const struct store_options *store = &setup->gateway.store;
+    uint64_t cores = engine->core_count;
+    uint64_t buffers = cores * engine->buffers * (uint64_t)BUFFER_BYTES;
+    uint64_t stacks = cores * engine->fibers_max * (uint64_t)engine->stack_bytes;
+    uint64_t cache = store->shard_count * store->cache_bytes;
+    uint64_t index = store->shard_count * store->index_bytes_max;
+    struct event event;
+    event_begin(&event, "memory", "info");
+    event_number(&event, "cores", (int64_t)cores);
+    event_number(&event, "receive_buffers_bytes", (int64_t)buffers);
+    event_number(&event, "stacks_bytes_max", (int64_t)stacks);
+    event_number(&event, "store_cache_bytes_max", (int64_t)cache);
+    event_number(&event, "store_index_bytes_max", (int64_t)index);
+    event_number(&event, "sum_bytes_max", (int64_t)(buffers + stacks + cache + index));
+    log_now(&event);
+}
+
+static int make_engine(struct serving *serving)
+{
+    const struct engine_options *options = &serving->setup->engine;
+    int result = 0;
+    while (serving->kernel_count < options->core_count && result == 0) {
+        result = kernel_linux_create(&serving->kernels[serving->kernel_count]);
+        serving->kernel_count += result == 0;
+    }
+    if (result == 0)
+        result = engine_create(options, serving->kernels, &serving->engine);
+    for (unsigned i = 0; i < serving->kernel_count; i++)
+        serving->cores[i] =
+            (struct core_serving){.drain_message.handle = drain_handle, .serving = serving};
+    return result;
+}
+
+static int run(struct serving *serving)
+{
+    struct admin *admin = NULL;
+    int result = make_engine(serving);
+    if (result < 0) {
+        complain("cannot make the engine: %s", strerror(-result));
+    } else {
+        gateway_init(&serving->gateway, &serving->setup->gateway);
+        result = admin_open(serving, &admin);
+    }
+    if (result == 0)
+        result = engine_run(serving->engine, live, serving);
+    bool is_busy = result == -EWOULDBLOCK;
+    if (is_busy)
+        complain("the store %s is in use by another process",
+                 serving->setup->config->store.directory);
+    else if (result < 0)
+        complain("stopped: %s; the log lines above say where", strerror(-result));
+    admin_stop(admin);
+    engine_destroy(serving->engine);
+    for (unsigned i = 0; i < serving->kernel_count; i++)
+        kernel_linux_destroy(serving->kernels[i]);
+    return result == 0 ? STATUS_OK : is_busy ? STATUS_BUSY : STATUS_FAILED;
+}
+
+int serve(struct setup *setup, bool is_service)
+{
+    const struct config *config = setup->config;
+    if (!process_check_kernel() || !process_log_to(config->log.file) || !signals_open()) {
+        setup_free(setup);
+        return STATUS_FAILED;
+    }
+    process_prepare();
+    if (!process_drop(config, is_service) || !process_probe_ring()) {
+        setup_free(setup);
+        return STATUS_FAILED;
+    }
+    say_memory(setup);
+    struct serving *serving = calloc(1, sizeof *serving);
+    int status = STATUS_FAILED;
+    if (serving != NULL) {
+        serving->setup = setup;
+        status = run(serving);
+    }
+    free(serving);
+    setup_free(setup);
+    return status;
+}
+
+int run_serve(const struct invocation *invocation)
+{
+    struct setup *setup = setup_read(invocation->config);
+    if (setup == NULL)
+        return STATUS_FAILED;
+    if (setup->config->problem_count > 0) {
+        problems_show(setup->config, stderr);
+        setup_free(setup);
+        return STATUS_FAILED;
+    }
+    return serve(setup, true);
+}

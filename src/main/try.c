@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * `ringpost try`: a sample config with users in a directory of its own, then the gateway on it,
+ * on loopback. What it writes is an ordinary config, so it also shows how one looks.
+ *
+ * All users have the same password, and so the same hash: a slow hash for each would only make
+ * the start slow.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "command.h"
+#include "serve.h"
+
+enum { PATH_BYTES = 4096 };
+
+static const char config_format[] =
+    "# Written by `ringpost try`, anew at each start. docs/config.md explains every key.\n"
+    "host_name = \"localhost\";\n"
+    "%s"
+    "drain_pace = \"500ms\";\n"
+    "drain_wait = \"5s\";\n"
+    "\n"
+    "store: { directory = \"store\"; };\n"
+    "\n"
+    "domains = (\n"
+    "  {\n"
+    "    name = \"example.test\";\n"
+    "    users = \"users.passwd\";\n"
+    "    separator = \"+\";\n"
+    "    aliases = (\n"
+    "      { name = \"postmaster\"; to = \"u0\"; },\n"
+    "      { name = \"all-two\"; to = [\"u0\", \"u1@example.test\"]; }\n"
+    "    );\n"
+    "  }\n"
+    ");\n"
+    "auth: { default_domain = \"example.test\"; };\n"
+    "\n"
+    "listeners = (\n"
+    "  { protocol = \"smtp\"; address = \"127.0.0.1\"; port = %u; },\n"
+    "  { protocol = \"lmtp\"; address = \"127.0.0.1\"; port = %u; },\n"
+    "  { protocol = \"lmtp\"; path = \"lmtp.sock\"; mode = \"0660\"; },\n"
+    "  { protocol = \"pop3\"; address = \"127.0.0.1\"; port = %u; plain_login = true; },\n"
+    "  { protocol = \"imap\"; address = \"127.0.0.1\"; port = %u; plain_login = true; }\n"
+    ");\n"
+    "limits: { connections = 19000; };\n"
+    "admin: { address = \"127.0.0.1\"; port = %u; };\n";
+
+/* Writes DIR/name: beside, then renamed. */
+static bool write_file(const char *directory, const char *name, unsigned mode, struct slice text)
+{
+    char path[PATH_BYTES], beside[PATH_BYTES + 8];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    snprintf(beside, sizeof beside, "%s.new", path);
+    unlink(beside);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    bool ok = fd >= 0;
+    for (size_t done = 0; ok && done < text.size;) {
+        ssize_t written = write(fd, text.data + done, text.size - done);
+        ok = written > 0 || errno == EINTR;
+        done += written > 0 ? (size_t)written : 0;
+    }
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    if (ok && rename(beside, path) == 0)
+        return true;
+    complain("%s: %s", path, strerror(errno));
+    return false;
+}
+
+static bool write_config(const struct invocation *invocation)
+{
+    char text[4096], cores[32] = "";
+    unsigned base = invocation->port_base;
+    if (invocation->given & OPTION_CORES)
+        snprintf(cores, sizeof cores, "cores = %u;\n", invocation->cores);
+    int size = snprintf(text, sizeof text, config_format, cores, base + 25, base + 24, base + 110,
+                        base + 143, base + 80);
+    return write_file(invocation->dir, "ringpost.conf", 0644, slice_of(text, (size_t)size));
+}
+
+static bool write_users(const struct invocation *invocation)
+{
+    char hash[256], salt[32];
+    int result = getrandom(salt, sizeof salt, 0) == sizeof salt
+                     ? auth_hash(SLICE("pw"), slice_of(salt, sizeof salt), 0, hash)
+                     : -errno;
+    if (result < 0) {
+        complain("cannot hash the password: %s", strerror(-result));
+        return false;
+    }
+    size_t room = invocation->users * (strlen(hash) + 40) + 1, size = 0;
+    char *text = malloc(room);
+    if (text == NULL) {
+        complain("out of memory");
+        return false;
+    }
+    for (unsigned i = 0; i < invocation->users; i++)
+        size += (size_t)snprintf(text + size, room - size, "u%u@example.test:%s\n", i, hash);
+    bool ok = write_file(invocation->dir, "users.passwd", 0600, slice_of(text, size));
+    free(text);
+    return ok;
+}
+
+static void say_how(const struct invocation *invocation)
+{
+    unsigned base = invocation->port_base;
+    fprintf(stderr,
+            "ringpost: on 127.0.0.1: SMTP %u, LMTP %u, POP3 %u, IMAP %u, "
+            "metrics and health http://127.0.0.1:%u/metrics\n"
+            "ringpost: users u0@example.test to u%u@example.test, log-in also by u0 ..., password "
+            "pw; mail in %s/store\n",
+            base + 25, base + 24, base + 110, base + 143, base + 80, invocation->users - 1,
+            invocation->dir);
+}
+
+int run_try(const struct invocation *invocation)
+{
+    if (mkdir(invocation->dir, 0700) < 0 && errno != EEXIST) {
+        complain("%s: %s", invocation->dir, strerror(errno));
+        return STATUS_FAILED;
+    }
+    char path[PATH_BYTES];
+    if (snprintf(path, sizeof path, "%s/ringpost.conf", invocation->dir) >= PATH_BYTES - 32) {
+        complain("--dir: the name is too long");
+        return STATUS_USAGE;
+    }
+    if (invocation->port_base > 65535 - 143) {
+        complain("--port-base %u is too high", invocation->port_base);
+        return STATUS_USAGE;
+    }
+    if (!write_users(invocation) || !write_config(invocation))
+        return STATUS_FAILED;
+    struct setup *setup = setup_read(path);
+    if (setup == NULL)
+        return STATUS_FAILED;
+    if (setup->config->problem_count > 0) {
+        problems_show(setup->config, stderr);
+        setup_free(setup);
+        return STATUS_FAILED;
+    }
+    say_how(invocation);
+    return serve(setup, false);
+}
