@@ -49,6 +49,7 @@ enum {
     IMAP_COMMAND_BYTES_MAX_BEFORE = 8192,
     IMAP_LITERAL_DISCARD_MAX = 16777216, /* of an unwanted {n+}: read off; above: BYE (RFC 7888) */
     IMAP_ARENA_BYTES_MAX = 16777216,     /* a command's text, arguments and answers being made */
+    IMAP_PATTERN_BYTES_MAX = 4000,       /* of LIST: reference and pattern together */
     IMAP_FLAGS_MAX = 128,                /* named in one flag list */
     IMAP_SET_STAR = 0                    /* "*" in a parsed set */
 };
@@ -199,7 +200,6 @@ static inline bool imap_is_recent(const struct view *view, const struct mail_ent
 bool imap_utf7_decode(struct slice name, struct text *out);
 /* Valid UTF-8 to modified UTF-7. */
 void imap_utf7_encode(struct slice name, struct text *out);
-bool imap_utf8_valid(struct slice bytes);
 
 /* ---------------------------------------------------------------- composing: text.c */
 
@@ -226,6 +226,9 @@ void imap_fail(struct session *session, int error);
 /* Tells what has changed in the selected mailbox: EXPUNGE (if allowed), EXISTS, RECENT, FETCH
  * (UID FLAGS [MODSEQ]). Nothing when no mailbox is selected. */
 void imap_report(struct session *session, bool may_expunge);
+/* How many of the view's messages are \Recent. */
+uint32_t imap_recent_count(const struct view *view);
+void imap_report_exists(struct session *session, uint32_t count); /* and RECENT */
 /* "* number FETCH (UID u FLAGS (...) [MODSEQ (m)])" */
 void imap_report_flags(struct session *session, uint32_t number, const struct mail_entry *entry);
 /* The first CONDSTORE-enabling command (RFC 7162 3.1): from now on MODSEQ is told; says
