@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One command's text off the stream: lines and the literals between them, gathered in the command
+ * arena as they came. What a literal may cost is decided from its announcement, before memory is
+ * taken and before the client is told to go on.
+ *
+ *   line ──{n}──▶ within limits? ─▶ "+ OK" ─▶ n bytes ─▶ line ─▶ ... ─▶ tag, verb, arguments
+ *        ──{n+}─▶ within limits? ─▶ n bytes, or read off and dropped (RFC 7888 section 4)
+ *
+ * Invariants:
+ *   R1 A refused command leaves nothing behind in the stream that could be taken for a command:
+ *      what cannot be read off (too long a line, too much to drop) ends the session.
+ *   R2 The message of APPEND is not read here: `literal_pending`, append.c takes it.
+ */
+#include "families.h"
+
+/* ---------------------------------------------------------------- announcements, pure */
+
+enum imap_announced imap_literal_announced(struct slice line, struct imap_literal *ret_literal)
+{
+    if (line.size == 0 || line.data[line.size - 1] != '}')
+        return IMAP_ANNOUNCED_NONE;
+    size_t open = line.size - 1;
+    while (open > 0 && line.data[open] != '{')
+        open--;
+    if (line.data[open] != '{')
+        return IMAP_ANNOUNCED_NONE;
+    struct slice inside = slice_of(line.data + open + 1, line.size - open - 2);
+    struct imap_literal literal = {.is_sync = true};
+    if (inside.size > 0 && inside.data[inside.size - 1] == '+') {
+        literal.is_sync = false;
+        inside.size--;
+    }
+    literal.is_binary = open > 0 && line.data[open - 1] == '~';
+    literal.offset = literal.is_binary ? open - 1 : open;
+    char before = literal.offset > 0 ? line.data[literal.offset - 1] : ' ';
+    bool is_number = slice_number(inside, UINT64_MAX, &literal.size) &&
+                     (inside.size == 1 || inside.data[0] != '0');
+    bool is_digits = inside.size > 0;
+    for (size_t i = 0; i < inside.size; i++)
+        is_digits = is_digits && inside.data[i] >= '0' && inside.data[i] <= '9';
+    if (!is_number || (before != ' ' && before != '('))
+        return is_digits && !literal.is_sync ? IMAP_ANNOUNCED_LOST : IMAP_ANNOUNCED_WRONG;
+    *ret_literal = literal;
+    return IMAP_ANNOUNCED;
+}
+
+static bool is_tag(struct slice tag)
+{
+    if (tag.size == 0 || tag.size > IMAP_TAG_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < tag.size; i++)
+        if (tag.data[i] == '+' || !imap_is_astring_char(tag.data[i]))
+            return false;
+    return true;
+}
+
+const char *imap_line_split(struct slice text, struct command_line *ret_line)
+{
+    size_t space = slice_find(text, ' ');
+    struct slice tag = slice_first(text, space), rest = slice_from(text, space + 1);
+    *ret_line = (struct command_line){0};
+    if (!is_tag(tag))
+        return text.size == 0 ? "Empty command" : "No tag";
+    ret_line->tag = tag;
+    size_t end = slice_find(rest, ' ');
+    if (slice_equal_nocase(slice_first(rest, end), SLICE("UID")) && end < rest.size)
+        end += 1 + slice_find(slice_from(rest, end + 1), ' ');
+    if (end == 0)
+        return "No command";
+    ret_line->verb = slice_first(rest, end);
+    ret_line->arguments = slice_from(rest, end + 1);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- reading */
+
+struct reading {
+    struct session *session;
+    char *data; /* in the command arena */
+    size_t size, capacity;
+    size_t bytes_max;
+    unsigned literals, literals_max;
+};
+
+/* Makes room for `more` bytes; false: no memory. */
+static bool reserve(struct reading *reading, size_t more)
+{
+    if (more <= reading->capacity - reading->size)
+        return true;
+    size_t capacity = reading->size + more;
+    if (reading->size > 0 && capacity < reading->capacity * 2)
+        capacity = reading->capacity * 2;
+    char *data = arena_alloc(&reading->session->arena, capacity);
+    if (data == NULL)
+        return false;
+    if (reading->size > 0)
+        memcpy(data, reading->data, reading->size);
+    reading->data = data;
+    reading->capacity = capacity;
+    return true;
+}
+
+static bool append(struct reading *reading, struct slice bytes)
+{
+    if (!reserve(reading, bytes.size))
+        return false;
+    if (bytes.size > 0)
+        memcpy(reading->data + reading->size, bytes.data, bytes.size);
+    reading->size += bytes.size;
+    return true;
+}
+
+static struct slice text_of(const struct reading *reading)
+{
+    return slice_of(reading->data, reading->size);
+}
+
+/* Reads off `size` bytes. 0 or -errno of the stream. */
+static int skip_bytes(struct stream *stream, uint64_t size)
+{
+    while (size > 0) {
+        struct slice bytes;
+        int result = stream_peek(stream, &bytes);
+        if (result < 0)
+            return result;
+        bytes = slice_first(bytes, size < SIZE_MAX ? (size_t)size : SIZE_MAX);
+        stream_consume(stream, bytes.size);
+        size -= bytes.size;
+    }
+    return 0;
+}
+
+int imap_skip_command(struct session *session, uint64_t size)
+{
+    struct imap_literal literal = {.size = size};
+    uint64_t left = session->state == IMAP_NOT_AUTHENTICATED ? IMAP_COMMAND_BYTES_MAX_BEFORE
+                                                             : IMAP_LITERAL_DISCARD_MAX;
+    for (;;) {
+        struct slice line;
+        if (literal.size > left) {
+            session_end(session, SESSION_END_PROTOCOL);
+            return -EAGAIN;
+        }
+        left -= literal.size;
+        int result = skip_bytes(&session->stream, literal.size);
+        if (result == 0)
+            result = stream_read_line(&session->stream, IMAP_LINE_BYTES_MAX_BEFORE, &line);
+        if (result == -EMSGSIZE || result == -EBADMSG) { /* R1 */
+            session_end(session, SESSION_END_PROTOCOL);
+            return -EAGAIN;
+        }
+        if (result < 0)
+            return result;
+        enum imap_announced announced = imap_literal_announced(line, &literal);
+        if (announced == IMAP_ANNOUNCED_LOST) {
+            session_end(session, SESSION_END_PROTOCOL);
+            return -EAGAIN;
+        }
+        if (announced != IMAP_ANNOUNCED || literal.is_sync)
+            return 0;
+    }
+}
+
+/* Answers a command that cannot be gathered. -EAGAIN: go on. */
+static int refuse(struct reading *reading, bool is_too_big, const char *why)
+{
+    struct session *session = reading->session;
+    struct command_line line;
+    imap_line_split(text_of(reading), &line);
+    session->line.tag = line.tag;
+    if (is_too_big)
+        imap_no(session, "TOOBIG", why);
+    else
+        imap_bad(session, why);
+    return -EAGAIN;
+}
+
+/* The same, and the client may be out of step: R1. */
+static int refuse_and_end(struct reading *reading, const char *why)
+{
+    refuse(reading, false, why);
+    session_end(reading->session, SESSION_END_PROTOCOL);
+    return -EAGAIN;
+}
+
+/* One line, appended. 0, 1: it announces a literal; or -errno. */
+static int gather_line(struct reading *reading, struct imap_literal *ret_literal)
+{
+    struct session *session = reading->session;
+    struct slice line = SLICE("");
+    size_t left = reading->bytes_max - reading->size, max = IMAP_LINE_BYTES_MAX;
+    if (session->state == IMAP_NOT_AUTHENTICATED)
+        max = IMAP_LINE_BYTES_MAX_BEFORE;
+    int result = stream_read_line(&session->stream, max < left ? max : left, &line);
+    if (result == -EMSGSIZE)
+        return refuse_and_end(reading, "Line too long");
+    if (result < 0 && result != -EBADMSG)
+        return result;
+    enum imap_announced announced = imap_literal_announced(line, ret_literal);
+    bool is_lost = announced == IMAP_ANNOUNCED_LOST ||
+                   (announced == IMAP_ANNOUNCED && result < 0 && !ret_literal->is_sync);
+    if (!append(reading, line))
+        return is_lost || announced == IMAP_ANNOUNCED ? -ENOMEM : refuse(reading, true, "Too big");
+    if (is_lost)
+        return refuse_and_end(reading, "Bad literal");
+    if (result == -EBADMSG)
+        return refuse(reading, false, "Line not ended by CRLF, or with a bare CR in it");
+    return announced == IMAP_ANNOUNCED;
+}
+
+/* The bytes of an announced literal, appended behind CRLF. 0 or -errno. */
+static int gather_literal(struct reading *reading, const struct imap_literal *literal)
+{
+    struct session *session = reading->session;
+    bool is_logged_in = session->state != IMAP_NOT_AUTHENTICATED;
+    size_t left = reading->bytes_max - reading->size;
+    if (reading->literals++ == reading->literals_max || left < 2 || literal->size > left - 2) {
+        int result = literal->is_sync ? 0 : imap_skip_command(session, literal->size);
+        if (result < 0)
+            return result;
+        return refuse(reading, is_logged_in, "Literal too big, or too many");
+    }
+    if (!append(reading, SLICE("\r\n")) || !reserve(reading, (size_t)literal->size)) {
+        int result = literal->is_sync ? 0 : imap_skip_command(session, literal->size);
+        return result < 0 ? result : refuse(reading, true, "Out of memory");
+    }
+    if (literal->is_sync)
+        stream_write(&session->stream, SLICE("+ OK\r\n"));
+    int result =
+        stream_read_exact(&session->stream, reading->data + reading->size, (size_t)literal->size);
+    reading->size += result == 0 ? (size_t)literal->size : 0;
+    return result;
+}
+
+/* Is the literal that the text ends with the message of an APPEND? */
+static bool is_message(const struct reading *reading)
+{
+    struct command_line line;
+    struct session *session = reading->session;
+    if (imap_line_split(text_of(reading), &line) != NULL ||
+        !slice_equal_nocase(line.verb, SLICE("APPEND")))
+        return false;
+    struct imap_append_arguments arguments;
+    return imap_append_parse(line.arguments, &session->arena, &arguments) == NULL;
+}
+
+static int gather(struct reading *reading)
+{
+    struct imap_literal literal;
+    int result;
+    while ((result = gather_line(reading, &literal)) > 0) {
+        if (is_message(reading)) {
+            imap_of(reading->session)->literal_pending = literal.is_sync ? 0 : literal.size;
+            return 0;
+        }
+        result = gather_literal(reading, &literal);
+        if (result < 0)
+            return result;
+    }
+    return result;
+}
+
+/* In IDLE: "DONE" becomes a command with IDLE's tag; anything else ends IDLE, refused. */
+static int read_idle(struct session *session, struct command_line *ret_line)
+{
+    struct slice line;
+    struct imap_literal literal;
+    int result = stream_read_line(&session->stream, IMAP_LINE_BYTES_MAX_BEFORE, &line);
+    if (result < 0 && result != -EMSGSIZE && result != -EBADMSG)
+        return result;
+    struct slice tag = arena_copy(&session->arena, slice_cstr(imap_of(session)->kept_tag));
+    session->line.tag = tag;
+    if (tag.data == NULL)
+        return -ENOMEM;
+    if (result == 0 && slice_equal_nocase(line, SLICE("DONE"))) {
+        *ret_line = (struct command_line){.tag = tag, .verb = SLICE("DONE")};
+        return 0;
+    }
+    imap_idle_end(session);
+    imap_bad(session, "Expected DONE");
+    if (result < 0 || imap_literal_announced(line, &literal) != IMAP_ANNOUNCED_NONE)
+        session_end(session, SESSION_END_PROTOCOL); /* R1 */
+    return -EAGAIN;
+}
+
+int imap_read(struct session *session, struct command_line *ret_line)
+{
+    if (session->state == IMAP_IDLE)
+        return read_idle(session, ret_line);
+    bool is_logged_in = session->state != IMAP_NOT_AUTHENTICATED;
+    struct reading reading = {
+        .session = session,
+        .bytes_max = is_logged_in ? IMAP_COMMAND_BYTES_MAX : IMAP_COMMAND_BYTES_MAX_BEFORE,
+        .literals_max = is_logged_in ? IMAP_LITERALS_MAX : IMAP_LITERALS_MAX_BEFORE};
+    int result = gather(&reading);
+    if (result < 0)
+        return result;
+    const char *why = imap_line_split(text_of(&reading), ret_line);
+    if (why == NULL)
+        return 0;
+    uint64_t pending = imap_of(session)->literal_pending;
+    imap_of(session)->literal_pending = 0;
+    result = pending > 0 ? imap_skip_command(session, pending) : 0;
+    return result < 0 ? result : refuse(&reading, false, why);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the server says: tagged answers, untagged ones, and changes of the selected mailbox by
+ * others. One function turns an errno of the store into a response code (RFC 5530).
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "imap_private.h"
+
+enum { ANSWER_BYTES_MAX = 1024 };
+
+void imap_untagged(struct session *session, const char *format, ...)
+{
+    char line[ANSWER_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int size = vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    assert(size >= 0 && size < ANSWER_BYTES_MAX && "untagged answers of ours are short");
+    stream_write(&session->stream, SLICE("* "));
+    stream_write(&session->stream, slice_of(line, (size_t)size));
+    stream_write(&session->stream, SLICE("\r\n"));
+}
+
+static void answer(struct session *session, const char *condition, const char *code,
+                   const char *text)
+{
+    struct stream *stream = &session->stream;
+    struct slice tag = session->line.tag;
+    stream_write(stream, tag.size > 0 ? tag : SLICE("*"));
+    stream_write(stream, slice_cstr(condition));
+    if (code != NULL) {
+        stream_write(stream, SLICE("["));
+        stream_write(stream, slice_cstr(code));
+        stream_write(stream, SLICE("] "));
+    }
+    stream_write(stream, slice_cstr(text));
+    stream_write(stream, SLICE("\r\n"));
+}
+
+/* Whether the running command's row forbids EXPUNGE. */
+static bool is_expunge_allowed(const struct session *session)
+{
+    for (unsigned i = 0; i < imap_command_count; i++)
+        if (slice_equal_nocase(session->line.verb, slice_cstr(imap_commands[i].name)))
+            return !(imap_commands[i].flags & COMMAND_NO_EXPUNGE);
+    return true;
+}
+
+void imap_finish(struct session *session, const char *code, const char *text)
+{
+    struct view *view = &imap_of(session)->view;
+    if (view->mailbox != NULL && view_stale(view))
+        imap_report(session, is_expunge_allowed(session));
+    answer(session, " OK ", code, text);
+}
+
+void imap_no(struct session *session, const char *code, const char *text)
+{
+    answer(session, " NO ", code, text);
+}
+
+void imap_bad(struct session *session, const char *text)
+{
+    session_count_error(session);
+    answer(session, " BAD ", NULL, text);
+}
+
+static const struct {
+    int error;
+    const char *code, *text;
+} failures[] = {
+    {ENOENT, "NONEXISTENT", "No such mailbox"},
+    {EEXIST, "ALREADYEXISTS", "There is a mailbox of that name"},
+    {EINVAL, "CANNOT", "Not an allowed mailbox name"},
+    {EPERM, "CANNOT", "Not possible with this mailbox"},
+    {EMLINK, "LIMIT", "Too many"},
+    {EACCES, "NOPERM", "Not allowed"},
+    {EROFS, "CANNOT", "Mailbox is read-only"},
+    {EFBIG, "TOOBIG", "Too big"},
+    {ENOSPC, "UNAVAILABLE", "No space left in the store"},
+    {EBADMSG, "CORRUPTION", "Stored data is damaged"},
+    {EIO, "UNAVAILABLE", "Store not available"},
+    {ENOMEM, "UNAVAILABLE", "Out of memory, try again later"},
+    {EAGAIN, "UNAVAILABLE", "Too busy, try again later"},
+};
+
+void imap_fail(struct session *session, int error)
+{
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        if (failures[i].error == -error) {
+            imap_no(session, failures[i].code, failures[i].text);
+            return;
+        }
+    imap_no(session, "SERVERBUG", "Internal error");
+}
+
+/* ---------------------------------------------------------------- changes */
+
+struct report {
+    struct session *session;
+    struct arena arena; /* of its own: woken() has no command */
+};
+
+static void report_expunged(void *argument, uint32_t number, uint32_t uid)
+{
+    struct report *report = argument;
+    (void)uid;
+    imap_untagged(report->session, "%u EXPUNGE", number);
+}
+
+uint32_t imap_recent_count(const struct view *view)
+{
+    if (view->recent_after_uid == UINT32_MAX || view->count == 0)
+        return 0;
+    return view->count + 1 - view_number(view, view->recent_after_uid + 1, true);
+}
+
+void imap_report_exists(struct session *session, uint32_t count)
+{
+    imap_untagged(session, "%u EXISTS", count);
+    imap_untagged(session, "%u RECENT", imap_recent_count(&imap_of(session)->view));
+}
+
+static void report_exists(void *argument, uint32_t count)
+{
+    struct report *report = argument;
+    imap_report_exists(report->session, count);
+}
+
+static void write_flags(struct session *session, struct arena *arena, uint32_t number,
+                        const struct mail_entry *entry)
+{
+    struct imap_session *imap = imap_of(session);
+    struct text text;
+    text_init(&text, arena);
+    text_printf(&text, "* %u FETCH (UID %u FLAGS ", number, entry->uid);
+    imap_text_flags(&text, imap->view.mailbox, entry->flags, entry->keywords,
+                    imap_is_recent(&imap->view, entry));
+    if (imap->enabled & IMAP_CONDSTORE)
+        text_printf(&text, " MODSEQ (%llu)", (unsigned long long)entry->modseq);
+    text_append(&text, SLICE(")\r\n"));
+    if (text.failed)
+        session_end(session, SESSION_END_MEMORY); /* the client's picture would be wrong */
+    else
+        stream_write(&session->stream, text_slice(&text));
+}
+
+static void report_flags(void *argument, uint32_t number, const struct mail_entry *entry)
+{
+    struct report *report = argument;
+    write_flags(report->session, &report->arena, number, entry);
+    arena_reset(&report->arena);
+}
+
+void imap_report_flags(struct session *session, uint32_t number, const struct mail_entry *entry)
+{
+    struct report report = {.session = session};
+    arena_init(&report.arena, IMAP_COMMAND_BYTES_MAX);
+    report_flags(&report, number, entry);
+}
+
+void imap_report(struct session *session, bool may_expunge)
+{
+    struct imap_session *imap = imap_of(session);
+    if (imap->view.mailbox == NULL)
+        return;
+    if (view_mailbox_deleted(&imap->view)) {
+        session_end(session, SESSION_END_MAILBOX_GONE);
+        return;
+    }
+    struct report report = {.session = session};
+    arena_init(&report.arena, IMAP_COMMAND_BYTES_MAX);
+    struct view_listener listener = {.argument = &report,
+                                     .expunged = report_expunged,
+                                     .exists = report_exists,
+                                     .flags = report_flags};
+    view_update(&imap->view, may_expunge, &listener);
+}
+
+void imap_condstore_enable(struct session *session)
+{
+    struct imap_session *imap = imap_of(session);
+    if (imap->enabled & IMAP_CONDSTORE)
+        return;
+    imap->enabled |= IMAP_CONDSTORE;
+    struct mailbox_status status;
+    if (imap->view.mailbox != NULL && mailbox_status(imap->view.mailbox, &status) == 0)
+        imap_untagged(session, "OK [HIGHESTMODSEQ %llu] MODSEQ is told from now on",
+                      (unsigned long long)status.highest_modseq);
+}
+
+bool imap_set_refused(struct session *session, const struct imap_set *numbers, bool is_uid)
+{
+    if (numbers->count > 0)
+        return false;
+    if (is_uid)
+        imap_finish(session, NULL, "Nothing to do: no such UIDs");
+    else
+        imap_bad(session, "No such message number");
+    return true;
+}

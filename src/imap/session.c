@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The protocol as the session layer sees it: greeting, refusals, goodbye; and the commands that are
+ * legal in every state. What the server can do is one table of capabilities.
+ */
+#include <stdlib.h>
+
+#include "families.h"
+
+/* ---------------------------------------------------------------- capabilities */
+
+enum capability_condition { ALWAYS, PLAIN_ALLOWED, PLAIN_FORBIDDEN };
+
+static const struct {
+    const char *name;
+    uint32_t states;
+    enum capability_condition condition;
+} capabilities[] = {
+    {"IMAP4rev1", IMAP_ANY, ALWAYS},
+    {"LITERAL+", IMAP_ANY, ALWAYS},
+    {"SASL-IR", IMAP_NOT_AUTHENTICATED, ALWAYS},
+    {"AUTH=PLAIN", IMAP_NOT_AUTHENTICATED, PLAIN_ALLOWED},
+    {"LOGINDISABLED", IMAP_NOT_AUTHENTICATED, PLAIN_FORBIDDEN},
+    {"ID", IMAP_ANY, ALWAYS},
+    {"ENABLE", IMAP_ANY, ALWAYS},
+    {"IDLE", IMAP_ANY, ALWAYS},
+    {"NAMESPACE", IMAP_LOGGED_IN, ALWAYS},
+    {"UIDPLUS", IMAP_LOGGED_IN, ALWAYS},
+    {"UNSELECT", IMAP_LOGGED_IN, ALWAYS},
+    {"CHILDREN", IMAP_LOGGED_IN, ALWAYS},
+    {"SPECIAL-USE", IMAP_LOGGED_IN, ALWAYS},
+    {"CREATE-SPECIAL-USE", IMAP_LOGGED_IN, ALWAYS},
+    {"ESEARCH", IMAP_LOGGED_IN, ALWAYS},
+    {"CONDSTORE", IMAP_LOGGED_IN, ALWAYS},
+    {"MOVE", IMAP_LOGGED_IN, ALWAYS},
+    {"STATUS=SIZE", IMAP_LOGGED_IN, ALWAYS},
+};
+
+struct slice imap_capabilities(struct session *session)
+{
+    const struct imap_options *options = imap_options_of(session);
+    struct text text;
+    text_init(&text, &session->arena);
+    for (size_t i = 0; i < sizeof capabilities / sizeof capabilities[0]; i++) {
+        enum capability_condition condition = capabilities[i].condition;
+        if (!(capabilities[i].states & session->state) ||
+            (condition == PLAIN_ALLOWED && !options->plain_login_allowed) ||
+            (condition == PLAIN_FORBIDDEN && options->plain_login_allowed))
+            continue;
+        text_append(&text, text.size > 0 ? SLICE(" ") : SLICE(""));
+        text_append(&text, slice_cstr(capabilities[i].name));
+    }
+    if (session->state & IMAP_LOGGED_IN)
+        text_printf(&text, " APPENDLIMIT=%llu", (unsigned long long)options->append_bytes_max);
+    text_char(&text, '\0'); /* also a string */
+    return text.failed ? SLICE("IMAP4rev1") : slice_of(text.data, text.size - 1);
+}
+
+/* ---------------------------------------------------------------- the session's life */
+
+void imap_open(struct session *session)
+{
+    struct stream *stream = &session->stream;
+    stream_write(stream, SLICE("* OK [CAPABILITY "));
+    stream_write(stream, imap_capabilities(session));
+    stream_write(stream, SLICE("] "));
+    stream_write(stream, session->service->host_name);
+    stream_write(stream, SLICE(" Ringpost ready\r\n"));
+}
+
+void imap_refuse(struct session *session, const struct command *command,
+                 enum session_refusal refusal, const char *why)
+{
+    struct imap_session *imap = imap_of(session);
+    uint64_t pending = imap->literal_pending;
+    imap->literal_pending = 0;
+    if (pending > 0 && imap_skip_command(session, pending) < 0)
+        return; /* the stream's end, or the session's, is seen by the loop */
+    const char *kind = "BAD";
+    (void)command;
+    switch (refusal) {
+    case SESSION_REFUSE_UNKNOWN:
+        why = "Unknown command";
+        break;
+    case SESSION_REFUSE_STATE:
+        why = session->state == IMAP_NOT_AUTHENTICATED ? "Log in first" : "Not in this state";
+        break;
+    case SESSION_REFUSE_TLS:
+        kind = "NO [PRIVACYREQUIRED]";
+        why = "Use TLS";
+        break;
+    case SESSION_REFUSE_TOO_LONG:
+        why = "Line too long";
+        break;
+    case SESSION_REFUSE_BARE:
+        why = "Line not ended by CRLF, or with a bare CR in it";
+        break;
+    case SESSION_REFUSE_MEMORY:
+        kind = "NO [UNAVAILABLE]";
+        why = "Out of memory, try again later";
+        break;
+    case SESSION_REFUSE_SYNTAX:
+        break;
+    }
+    struct slice tag = session->line.tag;
+    stream_write(&session->stream, tag.size > 0 ? tag : SLICE("*"));
+    stream_printf(&session->stream, " %s %s\r\n", kind, why);
+}
+
+#define END_TEXT(name, is_error, text) text,
+static const char *const end_texts[] = {SESSION_END_TABLE(END_TEXT)};
+#undef END_TEXT
+
+void imap_goodbye(struct session *session, enum session_end end)
+{
+    stream_printf(&session->stream, "* BYE %s%s\r\n",
+                  end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ? "[UNAVAILABLE] " : "",
+                  end_texts[end]);
+}
+
+void imap_closed(struct session *session)
+{
+    struct imap_session *imap = imap_of(session);
+    if (imap->view.mailbox != NULL)
+        view_close(&imap->view);
+    imap->view.mailbox = NULL;
+    if (imap->account != NULL)
+        account_close(imap->account);
+    imap->account = NULL;
+    free(imap->kept_tag);
+    imap->kept_tag = NULL;
+}
+
+/* ---------------------------------------------------------------- commands of every state */
+
+const char *imap_nothing_parse(struct slice text, struct arena *arena, void *ret_arguments)
+{
+    (void)arena, (void)ret_arguments;
+    return text.size == 0 ? NULL : "No arguments are wanted";
+}
+
+void imap_capability_run(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    stream_write(&session->stream, SLICE("* CAPABILITY "));
+    stream_write(&session->stream, imap_capabilities(session));
+    stream_write(&session->stream, SLICE("\r\n"));
+    imap_finish(session, NULL, "Done");
+}
+
+void imap_noop_run(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    imap_finish(session, NULL, "Done");
+}
+
+void imap_logout_run(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    if (imap_of(session)->view.mailbox != NULL)
+        imap_deselect(session);
+    imap_untagged(session, "BYE Logging out");
+    imap_finish(session, NULL, "Done");
+    session_end(session, SESSION_END_QUIT);
+}
