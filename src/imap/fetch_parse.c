@@ -59,7 +59,7 @@ static bool old_section_take(struct imap_cursor *cursor, struct fetch_section *s
     for (size_t i = 0; i < sizeof old_sections / sizeof old_sections[0]; i++)
         if (imap_take_word(cursor, old_sections[i].name)) {
             section->label = old_sections[i].name;
-            section->text = old_sections[i].text;
+            section->text = (uint8_t)old_sections[i].text;
             section->is_peek = old_sections[i].is_peek;
             section->size_max = UINT64_MAX;
             return true;
