@@ -97,6 +97,7 @@ int core_hold_fd(struct core *core, int fd);
 /* A pointer per core for each upper layer, set at start. */
 enum core_local {
     CORE_LOCAL_STORE,
+    CORE_LOCAL_LOG,
     CORE_LOCAL_NET,
     CORE_LOCAL_AUTH,
     CORE_LOCAL_SESSION,

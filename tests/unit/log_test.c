@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The log on the real kernel, in a directory of its own: what was acknowledged is there in the next
+ * life; bodies of all sizes read back; the lock keeps a second opener out. (Crashes and faults are
+ * the business of tests/sim/log_cuts.c.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../../src/store/log.h"
+#include "ringpost/hash.h"
+#include "ringpost/kernel_linux.h"
+
+/* ---------------------------------------------------------------- one life */
+
+struct life {
+    struct engine *engine;
+    struct kernel *kernel;
+    struct core *core;
+};
+
+static struct life life_begin(void)
+{
+    struct life life = {0};
+    struct engine_options options = {.core_count = 1,
+                                     .connections_max = 16,
+                                     .buffers = 16,
+                                     .fibers_max = 64,
+                                     .stack_bytes = 65536};
+    assert_int_equal(kernel_linux_create(&life.kernel), 0);
+    assert_int_equal(engine_create(&options, &life.kernel, &life.engine), 0);
+    life.core = engine_core(life.engine, 0);
+    assert_int_equal(core_open(life.core), 0);
+    return life;
+}
+
+static void life_end(struct life *life)
+{
+    core_close(life->core);
+    engine_destroy(life->engine);
+    kernel_linux_destroy(life->kernel);
+}
+
+struct job {
+    struct core *core;
+    void (*fn)(struct core *core, void *argument);
+    void *argument;
+    bool done;
+};
+
+static void job_run(void *argument)
+{
+    struct job *job = argument;
+    job->fn(job->core, job->argument);
+    job->done = true;
+}
+
+/* fn on a fiber, turns until it has returned. */
+static void run(struct life *life, void (*fn)(struct core *core, void *argument), void *argument)
+{
+    struct job job = {life->core, fn, argument, false};
+    assert_int_equal(fiber_start(life->core, job_run, &job), 0);
+    while (!job.done)
+        core_turn(life->core, 100000000);
+}
+
+/* ---------------------------------------------------------------- a store of known messages */
+
+enum { MESSAGES = 400 };
+
+struct store {
+    char directory[64];
+    struct log_options options;
+    struct log *log;
+    struct log_position from, positions[MESSAGES];
+    unsigned replayed, expected, fibers;
+    int result;
+};
+
+static void store_make(struct store *store)
+{
+    *store = (struct store){.directory = "/tmp/ringpost-log-XXXXXX"};
+    assert_non_null(mkdtemp(store->directory));
+    store->options = (struct log_options){.directory = store->directory,
+                                          .shard = 3,
+                                          .store_id = 77,
+                                          .segment_bytes = 4 << 20,
+                                          .cache_bytes = 1 << 20};
+}
+
+static void store_remove(struct store *store)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -r %s", store->directory);
+    assert_int_equal(system(command), 0);
+}
+
+/* Sizes on both sides of each limit: copied, aligned, several chunks, mapped memory. */
+static size_t size_of(unsigned i)
+{
+    static const size_t sizes[] = {1,     511,   512,    1024,   16384,  16385,  65535,
+                                   65536, 65537, 131072, 262144, 262145, 700000, 100};
+    return i % 14 == 13 ? i : sizes[i % 14];
+}
+
+static void body_fill(char *data, unsigned i)
+{
+    for (size_t at = 0; at < size_of(i); at++)
+        data[at] = (char)(hash_u64(i) >> at % 8 * 8) ^ (char)(at >> 8);
+}
+
+static int replay(void *argument, const struct log_record *record)
+{
+    struct store *store = argument;
+    unsigned i = store->replayed++;
+    assert_true(i < MESSAGES);
+    assert_int_equal(record->type, LOG_RECORD_MESSAGE);
+    assert_int_equal(record->body_size, size_of(i));
+    assert_int_equal(record->meta.size, 40 + i);
+    assert_int_equal(record->meta.data[7], (char)i);
+    store->positions[i] = record->position;
+    return 0;
+}
+
+static void open_fn(struct core *core, void *argument)
+{
+    struct store *store = argument;
+    store->replayed = 0;
+    store->result = log_open(core, &store->options, store->from, replay, store, &store->log);
+}
+
+static void close_fn(struct core *core, void *argument)
+{
+    (void)core;
+    struct store *store = argument;
+    log_close(store->log);
+}
+
+static void append_fn(struct core *core, void *argument)
+{
+    struct store *store = argument;
+    char meta[40 + MESSAGES];
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        struct log_body *body = log_body_take(core, i % 2 ? size_of(i) : 0);
+        assert_non_null(body);
+        char *data = malloc(size_of(i));
+        body_fill(data, i);
+        for (size_t at = 0, room; at < size_of(i); at += room) {
+            char *to = log_body_room(body, size_of(i) - at, &room);
+            assert_non_null(to);
+            memcpy(to, data + at, room);
+            log_body_added(body, room);
+        }
+        free(data);
+        memset(meta, (int)i, sizeof meta);
+        struct log_append append = {
+            .type = LOG_RECORD_MESSAGE, .body = body, .meta = slice_of(meta, 40 + i)};
+        assert_int_equal(log_append_await(store->log, &append), 0);
+        store->positions[i] = append.position;
+    }
+}
+
+static void read_fn(struct core *core, void *argument)
+{
+    (void)core;
+    struct store *store = argument;
+    char *want = malloc(700000), *is = malloc(700000), meta[40 + MESSAGES];
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        body_fill(want, i);
+        size_t step = i % 3 == 0 ? 16384 : 700000;
+        for (size_t at = 0; at < size_of(i);) {
+            int64_t got = log_read_body(store->log, store->positions[i], size_of(i), at, is, step);
+            assert_true(got > 0);
+            assert_memory_equal(is, want + at, (size_t)got);
+            at += (size_t)got;
+        }
+        assert_int_equal(log_read_meta(store->log, store->positions[i], meta, sizeof meta), 40 + i);
+        assert_int_equal(meta[0], (char)i);
+    }
+    free(want);
+    free(is);
+}
+
+static void lives(void **state)
+{
+    (void)state;
+    struct store store;
+    store_make(&store);
+    struct life life = life_begin();
+    run(&life, open_fn, &store);
+    assert_int_equal(store.result, 0);
+    run(&life, append_fn, &store);
+    run(&life, read_fn, &store);
+    run(&life, close_fn, &store);
+    life_end(&life);
+    for (unsigned i = 0; i < 3; i++) {
+        life = life_begin();
+        run(&life, open_fn, &store);
+        assert_int_equal(store.result, 0);
+        assert_int_equal(store.replayed, MESSAGES);
+        run(&life, read_fn, &store);
+        run(&life, close_fn, &store);
+        life_end(&life);
+    }
+    store_remove(&store);
+}
+
+/* D13 */
+static void locked(void **state)
+{
+    (void)state;
+    struct store store, second;
+    store_make(&store);
+    struct life life = life_begin(), other = life_begin();
+    run(&life, open_fn, &store);
+    assert_int_equal(store.result, 0);
+    second = store;
+    run(&other, open_fn, &second);
+    assert_int_equal(second.result, -EWOULDBLOCK);
+    run(&life, close_fn, &store);
+    life_end(&life);
+    run(&other, open_fn, &second);
+    assert_int_equal(second.result, 0);
+    run(&other, close_fn, &second);
+    life_end(&other);
+    store_remove(&store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
