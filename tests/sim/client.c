@@ -8,6 +8,7 @@
  *   received ◀──EVENT_TO_CLIENT── socket.sending, or tail
  */
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "world.h"
@@ -273,6 +274,15 @@ enum sim_client_state sim_client_state(const struct sim_client *client)
 struct sim *sim_client_sim(const struct sim_client *client)
 {
     return client->sim;
+}
+
+void sim_client_name(const struct sim_client *client, char *text, size_t size)
+{
+    char address[INET6_ADDRSTRLEN];
+    bool is_four = memcmp(client->address, (const uint8_t[12]){[10] = 0xff, [11] = 0xff}, 12) == 0;
+    inet_ntop(is_four ? AF_INET : AF_INET6, client->address + (is_four ? 12 : 0), address,
+              sizeof address);
+    snprintf(text, size, "%s %u", address, client->port);
 }
 
 void sim_client_send(struct sim_client *client, const void *data, size_t size)

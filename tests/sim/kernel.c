@@ -10,7 +10,7 @@
 
 #include "world.h"
 
-enum { HELPS_MAX = 64 };
+enum { HELPS_MAX = 256 };
 
 uint64_t kernel_monotonic_ns(struct kernel *kernel)
 {

@@ -296,6 +296,8 @@ void sim_client_segments(struct sim_client *client, enum sim_segments how, uint6
 void sim_client_watch(struct sim_client *client,
                       void (*changed)(struct sim_client *client, void *argument), void *argument);
 struct sim *sim_client_sim(const struct sim_client *client);
+/* Its address and port as the server sees them: "192.0.2.7 4711". */
+void sim_client_name(const struct sim_client *client, char *text, size_t size);
 
 /* ---------------------------------------------------------------- actors: clients in straight
  * lines */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Streams and listeners on the real kernel: a small line server on the engine's threads, blocking
- * clients on the test's own. The server's commands each exercise one part of stream.h; whatever a
+ * Streams and listeners: a small line server on the engine, blocking clients beside it. The server's commands each exercise one part of stream.h; whatever a
  * client sends is a known pattern, so that lost, doubled or misordered bytes show. At the end of
  * each test the engine must drain: a stream that is never released fails it.
  * tidy: long because the server, its clients and the tests make sense only together.
@@ -13,35 +12,12 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "ringpost/core.h"
+#include "harness.h"
 #include "ringpost/hash.h"
-#include "ringpost/kernel_linux.h"
 #include "ringpost/stream.h"
-
-#define check(condition)      ((condition) ? (void)0 : failed(__LINE__, #condition, 0, 0))
-#define check_equal(is, want) check_numbers(__LINE__, #is, (int64_t)(is), (int64_t)(want))
-
-_Noreturn static void failed(int line, const char *what, int64_t is, int64_t want)
-{
-    fprintf(stderr, "line %d: %s (is %lld, want %lld)\n", line, what, (long long)is,
-            (long long)want);
-    abort();
-}
-
-static void check_numbers(int line, const char *what, int64_t is, int64_t want)
-{
-    if (is != want)
-        failed(line, what, is, want);
-}
 
 /* Byte `at` of the pattern. */
 static char pattern(uint64_t at)
@@ -58,10 +34,8 @@ static void pattern_fill(char *data, size_t size, uint64_t at)
 /* ---------------------------------------------------------------- server */
 
 struct server {
-    struct engine *engine;
-    struct kernel *kernels[CORES_MAX];
+    struct harness_engine *engine;
     struct listener *listeners[CORES_MAX];
-    pthread_t thread;
     struct listener_options options;
     unsigned cores;
     atomic_uint ready, stopped, sessions;
@@ -294,15 +268,8 @@ static int server_ready(struct core *core, void *argument)
     atomic_fetch_add(&server->starved, core_counters(core)->value[COUNTER_RECEIVE_STARVED]);
     net_close(core);
     if (atomic_fetch_add(&server->stopped, 1) == server->cores)
-        engine_stop(server->engine);
+        harness_stop(core);
     return 0;
-}
-
-static void *server_thread(void *argument)
-{
-    struct server *server = argument;
-    check_equal(engine_run(server->engine, server_ready, server), 0);
-    return NULL;
 }
 
 static unsigned port_base(void)
@@ -330,12 +297,9 @@ static void server_begin_at(struct server *server, const char *address, unsigned
         .accepted = session_accepted,
         .argument = server,
     };
-    for (unsigned i = 0; i < cores; i++)
-        check_equal(kernel_linux_create(&server->kernels[i]), 0);
-    check_equal(engine_create(&options, server->kernels, &server->engine), 0);
-    check_equal(pthread_create(&server->thread, NULL, server_thread, server), 0);
+    server->engine = harness_begin(&options, server_ready, server);
     while (atomic_load(&server->ready) < cores)
-        usleep(1000);
+        harness_nap(1000);
 }
 
 static void server_begin(struct server *server, unsigned cores, unsigned buffers, unsigned limit)
@@ -346,48 +310,19 @@ static void server_begin(struct server *server, unsigned cores, unsigned buffers
 static void server_end(struct server *server)
 {
     atomic_fetch_add(&server->stopped, 1);
-    pthread_join(server->thread, NULL);
-    engine_destroy(server->engine);
-    for (unsigned i = 0; i < server->cores; i++)
-        kernel_linux_destroy(server->kernels[i]);
+    check_equal(harness_end(server->engine), 0);
 }
 
 /* ---------------------------------------------------------------- clients */
 
 static int client_open(void)
 {
-    struct sockaddr_in name = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port_base()),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    check_equal(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct timeval limit = {.tv_sec = 20};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    return fd;
-}
-
-static void client_put(int fd, const void *data, size_t size)
-{
-    for (size_t sent = 0; sent < size;) {
-        ssize_t part = send(fd, (const char *)data + sent, size - sent, MSG_NOSIGNAL);
-        check(part > 0);
-        sent += (size_t)part;
-    }
+    return client_open_at("127.0.0.1", port_base());
 }
 
 static void client_say(int fd, const char *text)
 {
     client_put(fd, text, strlen(text));
-}
-
-static void client_get(int fd, void *data, size_t size)
-{
-    for (size_t got = 0; got < size;) {
-        ssize_t part = recv(fd, (char *)data + got, size - got, 0);
-        check(part > 0);
-        got += (size_t)part;
-    }
 }
 
 static void client_expect(int fd, const char *text)
@@ -398,14 +333,6 @@ static void client_expect(int fd, const char *text)
     if (strcmp(got, text) != 0)
         fprintf(stderr, "got: %s\nwant: %s\n", got, text);
     check(strcmp(got, text) == 0);
-}
-
-static void client_expect_end(int fd)
-{
-    char byte;
-    ssize_t got = recv(fd, &byte, 1, 0);
-    check(got == 0 || (got < 0 && errno == ECONNRESET));
-    close(fd);
 }
 
 static void client_put_pattern(int fd, size_t size)
@@ -436,7 +363,7 @@ static void lines(void **state)
     const char *slow = "hello, one byte at a time\r\nand more\r\n";
     for (const char *at = slow; *at; at++) {
         client_put(fd, at, 1);
-        usleep(200);
+        harness_nap(200);
     }
     client_expect(fd, slow);
     char all[60000], *end = all;
@@ -462,17 +389,16 @@ static void lines(void **state)
     memcpy(all + 1000, "\r\ntoo long\r\n", 13);
     client_expect(fd, all);
     client_say(fd, "half a line");
-    usleep(20000);
+    harness_nap(20000);
     client_say(fd, " and its end\r\npeer\r\n");
-    struct sockaddr_in name;
-    socklen_t size = sizeof name;
-    getsockname(fd, (struct sockaddr *)&name, &size);
-    snprintf(all, sizeof all, "half a line and its end\r\n127.0.0.1 %u\r\n", ntohs(name.sin_port));
+    char name[80];
+    client_name(fd, name, sizeof name);
+    snprintf(all, sizeof all, "half a line and its end\r\n%s\r\n", name);
     client_expect(fd, all);
     client_quit(fd);
     fd = client_open(); /* closes in the middle of a line */
     client_say(fd, "unfinished");
-    close(fd);
+    client_close(fd);
     server_end(&server);
 }
 
@@ -489,7 +415,7 @@ static void bulk(void **state)
         snprintf(text, sizeof text, "%s %zu\r\n", verbs[i % 3], size);
         client_say(fd, text);
         if (i == 4)
-            usleep(50000);
+            harness_nap(50000);
         client_put_pattern(fd, size);
         client_say(fd, "pipelined behind\r\n");
         snprintf(text, sizeof text, "got %zu\r\npipelined behind\r\n", size);
@@ -497,7 +423,7 @@ static void bulk(void **state)
     }
     client_say(fd, "sink 5000000\r\n"); /* and then the peer goes away in the middle */
     client_put_pattern(fd, 3000000);
-    shutdown(fd, SHUT_WR);
+    client_half_close(fd);
     char text[64] = {0};
     client_get(fd, text, 13);
     check(strcmp(text, "got 3000000\r\n") == 0);
@@ -516,7 +442,7 @@ static void output(void **state)
     for (int i = 0; i < 2; i++) {
         client_say(fd, i ? "before\r\nsend 10485760\r\nafter\r\n"
                          : "before\r\nwrite 10485760\r\nafter\r\n");
-        usleep(100000); /* the queue fills */
+        harness_nap(100000); /* the queue fills */
         client_expect(fd, "before\r\nbegin\r\n");
         client_get(fd, data, size);
         for (size_t at = 0; at < size; at++)
@@ -528,8 +454,8 @@ static void output(void **state)
     for (int i = 0; i < 2; i++) { /* a reader who goes away with much unsent */
         fd = client_open();
         client_say(fd, i ? "send 30000000\r\n" : "write 30000000\r\n");
-        usleep(30000);
-        close(fd);
+        harness_nap(30000);
+        client_close(fd);
     }
     server_end(&server);
 }
@@ -577,7 +503,7 @@ static void moving(void **state)
         client_say(fd, "move\r\nfirst\r\nsecond\r\ncore\r\nhal");
         to = 1 - from;
         if (round % 2)
-            usleep(3000);
+            harness_nap(3000);
         client_say(fd, "f\r\nmove\r\nsink 100000\r\n");
         client_put_pattern(fd, 100000);
         snprintf(
@@ -587,7 +513,7 @@ static void moving(void **state)
         client_expect(fd, text);
         if (round % 5 == 0) { /* closed by the peer while it moves */
             client_say(fd, "move\r\n");
-            close(fd);
+            client_close(fd);
         } else {
             client_quit(fd);
         }
@@ -623,9 +549,7 @@ static void endings(void **state)
     client_quit(fd);
     fd = client_open(); /* resets */
     client_say(fd, "nap 50\r\n");
-    struct linger hard = {1, 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(fd);
+    client_reset(fd);
     server_end(&server);
 }
 
@@ -646,7 +570,7 @@ static void full(void **state)
         }
     }
     client_quit(fds[0]);
-    usleep(50000);
+    harness_nap(50000);
     fds[0] = client_open();
     client_say(fds[0], "hello\r\n");
     client_expect(fds[0], "hello\r\n");
@@ -666,7 +590,7 @@ static void churn(void **state)
             client_quit(fd);
         } else {
             client_say(fd, i % 3 == 1 ? "hello\r\nquit\r\n" : "core\r\nmo");
-            close(fd);
+            client_close(fd);
         }
     }
     server_end(&server);
@@ -680,10 +604,7 @@ static void families(void **state)
     snprintf(path, sizeof path, "/tmp/stream_test.%d", (int)getpid());
     for (int i = 0; i < 2; i++) { /* the second finds the socket file that the first left */
         server_begin_at(&server, path, 0, 2, 16, 10);
-        struct sockaddr_un name = {.sun_family = AF_UNIX};
-        memcpy(name.sun_path, path, strlen(path));
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        check_equal(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+        int fd = client_open_at(path, 0);
         client_say(fd, "peer\r\nmove\r\npeer\r\n");
         client_expect(fd, "unix 0\r\nmoving to 1\r\nunix 0\r\n");
         client_quit(fd);
@@ -692,18 +613,13 @@ static void families(void **state)
     unlink(path);
     server_begin_at(&server, "::", port_base(), 1, 16, 10);
     int fd = client_open(); /* of the other family */
-    struct sockaddr_in name;
-    socklen_t size = sizeof name;
-    getsockname(fd, (struct sockaddr *)&name, &size);
+    char name[80];
+    client_name(fd, name, sizeof name);
     client_say(fd, "peer\r\n");
-    snprintf(text, sizeof text, "127.0.0.1 %u\r\n", ntohs(name.sin_port));
+    snprintf(text, sizeof text, "%s\r\n", name);
     client_expect(fd, text);
     client_quit(fd);
-    struct sockaddr_in6 name6 = {.sin6_family = AF_INET6,
-                                 .sin6_port = htons((uint16_t)port_base()),
-                                 .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check_equal(connect(fd, (struct sockaddr *)&name6, sizeof name6), 0);
+    fd = client_open_at("::1", port_base());
     client_say(fd, "peer\r\n");
     client_expect(fd, "::1 ");
     char byte;
@@ -714,7 +630,7 @@ static void families(void **state)
     server_end(&server);
 }
 
-int main(void)
+static int stream_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines),  cmocka_unit_test(bulk),    cmocka_unit_test(output),
@@ -723,4 +639,9 @@ int main(void)
     };
     _Static_assert(sizeof(struct stream) <= 400, "an idle stream is small");
     return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(stream_tests);
 }
