@@ -4,7 +4,8 @@
  * clients do here, mail does not notice.
  *
  * Limits (rows N02, N06): connections in all and per address, memory per connection, seconds
- * without progress; GET and HEAD only, a request's body is never read; labels are names of ours only.
+ * without progress. GET and HEAD only, a request's body is never read; labels are names of ours
+ * only.
  */
 #include <arpa/inet.h>
 #include <microhttpd.h>

@@ -3,6 +3,8 @@
  * `ringpost try`: a sample config with users in a directory of its own, then the gateway on it,
  * on loopback. What it writes is an ordinary config, so it also shows how one looks.
  *
+ * The certificate is for the TLS ports, which stay closed until TLS is served.
+ *
  * All users have the same password, and so the same hash: a slow hash for each would only make
  * the start slow.
  */
@@ -12,8 +14,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "certificate.h"
 #include "check.h"
 #include "command.h"
 #include "serve.h"
@@ -108,6 +112,25 @@ static bool write_users(const struct invocation *invocation)
     return ok;
 }
 
+/* A certificate that is there stays, so that a client that has learned to trust it goes on. */
+static bool write_certificate(const char *directory)
+{
+    static const char *const names[] = {"localhost", "example.test", "mail.example.test", NULL};
+    char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX], path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/certificate.pem", directory);
+    if (access(path, F_OK) == 0)
+        return true;
+    const char *why = certificate_make(names, time(NULL), certificate, key);
+    if (why != NULL) {
+        complain("certificate: %s", why);
+        return false;
+    }
+    bool ok = write_file(directory, "key.pem", 0600, slice_cstr(key)) &&
+              write_file(directory, "certificate.pem", 0644, slice_cstr(certificate));
+    explicit_bzero(key, sizeof key);
+    return ok;
+}
+
 static void say_how(const struct invocation *invocation)
 {
     unsigned base = invocation->port_base;
@@ -135,7 +158,8 @@ int run_try(const struct invocation *invocation)
         complain("--port-base %u is too high", invocation->port_base);
         return STATUS_USAGE;
     }
-    if (!write_users(invocation) || !write_config(invocation))
+    if (!write_users(invocation) || !write_certificate(invocation->dir) ||
+        !write_config(invocation))
         return STATUS_FAILED;
     struct setup *setup = setup_read(path);
     if (setup == NULL)

@@ -4,6 +4,7 @@
  */
 #include <libconfig.h>
 
+#include "certificate.h"
 #include "command.h"
 #include "ringpost/admin.h"
 #include "ringpost/kernel.h"
@@ -22,6 +23,7 @@ void version_show(FILE *file)
         mallctl("version", &allocator, &size, NULL, 0);
     fprintf(file, "ringpost %s\n", version_text);
     fprintf(file, "  liburing %d.%d\n", IO_URING_VERSION_MAJOR, IO_URING_VERSION_MINOR);
+    fprintf(file, "  wolfSSL %s\n", certificate_library_version());
     fprintf(file, "  libconfig %d.%d.%d\n", LIBCONFIG_VER_MAJOR, LIBCONFIG_VER_MINOR,
             LIBCONFIG_VER_REVISION);
     fprintf(file, "  libmicrohttpd %s\n", admin_library_version());
