@@ -166,6 +166,7 @@ struct view {
                                   first */
     uint64_t modseq_seen;
     bool examine; /* read-only */
+    bool is_told; /* the store's: changed() was called since the last view_update */
     struct view *next, **previous_next;
     void (*changed)(struct view *view); /* called (in the turn, not on a fiber) when view_update
                                            would have something to say; may be NULL */

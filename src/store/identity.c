@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What makes a directory a store: the file `identity`. It says which store this is, so that a
+ * segment of another one is known as such, and how many shards users are dealt out to, which is
+ * fixed when the store is made.
+ *
+ *   ringpost store 1            the format's version: a newer one is refused
+ *   id 0f3a...                  16 hexadecimal digits
+ *   shards 2
+ *   checksum 1a2b3c4d           CRC-32C of the lines above
+ */
+#include <stdio.h>
+
+#include "store_private.h"
+
+enum { IDENTITY_BYTES_MAX = 1000 };
+
+static bool take_line(struct slice *rest, struct slice key, struct slice *ret_value)
+{
+    size_t end = slice_find(*rest, '\n');
+    struct slice line = slice_first(*rest, end);
+    if (end == rest->size || line.size <= key.size ||
+        !slice_equal(slice_first(line, key.size), key))
+        return false;
+    *ret_value = slice_from(line, key.size);
+    *rest = slice_from(*rest, end + 1);
+    return true;
+}
+
+static bool hex_number(struct slice s, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (s.size == 0 || s.size > 16)
+        return false;
+    for (size_t i = 0; i < s.size; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *at = memchr(digits, s.data[i], 16);
+        if (at == NULL)
+            return false;
+        value = value << 4 | (uint64_t)(at - digits);
+    }
+    *ret_value = value;
+    return true;
+}
+
+static int identity_parse(struct slice content, uint64_t *ret_id, unsigned *ret_shard_count)
+{
+    struct slice rest = content, text;
+    uint64_t version, id, shards, checksum;
+    if (!take_line(&rest, SLICE("ringpost store "), &text) ||
+        !slice_number(text, UINT32_MAX, &version))
+        return -EBADMSG;
+    if (version > STORE_VERSION)
+        return -EPROTO;
+    if (!take_line(&rest, SLICE("id "), &text) || !hex_number(text, &id) ||
+        !take_line(&rest, SLICE("shards "), &text) || !slice_number(text, SHARDS_MAX, &shards))
+        return -EBADMSG;
+    uint32_t sum = crc32c(0, content.data, content.size - rest.size);
+    if (!take_line(&rest, SLICE("checksum "), &text) || !hex_number(text, &checksum) ||
+        checksum != sum || shards == 0 || rest.size != 0)
+        return -EBADMSG;
+    *ret_id = id;
+    *ret_shard_count = (unsigned)shards;
+    return 0;
+}
+
+static int identity_make(struct core *core, const char *directory, const char *path,
+                         unsigned shard_count, uint64_t *ret_id, unsigned *ret_shard_count)
+{
+    char text[IDENTITY_BYTES_MAX];
+    uint64_t id;
+    core_random(core, &id, sizeof id);
+    int size = snprintf(text, sizeof text, "ringpost store %u\nid %016llx\nshards %u\n",
+                        (unsigned)STORE_VERSION, (unsigned long long)id, shard_count);
+    size += snprintf(text + size, sizeof text - (size_t)size, "checksum %08x\n",
+                     crc32c(0, text, (size_t)size));
+    int result = file_replace(core, directory, path, slice_of(text, (size_t)size));
+    if (result < 0)
+        return result;
+    *ret_id = id;
+    *ret_shard_count = shard_count;
+    return 0;
+}
+
+int identity_open(struct core *core, const char *directory, unsigned shard_count, uint64_t *ret_id,
+                  unsigned *ret_shard_count)
+{
+    char path[STORE_PATH_BYTES_MAX + 32];
+    snprintf(path, sizeof path, "%s/identity", directory);
+    struct bytes content;
+    int result = file_load(core, path, IDENTITY_BYTES_MAX, &content);
+    if (result == -ENOENT) {
+        if (shard_count == 0 || shard_count > SHARDS_MAX)
+            return -EINVAL;
+        return identity_make(core, directory, path, shard_count, ret_id, ret_shard_count);
+    }
+    if (result < 0)
+        return result;
+    result = identity_parse(slice_of(content.data, content.size), ret_id, ret_shard_count);
+    bytes_free(&content);
+    return result;
+}
