@@ -131,7 +131,6 @@ static bool same_address(const char *a, uint64_t port, const struct config_liste
 static void check_listeners(struct config *config)
 {
     const struct config_listener *all = config->listeners.items;
-    const struct config_admin *admin = &config->admin;
     if (config->listeners.count == 0)
         config_problem(config, config->general.place,
                        "no listeners; add listeners = ( { protocol = \"smtp\"; address = "
@@ -146,8 +145,7 @@ static void check_listeners(struct config *config)
                 (all[i].address != NULL && same_address(all[i].address, all[i].port, &all[j])) ||
                 (all[i].path != NULL && all[j].path != NULL &&
                  strcmp(all[i].path, all[j].path) == 0);
-        if (taken ||
-            (admin->port != CONFIG_UNSET && same_address(admin->address, admin->port, &all[i])))
+        if (taken)
             config_problem(config, all[i].place,
                            "the same address as another listener; choose another port or path");
     }
@@ -165,6 +163,11 @@ static void check_admin(struct config *config)
                        "admin.address = \"%.60s\" shows metrics to everyone who reaches it; use "
                        "127.0.0.1, or add exposed_without_authentication = true",
                        admin->address);
+    const struct config_listener *listeners = config->listeners.items;
+    for (unsigned i = 0; i < config->listeners.count && admin->port != CONFIG_UNSET; i++)
+        if (same_address(admin->address, admin->port, &listeners[i]))
+            config_problem(config, admin->place,
+                           "admin has the address and port of a listener; choose another port");
 }
 
 void config_check(struct config *config)
