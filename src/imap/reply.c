@@ -185,10 +185,9 @@ void imap_condstore_enable(struct session *session)
     if (imap->enabled & IMAP_CONDSTORE)
         return;
     imap->enabled |= IMAP_CONDSTORE;
-    struct mailbox_status status;
-    if (imap->view.mailbox != NULL && mailbox_status(imap->view.mailbox, &status) == 0)
+    if (imap->view.mailbox != NULL)
         imap_untagged(session, "OK [HIGHESTMODSEQ %llu] MODSEQ is told from now on",
-                      (unsigned long long)status.highest_modseq);
+                      (unsigned long long)imap->view.modseq_seen);
 }
 
 bool imap_set_refused(struct session *session, const struct imap_set *numbers, bool is_uid)

@@ -90,14 +90,13 @@ void imap_text_date_time(struct text *text, int64_t seconds, int zone)
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     enum { DAY = 86400 };
-    int64_t local, day;
+    static const int64_t year_1 = INT64_C(-62135596800) + DAY,
+                         year_9999 = INT64_C(253402300799) - DAY;
+    if (seconds < year_1 || seconds > year_9999) /* from a damaged store */
+        seconds = 0;
+    int64_t local = seconds + (int64_t)zone * 60;
+    int64_t day = local / DAY - (local % DAY < 0), of_day = local - day * DAY;
     int year, month, day_of_month;
-    if (__builtin_add_overflow(seconds, (int64_t)zone * 60, &local))
-        local = seconds;
-    day = local / DAY - (local % DAY < 0);
-    int64_t of_day = local - day * DAY;
-    if (day > INT64_C(2932896) || day < INT64_C(-719162)) /* outside the years 1 to 9999 */
-        day = of_day = 0;
     imap_day_split(day, &year, &month, &day_of_month);
     int east = zone < 0 ? -zone : zone;
     text_printf(text, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", day_of_month, months[month - 1],
