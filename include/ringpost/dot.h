@@ -39,8 +39,13 @@ static inline bool dot_is_done(const struct dot_decoder *decoder)
     return decoder->state == DOT_END;
 }
 
-struct dot_encoder {
-    bool in_line; /* zeroed: at the beginning of a line */
+/* A dot is doubled behind any LF, not behind CRLF only: clients that end lines at a bare LF of a
+ * stored message would take what follows for the end (RFC 1939 knows CRLF only, and no Internet
+ * message may hold a bare LF: RFC 5322 2.3). Nothing else is altered. */
+struct dot_encoder { /* zeroed: at the beginning of a line */
+    bool in_line;
+    bool is_bare; /* the last line ended with LF alone */
+    bool has_cr;  /* the last byte was CR */
 };
 /* How many bytes of `in` go out as they are; if that is not all, the byte behind them is a dot that
  * begins a line: send a dot of your own, then go on with it: pass the rest to dot_encode_on, which
@@ -54,7 +59,8 @@ struct dot_encoder {
  *   } */
 size_t dot_encode(struct dot_encoder *encoder, struct slice in);
 size_t dot_encode_on(struct dot_encoder *encoder, struct slice in);
-/* What ends the data after all of it: ".CRLF", with a CRLF before it when the last line has none. */
+/* What ends the data after all of it: ".CRLF", with a CRLF before it unless the last line ended with
+ * one. */
 struct slice dot_encode_end(const struct dot_encoder *encoder);
 
 #endif

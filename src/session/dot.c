@@ -113,13 +113,19 @@ size_t dot_decode(struct dot_decoder *decoder, struct slice in, char *out, size_
 
 /* ---------------------------------------------------------------- encoding */
 
+/* Dots are looked for, not lines: there are fewer, and none in base64. */
 size_t dot_encode_on(struct dot_encoder *encoder, struct slice in)
 {
     if (in.size == 0)
         return 0;
-    const char *found = memmem(in.data, in.size, "\n.", 2);
-    size_t run = found != NULL ? (size_t)(found - in.data) + 1 : in.size;
+    const char *end = in.data + in.size, *at = in.data + 1; /* the first is taken as it is */
+    while ((at = memchr(at, '.', (size_t)(end - at))) != NULL && at[-1] != '\n')
+        at++;
+    size_t run = at != NULL ? (size_t)(at - in.data) : in.size;
+    bool had_cr = run > 1 ? in.data[run - 2] == '\r' : encoder->has_cr;
     encoder->in_line = in.data[run - 1] != '\n';
+    encoder->is_bare = !encoder->in_line && !had_cr;
+    encoder->has_cr = in.data[run - 1] == '\r';
     return run;
 }
 
@@ -132,5 +138,5 @@ size_t dot_encode(struct dot_encoder *encoder, struct slice in)
 
 struct slice dot_encode_end(const struct dot_encoder *encoder)
 {
-    return encoder->in_line ? SLICE("\r\n.\r\n") : SLICE(".\r\n");
+    return encoder->in_line || encoder->is_bare ? SLICE("\r\n.\r\n") : SLICE(".\r\n");
 }
