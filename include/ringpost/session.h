@@ -84,6 +84,7 @@ enum session_refusal {
     ROW(MEMORY, true, "out of memory")                                                             \
     ROW(STORE, true, "store not available")                                                        \
     ROW(MAILBOX_GONE, false, "selected mailbox was deleted")                                       \
+    ROW(IN_USE, false, "maildrop in use by another session")                                       \
     ROW(KICKED, false, "closed by the operator")                                                   \
     ROW(MOVE_FAILED, true, "could not move to its user's core")
 
