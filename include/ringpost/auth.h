@@ -81,9 +81,9 @@ void auth_wipe(struct slice secret);
 
 /* ---------------------------------------------------------------- SASL */
 
-/* PLAIN (RFC 4616): the decoded message's parts, copied into the arena (auth_wipe the password). `base64` as on the wire
- * ("=" alone is an empty message). NULL, or why not. An authorization identity other than empty or
- * the user itself is refused. */
+/* PLAIN (RFC 4616): the decoded message's parts, copied into the arena (auth_wipe the password).
+ * `base64` as on the wire ("=" alone is an empty message). NULL, or why not. An authorization
+ * identity other than empty or the user itself is refused. */
 const char *sasl_plain(struct slice base64, struct arena *arena, struct slice *ret_user,
                        struct slice *ret_password);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The passwd file line by line, hashes, SASL messages: what is taken, what is refused and with which
- * advice. Rows of the list of bad inputs are named by their id.
+ * The passwd file line by line, hashes, SASL messages: what is taken, what is refused and with
+ * which advice. Rows of the list of bad inputs are named by their id.
  */
 #include <setjmp.h>
 #include <stdarg.h>
