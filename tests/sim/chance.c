@@ -215,7 +215,7 @@ void sim_print_counts(const struct sim *sim)
 
 struct slice sim_log(const struct sim *sim)
 {
-    return (struct slice){sim->log.data + sim->log.start, sim->log.size};
+    return (struct slice){bytes_at(&sim->log), sim->log.size};
 }
 
 /* ---------------------------------------------------------------- the n-th fails */

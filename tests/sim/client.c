@@ -120,7 +120,7 @@ static void deliver(struct sim *sim, struct sim_client *client)
     size_t size = segment_size(sim, client, to_server_size(client));
     if (client->socket != NONE && !sim->sockets[client->socket].is_shut) {
         struct socket *socket = &sim->sockets[client->socket];
-        bytes_add(&socket->received, client->unsent.data + client->unsent.start, size);
+        bytes_add(&socket->received, bytes_at(&client->unsent), size);
     }
     bytes_drop(&client->unsent, size);
     client->bytes_sent += size;
@@ -181,7 +181,7 @@ void client_from_server(struct sim *sim, uint32_t index)
     size_t size = to_client_size(client);
     if (!sim->options.in_order && size > 1 && chance_below(sim, 3) == 0)
         size = 1 + chance_below(sim, (uint32_t)size - 1);
-    bytes_add(&client->received, from->data + from->start, size);
+    bytes_add(&client->received, bytes_at(from), size);
     bytes_drop(from, size);
     sim->counts[SIM_COUNT_BYTES_TO_CLIENTS] += size;
     if (client->socket != NONE)
@@ -300,7 +300,7 @@ void sim_client_text(struct sim_client *client, const char *text)
 
 struct slice sim_client_received(const struct sim_client *client)
 {
-    return slice_of(client->received.data + client->received.start, client->received.size);
+    return slice_of(bytes_at(&client->received), client->received.size);
 }
 
 void sim_client_consume(struct sim_client *client, size_t size)

@@ -19,7 +19,7 @@
  *   sim_options_calm(&options, seed);          // or sim_options_draw: a random subset of faults
  *   struct sim *sim = sim_create(&options);
  *   sim_start(sim);
- *   int result = sim_run(sim, 0, open_my_log, &state);     // int open_my_log(struct core *, void *)
+ *   int result = sim_run(sim, 0, open_my_log, &state); // int open_my_log(struct core *, void *)
  *   if (result != SIM_CRASHED) ...
  *   sim_crash(sim, SIM_POWER_CUT);
  *   sim_start(sim);

@@ -273,7 +273,7 @@ static void receive_buffered(struct sim *sim, int32_t index)
         &kernel->buffers->bufs[kernel->buffer_head++ & (kernel->buffer_entries - 1)];
     size_t size = socket->received.size < buffer->len ? socket->received.size : buffer->len;
     size = shortened(sim, size, SIM_FAULT_SHORT_RECV);
-    memcpy((void *)(uintptr_t)buffer->addr, socket->received.data + socket->received.start, size);
+    memcpy((void *)(uintptr_t)buffer->addr, bytes_at(&socket->received), size);
     unsigned flags = IORING_CQE_F_BUFFER | (unsigned)buffer->bid << IORING_CQE_BUFFER_SHIFT;
     socket_taken(sim, socket, size);
     if (!operation->is_multishot || sim_chance(sim, SIM_FAULT_MULTISHOT_END)) {
@@ -316,8 +316,7 @@ static void receive_run(struct sim *sim, int32_t index)
             finish(sim, index, operation->done > 0 ? (int)operation->done : receive_end(socket), 0);
         return;
     }
-    memcpy((char *)operation->data + operation->done,
-           socket->received.data + socket->received.start, size);
+    memcpy((char *)operation->data + operation->done, bytes_at(&socket->received), size);
     operation->done += size;
     socket_taken(sim, socket, size);
     if (operation->done == operation->size || !operation->is_whole)

@@ -2,10 +2,12 @@
  *
  * What the files of the simulator share: the world, its events, the simulated kernel's objects.
  *
- *   world.c    time, order, lives, crashes        chance.c   chance, trace, failure, counts
+ *   world.c    time, order                        chance.c   chance, trace, failure, counts
+ *   life.c     cores as threads, lives, crashes
  *   ring.c     struct io_uring: entries, completions, cancelling
  *   socket.c   connections and the operations on them        client.c   their other end
- *   disk.c     what a disk may do                            file.c     operations on files
+ *   disk.c     what a disk may do, name.c its names          file.c     operations on files
+ *   file_call.c   blocking calls on files
  *   kernel.c   the rest of kernel.h (time, helpers, locks, lines)
  *   actor.c    clients in straight lines                     memory.c   the memory of a life
  *
@@ -42,6 +44,10 @@ struct bytes {
     char *data;
     size_t start, size, capacity; /* size counts from start */
 };
+static inline const char *bytes_at(const struct bytes *bytes)
+{
+    return bytes->data == NULL ? "" : bytes->data + bytes->start;
+}
 void bytes_add(struct bytes *bytes, const void *data, size_t size);
 void bytes_drop(struct bytes *bytes, size_t size);
 void bytes_free(struct bytes *bytes);
@@ -324,6 +330,13 @@ int planned_failure(struct sim *sim, enum sim_operation kind, int usual);
 /* world.c */
 void event_add(struct sim *sim, uint64_t delay_ns, enum event_kind kind, uint32_t index,
                uint32_t generation);
+static const uint64_t FOREVER_NS = UINT64_C(1) << 62;
+
+/* life.c */
+struct engine *stage_make(void);
+void stage_leave(struct engine *stage);
+bool core_is_runnable(const struct kernel *kernel);
+void core_run(struct sim *sim, unsigned index);
 struct core *stage_core(struct sim *sim);
 void stage_resume(struct sim *sim, struct fiber *fiber);
 void stage_kill(struct sim *sim, struct fiber *fiber);
@@ -359,7 +372,7 @@ void client_kick(struct sim *sim, struct sim_client *client);
 void client_server_gone(struct sim *sim, struct sim_client *client, bool is_reset);
 void clients_free(struct sim *sim);
 
-/* disk.c */
+/* name.c */
 int32_t disk_find(const struct sim *sim, const char *path);
 int32_t disk_make(struct sim *sim, const char *path, bool is_directory);
 bool disk_parent_is_there(const struct sim *sim, const char *path);
@@ -367,6 +380,11 @@ void disk_name_add(struct sim *sim, enum name_operation_kind kind, const char *p
                    int32_t inode);
 void disk_forget_name(struct sim *sim, const char *path); /* durably */
 void disk_release(struct sim *sim, int32_t inode);
+void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark);
+void disk_cut(struct sim *sim);
+void disk_free(struct sim *sim);
+
+/* disk.c */
 size_t disk_read(struct sim *sim, int32_t inode, uint64_t offset, void *data, size_t size,
                  bool is_direct);
 /* -ENOSPC, or 0: into the page cache and among the pending, or durable at once. */
@@ -376,9 +394,11 @@ int disk_length(struct sim *sim, int32_t inode, uint64_t size, bool is_durable);
 int disk_reserve(struct sim *sim, int32_t inode, uint64_t offset, uint64_t size);
 void disk_sync(struct sim *sim, int32_t inode, uint64_t mark);
 void disk_doom(struct sim *sim, int32_t inode, uint64_t mark);
-void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark);
-void disk_cut(struct sim *sim);
-void disk_free(struct sim *sim);
+void inode_cut(struct sim *sim, struct inode *inode);
+void inode_empty(struct sim *sim, struct inode *inode);
+
+/* file_call.c: "a//b/" → "/a/b"; false when it is longer than PATH_BYTES_MAX */
+bool path_normalize(const char *path, char *ret_path);
 
 /* file.c */
 int descriptor_add(struct sim *sim, enum descriptor_kind kind, int32_t object, uint32_t flags);

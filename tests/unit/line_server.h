@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A small line server whose commands each exercise one part of stream.h. Bulk bytes in both
+ * directions are a known pattern, so that lost, doubled or misordered bytes show: what the server
+ * receives it checks itself.
+ */
+#ifndef RINGPOST_TESTS_LINE_SERVER_H
+#define RINGPOST_TESTS_LINE_SERVER_H
+
+#include <stdatomic.h>
+
+#include "ringpost/stream.h"
+
+/* Byte `at` of the pattern. */
+char pattern(uint64_t at);
+void pattern_fill(char *data, size_t size, uint64_t at);
+
+struct line_server {
+    atomic_uint sessions; /* alive, on all cores */
+};
+/* For listener_options: the argument is the struct line_server. */
+bool line_server_accepted(struct core *core, unsigned slot, void *argument);
+
+#endif
