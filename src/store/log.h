@@ -59,7 +59,7 @@ struct log_record {
 struct log;
 
 struct log_options {
-    const char *directory; /* exists; for this shard alone */
+    const char *directory; /* exists; for this shard alone; the names of its parents are durable */
     uint32_t shard;
     uint64_t store_id;       /* the same for all shards of a store; random when the store is made */
     uint32_t segment_bytes;  /* 0: 64 MiB; 64 KiB to 1 GiB; a multiple of 4096 */

@@ -103,6 +103,25 @@ static int lock_take(struct log *log)
     return result;
 }
 
+/* A new log's directory may be new itself: its name must outlive a power cut too. */
+static int parent_sync(struct log *log)
+{
+    char path[LOG_PATH_BYTES_MAX];
+    size_t size = strlen(log->directory);
+    memcpy(path, log->directory, size + 1);
+    while (size > 0 && path[size - 1] == '/')
+        size--;
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    memcpy(path + size, size > 0 ? "" : ".", size > 0 ? 1 : 2);
+    int fd = await_open(log->core, path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0)
+        return fd;
+    int result = await_fsync(log->core, fd, false);
+    await_close(log->core, fd);
+    return result;
+}
+
 /* ---------------------------------------------------------------- the newest header */
 
 /* 0 and the header at `at`, or -ENOENT none, -EPROTO one of another version. */
@@ -403,7 +422,7 @@ static int recover(struct log *log, struct log_position from, struct replay *rep
     log->durable_sequence = 1;
     log->number_max = newest;
     if (newest == 0)
-        result = from.segment > 0 ? -ESTALE : 0;
+        result = from.segment > 0 ? -ESTALE : parent_sync(log);
     else
         result = newest_recover(log, newest);
     if (result < 0)

@@ -13,7 +13,7 @@
  */
 #include "log_private.h"
 
-enum { READS_MAX = 1000 /* of one window, all short */ };
+enum { READS_MAX = 1000 /* of one window, all short */, ERRORS_MAX = 4 /* of one page */ };
 
 /* ---------------------------------------------------------------- telling damage */
 
@@ -83,8 +83,11 @@ static int window_fill(struct scan *scan, uint32_t start, uint32_t size)
     for (uint32_t at = 0; result < 0 && at < size; at += FORMAT_HEADER_ALIGN_BYTES) {
         uint32_t piece =
             size - at < FORMAT_HEADER_ALIGN_BYTES ? size - at : FORMAT_HEADER_ALIGN_BYTES;
-        if (read_range(scan, scan->window + at, start + at, piece) < 0)
+        for (unsigned tries = 0; result < 0 && tries < ERRORS_MAX; tries++)
+            result = read_range(scan, scan->window + at, start + at, piece);
+        if (result < 0)
             memset(scan->window + at, 0, piece);
+        result = -EIO;
     }
     scan->window_start = start;
     scan->window_filled = size;

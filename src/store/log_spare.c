@@ -114,7 +114,8 @@ int spare_step(struct log *log)
     return 0;
 }
 
-/* Opens one that was found or that came back. */
+/* Opens one that was found or that came back. It is synced, so that nothing that its earlier life
+ * wrote can land on what it will hold. */
 static int spare_open(struct log *log, struct spare *spare)
 {
     char path[LOG_PATH_BYTES_MAX];
@@ -124,7 +125,9 @@ static int spare_open(struct log *log, struct spare *spare)
     if (spare->fd < 0)
         return spare->fd;
     int result = kernel_file_size(core_kernel(log->core), spare->fd, &size);
-    return result < 0 ? result : size == log->segment_bytes ? 0 : -EBADMSG;
+    if (result == 0 && size != log->segment_bytes)
+        result = -EBADMSG;
+    return result < 0 ? result : await_fsync(log->core, spare->fd, false);
 }
 
 int spare_take(struct log *log, struct spare *ret_spare)
