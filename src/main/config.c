@@ -22,8 +22,6 @@ struct reading {
 
 void config_problem(struct config *config, struct config_place place, const char *format, ...)
 {
-    if (config->problem_count++ >= CONFIG_PROBLEMS_MAX)
-        return;
     char what[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -32,6 +30,13 @@ void config_problem(struct config *config, struct config_place place, const char
     for (char *at = what; *at != '\0'; at++) /* the file's bytes go to a terminal */
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';
+    unsigned last = config->problem_count - 1;
+    if (config->problem_count > 0 && config->problem_count <= CONFIG_PROBLEMS_MAX &&
+        config->problems[last].place.line == place.line &&
+        strcmp(config->problems[last].what, what) == 0)
+        return; /* said already */
+    if (config->problem_count++ >= CONFIG_PROBLEMS_MAX)
+        return;
     struct slice copy = arena_copy(&config->arena, slice_cstr(what));
     config->problems[config->problem_count - 1] =
         (struct config_problem){place, copy.data == NULL ? "out of memory" : copy.data};

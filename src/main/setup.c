@@ -168,13 +168,37 @@ static void add_users(struct setup *setup)
     }
 }
 
+static bool is_named(struct slice address, const char *name, const char *domain)
+{
+    struct slice local = slice_first(address, slice_find(address, '@'));
+    if (strchr(name, '@') != NULL)
+        return slice_equal_nocase(address, slice_cstr(name));
+    return slice_equal_nocase(local, slice_cstr(name)) &&
+           slice_equal_nocase(slice_from(address, local.size + 1), slice_cstr(domain));
+}
+
+/* Where an alias or catch-all stands in the config. */
+static struct config_place place_of(const struct config *config, struct slice address)
+{
+    const struct config_domain *domains = config->domains.items;
+    struct config_place found = config->general.place;
+    for (unsigned i = 0; i < config->domains.count; i++) {
+        const struct config_alias *aliases = domains[i].aliases.items;
+        const char *catch_all = domains[i].catch_all;
+        if (catch_all != NULL && is_named(address, catch_all, domains[i].name))
+            found = domains[i].place;
+        for (unsigned j = 0; j < domains[i].aliases.count; j++)
+            if (is_named(address, aliases[j].name, domains[i].name))
+                return aliases[j].place;
+    }
+    return found;
+}
+
 static void route_problem(void *argument, struct slice address, const char *what)
 {
     struct config *config = argument;
-    config_problem(config, config->general.place,
-                   "alias or catch-all %.*s: %s; correct it in "
-                   "domains",
-                   (int)address.size, address.data, what);
+    config_problem(config, place_of(config, address), "%.*s: %s", (int)address.size, address.data,
+                   what);
 }
 
 static void make_routes(struct setup *setup)
