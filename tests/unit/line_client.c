@@ -1,94 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A blocking client for line protocols: sockets of the test's own thread, 20 s of patience.
+ * Line protocols on the harness's blocking clients, byte by byte: nothing is read ahead.
  */
 #include "line_client.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 _Noreturn static void failed(const char *what, const char *is, const char *want)
 {
     fprintf(stderr, "client: %s\n--- got:\n%s\n--- want:\n%s\n", what, is, want);
-    abort();
+    harness_failed(__FILE__, __LINE__, what);
 }
 
 int client_open(unsigned port)
 {
-    struct sockaddr_in name = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval limit = {.tv_sec = 20};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-    if (connect(fd, (struct sockaddr *)&name, sizeof name) != 0)
-        failed("connect", strerror(errno), "");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    return fd;
+    return client_open_at("127.0.0.1", port);
 }
 
-static bool put(int fd, const char *data, size_t size)
+void client_say(int client, const char *text)
 {
-    for (size_t sent = 0; sent < size;) {
-        ssize_t part = send(fd, data + sent, size - sent, MSG_NOSIGNAL);
-        if (part <= 0)
-            return false;
-        sent += (size_t)part;
-    }
-    return true;
+    client_put(client, text, strlen(text));
 }
 
-void client_put(int fd, const void *data, size_t size)
+void client_say_in_pieces(int client, const char *text, size_t size, size_t piece)
 {
-    if (!put(fd, data, size))
-        failed("send", strerror(errno), "");
-}
-
-void client_say(int fd, const char *text)
-{
-    client_put(fd, text, strlen(text));
-}
-
-void client_say_slowly(int fd, const char *text)
-{
-    for (; *text; text++) {
-        client_put(fd, text, 1);
-        usleep(300);
+    if (piece == 0)
+        piece = size;
+    for (size_t at = 0; at < size; at += piece) {
+        client_put(client, text + at, piece < size - at ? piece : size - at);
+        if (at + piece < size)
+            harness_nap(200);
     }
 }
 
-void client_try(int fd, const char *text)
+void client_expect(int client, const char *text)
 {
-    (void)put(fd, text, strlen(text));
-}
-
-void client_get(int fd, void *data, size_t size)
-{
-    for (size_t got = 0; got < size;) {
-        ssize_t part = recv(fd, (char *)data + got, size - got, 0);
-        if (part <= 0)
-            failed("receive", part ? strerror(errno) : "(end)", "more bytes");
-        got += (size_t)part;
-    }
-}
-
-void client_expect(int fd, const char *text)
-{
-    size_t size = strlen(text), got = 0;
+    size_t size = strlen(text);
     char *is = calloc(1, size + 1);
-    while (got < size) {
-        ssize_t part = recv(fd, is + got, size - got, 0);
-        if (part <= 0)
-            failed("too little came", is, text);
-        got += (size_t)part;
-        if (memcmp(is, text, got) != 0)
+    for (size_t got = 0; got < size; got++) {
+        client_get(client, is + got, 1);
+        if (is[got] != text[got])
             failed("something else came", is, text);
     }
     free(is);
@@ -109,39 +58,29 @@ static bool is_like(const char *text, const char *pattern)
     }
 }
 
-void client_expect_like(int fd, const char *pattern)
+void client_line(int client, char *text, size_t capacity)
 {
-    char line[1000];
     size_t size = 0;
     do {
-        if (size == sizeof line - 1)
-            failed("a line too long", "", pattern);
-        client_get(fd, line + size, 1);
-        line[++size] = '\0';
-    } while (line[size - 1] != '\n');
-    if (size < 2 || line[size - 2] != '\r')
-        failed("a bare LF", line, pattern);
-    line[size - 2] = '\0';
+        if (size == capacity)
+            failed("a line too long", "", "");
+        client_get(client, text + size, 1);
+    } while (text[size++] != '\n');
+    if (size < 2 || text[size - 2] != '\r')
+        failed("a bare LF", "", "");
+    text[size - 2] = '\0';
+}
+
+void client_expect_like(int client, const char *pattern)
+{
+    char line[1000];
+    client_line(client, line, sizeof line);
     if (!is_like(line, pattern))
         failed("another line came", line, pattern);
 }
 
-size_t client_rest(int fd, char *text, size_t capacity)
+void client_ask(int client, const char *text, const char *pattern)
 {
-    size_t size = 0;
-    for (;;) {
-        ssize_t part = recv(fd, text + size, capacity - size, 0);
-        if (part <= 0 || size + (size_t)part == capacity)
-            return part > 0 ? capacity : size;
-        size += (size_t)part;
-    }
-}
-
-void client_expect_end(int fd)
-{
-    char byte[2] = {0};
-    ssize_t got = recv(fd, byte, 1, 0);
-    if (got > 0 || (got < 0 && errno != ECONNRESET))
-        failed("the end did not come", got > 0 ? byte : strerror(errno), "");
-    close(fd);
+    client_say(client, text);
+    client_expect_like(client, pattern);
 }

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Runs services of session.h on the engine's threads, for tests on the real kernel; at the end
- * everything must drain: no session, no buffer lent, no operation in flight, no fiber.
+ * Runs services of session.h on the harness's engine, beside the test; at the end everything must
+ * drain: no session, no buffer lent, no operation in flight, no fiber.
  */
 #ifndef RINGPOST_TESTS_SERVICE_HOST_H
 #define RINGPOST_TESTS_SERVICE_HOST_H
 
 #include "ringpost/session.h"
 
+#include "harness.h"
+
+enum { HOST_SERVICES_MAX = 4 };
+
 struct host_options {
-    const struct service *services[4]; /* opened on every core */
+    const struct service *services[HOST_SERVICES_MAX]; /* opened on every core */
     unsigned core_count, fibers_max;
     uint64_t drain_pace_ms, drain_wait_ms;
     int (*open)(struct core *core);   /* after net, before the services; may be NULL */
@@ -21,6 +25,5 @@ struct host *host_begin(const struct host_options *options);  /* returns when it
 void host_stop(struct host *host);                            /* begins to drain */
 void host_end(struct host *host);                             /* drains, waits, frees */
 uint64_t host_counter(struct host *host, enum counter which); /* of all cores, roughly now */
-bool host_log_holds(const char *text); /* did a log line of the last host, which has ended? */
 
 #endif
