@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * MAIL and RCPT: the envelope of a transaction. It lives in an arena of its own, from MAIL to
+ * smtp_reset.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "smtp_private.h"
+
+/* ---------------------------------------------------------------- MAIL */
+
+static struct transaction *transaction_make(struct core *core, const struct mail_arguments *mail)
+{
+    struct transaction *transaction = calloc(1, sizeof *transaction);
+    if (transaction == NULL)
+        return NULL;
+    arena_init(&transaction->arena, TRANSACTION_BYTES_MAX);
+    transaction->reverse_path = arena_copy(&transaction->arena, mail->path.text);
+    transaction->envid = arena_copy(&transaction->arena, mail->envid);
+    if (transaction->reverse_path.data == NULL || transaction->envid.data == NULL) {
+        arena_reset(&transaction->arena);
+        free(transaction);
+        return NULL;
+    }
+    transaction->declared = mail->size;
+    transaction->body_type = mail->body;
+    transaction->ret = mail->ret;
+    transaction->is_utf8 = mail->is_utf8;
+    session_unique(core, transaction->id);
+    return transaction;
+}
+
+void smtp_mail(struct session *session, const void *arguments)
+{
+    const struct mail_arguments *mail = arguments;
+    struct smtp_session *smtp = smtp_of(session);
+    if (mail->size > options_of(smtp)->message_bytes_max) {
+        smtp_say(smtp, REPLY_TOO_BIG); /* RFC 1870 6.1 */
+        return;
+    }
+    int state = store_state(session_core(session));
+    if (state < 0) {
+        smtp_say(smtp, smtp_reply_of(state));
+        return;
+    }
+    smtp->transaction = transaction_make(session_core(session), mail);
+    if (smtp->transaction == NULL) {
+        smtp_say(smtp, REPLY_NO_MEMORY);
+        return;
+    }
+    session->state = STATE_MAIL;
+    smtp_say(smtp, REPLY_SENDER_OK);
+}
+
+/* ---------------------------------------------------------------- RCPT */
+
+/* Room for `more` elements of `size` bytes behind `count`; moves them to a larger array in the
+ * arena (the smaller ones go with the transaction). */
+static bool make_room(struct arena *arena, void **array, size_t size, unsigned count, unsigned more,
+                      unsigned *room)
+{
+    if (count + more <= *room)
+        return true;
+    unsigned wanted = *room * 2 > count + more ? *room * 2 : count + more + 3;
+    void *larger = arena_zalloc(arena, wanted, size);
+    if (larger == NULL)
+        return false;
+    if (count > 0)
+        memcpy(larger, *array, count * size);
+    *array = larger;
+    *room = wanted;
+    return true;
+}
+
+static bool recipient_add(struct transaction *transaction, const struct rcpt_arguments *rcpt,
+                          const struct route_target *targets, unsigned count)
+{
+    struct arena *arena = &transaction->arena;
+    void *recipients = transaction->recipients, *deliveries = transaction->deliveries;
+    if (!make_room(arena, &recipients, sizeof(struct recipient), transaction->recipient_count, 1,
+                   &transaction->recipient_room))
+        return false;
+    transaction->recipients = recipients;
+    if (!make_room(arena, &deliveries, sizeof(struct delivery), transaction->delivery_count, count,
+                   &transaction->delivery_room))
+        return false;
+    transaction->deliveries = deliveries;
+    struct recipient recipient = {
+        .text = arena_copy(arena, rcpt->path.text),
+        .orcpt = arena_copy(arena, rcpt->orcpt),
+        .notify = rcpt->notify,
+        .first = transaction->delivery_count,
+        .count = count,
+    };
+    if (recipient.text.data == NULL || recipient.orcpt.data == NULL)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        struct slice mailbox = SLICE("INBOX");
+        if (!slice_equal(targets[i].mailbox, mailbox)) /* borrowed from the command */
+            mailbox = arena_copy(arena, targets[i].mailbox);
+        if (mailbox.data == NULL)
+            return false;
+        transaction->deliveries[recipient.first + i] =
+            (struct delivery){.user = targets[i].user, .mailbox = mailbox};
+    }
+    transaction->recipients[transaction->recipient_count++] = recipient;
+    transaction->delivery_count += count;
+    return true;
+}
+
+/* S28: past the limit 452; past twice the limit nobody is listening to that. */
+static void refuse_many(struct smtp_session *smtp)
+{
+    if (++smtp->transaction->refused <= options_of(smtp)->recipients_max) {
+        smtp_say(smtp, REPLY_RECIPIENTS_MANY);
+        return;
+    }
+    smtp_say(smtp, REPLY_BYE_RECIPIENTS);
+    session_end(&smtp->session, SESSION_END_PROTOCOL);
+}
+
+static void refuse_recipient(struct smtp_session *smtp, enum smtp_reply reply)
+{
+    counter_add(core_counters(session_core(&smtp->session)), COUNTER_SMTP_RECIPIENTS_REFUSED, 1);
+    smtp_say(smtp, reply);
+    session_count_error(&smtp->session);
+}
+
+void smtp_rcpt(struct session *session, const void *arguments)
+{
+    const struct rcpt_arguments *rcpt = arguments;
+    struct smtp_session *smtp = smtp_of(session);
+    struct transaction *transaction = smtp->transaction;
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count = 0;
+    if (!rcpt->path.is_ascii && !transaction->is_utf8) {
+        refuse_recipient(smtp, REPLY_NOT_ASCII); /* RFC 6531 3.5 */
+        return;
+    }
+    if (transaction->recipient_count >= options_of(smtp)->recipients_max) {
+        refuse_many(smtp);
+        return;
+    }
+    switch (route_find(options_of(smtp)->routes, rcpt->path.local, rcpt->path.domain, targets,
+                       &count)) {
+    case ROUTE_TARGETS:
+        break;
+    case ROUTE_UNKNOWN_USER:
+        refuse_recipient(smtp, REPLY_USER_UNKNOWN);
+        return;
+    default:
+        refuse_recipient(smtp, REPLY_NO_RELAY);
+        return;
+    }
+    if (!recipient_add(transaction, rcpt, targets, count)) {
+        smtp_say(smtp, REPLY_NO_MEMORY);
+        return;
+    }
+    session->state = STATE_RCPT;
+    smtp_say(smtp, REPLY_RECIPIENT_OK);
+}
+
+/* ---------------------------------------------------------------- what is kept of it */
+
+static void put(struct text *text, struct slice key, struct slice value)
+{
+    if (value.size == 0)
+        return;
+    text_append(text, key);
+    text_char(text, ' ');
+    text_append(text, value);
+    text_char(text, '\n');
+}
+
+static void put_notify(struct text *text, uint8_t notify)
+{
+    static const struct slice names[] = {
+        {" never", 6}, {" success", 8}, {" failure", 8}, {" delay", 6}};
+    if (notify == 0)
+        return;
+    text_append(text, SLICE("notify"));
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (notify & 1u << i)
+            text_append(text, names[i]);
+    text_char(text, '\n');
+}
+
+struct slice smtp_envelope(struct smtp_session *smtp)
+{
+    struct transaction *transaction = smtp->transaction;
+    struct text text;
+    char peer[48];
+    uint16_t port;
+    stream_peer(&smtp->session.stream, peer, &port);
+    text_init(&text, &transaction->arena);
+    put(&text, SLICE("id"), slice_cstr(transaction->id));
+    text_append(&text, SLICE("from <"));
+    text_append(&text, transaction->reverse_path);
+    text_append(&text, SLICE(">\n"));
+    put(&text, SLICE("protocol"), slice_cstr(smtp->session.service->protocol->name));
+    put(&text, SLICE("peer"), slice_cstr(peer));
+    put(&text, SLICE("hello"), smtp->hello);
+    put(&text, SLICE("envid"), transaction->envid);
+    if (transaction->ret != RETURN_UNSAID)
+        put(&text, SLICE("ret"), transaction->ret == RETURN_FULL ? SLICE("full") : SLICE("hdrs"));
+    for (unsigned i = 0; i < transaction->recipient_count; i++) {
+        const struct recipient *recipient = &transaction->recipients[i];
+        if (recipient->notify == 0 && recipient->orcpt.size == 0)
+            continue;
+        put(&text, SLICE("to"), recipient->text);
+        put(&text, SLICE("orcpt"), recipient->orcpt);
+        put_notify(&text, recipient->notify);
+    }
+    return text.failed ? (struct slice){0} : text_slice(&text);
+}
