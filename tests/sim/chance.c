@@ -130,8 +130,16 @@ void sim_case_options(const struct sim_case *one, struct sim_options *options)
     options->verbose = one->verbose;
 }
 
+static uint32_t steps_seen;
+
+uint32_t sim_case_steps_seen(void)
+{
+    return steps_seen;
+}
+
 bool sim_case_step(const struct sim_case *one, uint32_t i)
 {
+    steps_seen = i < steps_seen ? steps_seen : i + 1;
     return i >= one->dropped_count || one->dropped == NULL || !one->dropped[i];
 }
 
@@ -153,6 +161,20 @@ void trace_mix(struct sim *sim, uint64_t value)
 {
     sim->trace = (sim->trace ^ value) * UINT64_C(0x9e3779b97f4a7c15);
     sim->trace ^= sim->trace >> 29;
+}
+
+static uint64_t traces;
+
+void trace_close(const struct sim *sim)
+{
+    traces = (traces ^ sim->trace) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+uint64_t sim_traces_take(void)
+{
+    uint64_t taken = traces;
+    traces = 0;
+    return taken;
 }
 
 uint64_t sim_trace_hash(const struct sim *sim)

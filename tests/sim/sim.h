@@ -378,6 +378,10 @@ typedef int sim_scenario_run(const struct sim_case *one, char *why, size_t why_s
 void sim_case_options(const struct sim_case *one, struct sim_options *options);
 /* Should step i (numbered by the scenario, from 0) be taken? */
 bool sim_case_step(const struct sim_case *one, uint32_t i);
+/* How many steps sim_case_step was asked about, the highest number + 1. */
+uint32_t sim_case_steps_seen(void);
+/* The trace hashes of all worlds destroyed since the last call, as one. */
+uint64_t sim_traces_take(void);
 /* Ends the scenario: copies the world's failure to why, destroys the world; 0 or -1. */
 int sim_case_end(struct sim *sim, char *why, size_t why_size);
 

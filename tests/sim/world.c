@@ -169,6 +169,7 @@ void sim_destroy(struct sim *sim)
 {
     if (sim->is_up)
         sim_crash(sim, SIM_FAIL_STOP);
+    trace_close(sim);
     actors_free(sim);
     clients_free(sim);
     disk_free(sim);

@@ -323,6 +323,7 @@ struct sim {
 uint64_t chance_next(uint64_t *state);
 uint32_t chance_below(struct sim *sim, uint32_t bound);
 uint64_t chance_around(struct sim *sim, uint64_t usual); /* half to twice; exact when in_order */
+void trace_close(const struct sim *sim);                 /* the world ends */
 void trace_mix(struct sim *sim, uint64_t value);
 /* One operation of a kind has come: 0, or the -errno with which the plan fails it. */
 int planned_failure(struct sim *sim, enum sim_operation kind, int usual);

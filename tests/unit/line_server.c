@@ -226,5 +226,7 @@ bool line_server_accepted(struct core *core, unsigned slot, void *argument)
     session->arrived_on = core_index(core);
     atomic_fetch_add(&session->server->sessions, 1);
     stream_open(&session->stream, core, slot, &session_owner);
+    if (session->server->idle_ns > 0)
+        stream_deadline(&session->stream, core_now_ns(core) + session->server->idle_ns);
     return true;
 }

@@ -17,6 +17,7 @@ void pattern_fill(char *data, size_t size, uint64_t at);
 
 struct line_server {
     atomic_uint sessions; /* alive, on all cores */
+    uint64_t idle_ns;     /* of a session's whole life; 0: no bound */
 };
 /* For listener_options: the argument is the struct line_server. */
 bool line_server_accepted(struct core *core, unsigned slot, void *argument);

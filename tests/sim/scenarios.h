@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The scenarios that tests/sim/sim runs. To add one: write `sim_scenario_run scenario_NAME` in a
+ * file scenario_NAME.c, put a row here and the file into meson.build.
+ */
+#ifndef RINGPOST_TESTS_SIM_SCENARIOS_H
+#define RINGPOST_TESTS_SIM_SCENARIOS_H
+
+#include "sim.h"
+
+/* name, has to fail (a planted bug: proves that the checker sees), what it is */
+#define SCENARIO_TABLE(ROW)                                                                        \
+    ROW(net, false, "line server on 1-3 cores, clients that misbehave, all faults of the network") \
+    ROW(disk, false, "a tiny store that acknowledges what is durable; crashes in a row")           \
+    ROW(disk_early, true, "the same, but it acknowledges before its bytes are durable")            \
+    ROW(disk_nameless, true, "the same, but it never syncs the directory")
+
+#define SCENARIO_DECLARE(name, has_to_fail, help) sim_scenario_run scenario_##name;
+SCENARIO_TABLE(SCENARIO_DECLARE)
+#undef SCENARIO_DECLARE
+
+#endif
