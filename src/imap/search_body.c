@@ -11,7 +11,7 @@
  *                                                                            piece before
  *
  * Charsets that go on across line ends with a state of their own, or whose line end is no byte LF
- * (UTF-16, UTF-32), may miss a match at the edge of two pieces; parts below RAW_BYTES are never cut.
+ * (UTF-16, UTF-32), may miss a match at the edge of two pieces; parts below RAW_BYTES are not cut.
  */
 #include "search.h"
 

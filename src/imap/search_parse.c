@@ -151,6 +151,7 @@ static const char *argument_take(struct parser *parser, const struct key *key,
                                  struct search_step *step)
 {
     struct imap_cursor *cursor = &parser->cursor;
+    const char *why;
     if (key->argument != NOTHING && !imap_take(cursor, ' '))
         return "Search key needs an argument";
     switch ((enum search_argument)key->argument) {
@@ -173,7 +174,10 @@ static const char *argument_take(struct parser *parser, const struct key *key,
             return "HEADER needs a field name and a string";
         return text_take(parser, &step->text);
     case TEXT:
-        return text_take(parser, &step->text);
+        why = text_take(parser, &step->text);
+        if (why == NULL && step->text.size == 0 && search_reads_body(step->op))
+            step->op = SEARCH_ALL; /* every body holds the empty string */
+        return why;
     }
     return why_too_large;
 }
