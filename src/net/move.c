@@ -78,7 +78,6 @@ void stream_move(struct stream *stream, unsigned to_core)
     stream->state |= MOVING;
     stream->state &= ~(unsigned)PEEKED;
     stream->receive_result = (int32_t)to_core;
-    timer_clear(stream->core, &stream->deadline); /* due_ns stays */
     output_kick(stream);
     stream_pump(stream);
     stream_attend(stream);
@@ -103,6 +102,7 @@ void stream_hand_over(struct stream *stream)
     }
     *mover = (struct mover){
         .op.done = mover_done, .core = core, .stream = stream, .slot = (unsigned)stream->slot};
+    timer_clear(core, &stream->deadline); /* due_ns stays */
     listener_left(stream);
     counter_add(core_counters(core), COUNTER_CONNECTIONS_OPEN, -1);
     stream->control.done = arrived;

@@ -114,7 +114,7 @@ void stream_deadline_fire(struct timer *timer)
     struct stream *stream = STREAM_OF(timer, deadline);
     stream->deadline.due_ns = 0;
     bool is_stuck = stream->writers.first != NULL || stream->sender != NULL;
-    if ((stream->state & CLOSING) || is_stuck)
+    if ((stream->state & (CLOSING | MOVING)) || is_stuck)
         output_fail(stream, -ETIMEDOUT);
     stream_interrupt(stream, -ETIMEDOUT);
 }
