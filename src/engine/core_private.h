@@ -76,6 +76,7 @@ struct core {
     struct starved *starved, **starved_end;
 
     struct fiber *running, *fibers, *ready, **ready_end;
+    struct fiber *yielded; /* the first that yielded in this turn: the next one begins with it */
     struct fiber **unused; /* a stack of fibers whose stacks are free; the first `unused_trimmed`
                               hold no memory */
     unsigned unused_count, unused_trimmed, unused_low, fibers_made;

@@ -298,6 +298,8 @@ void fiber_yield(struct core *core)
 {
     struct fiber *fiber = core->running;
     assert(fiber != NULL && "fiber_yield is for fibers");
+    if (core->yielded == NULL)
+        core->yielded = fiber;
     make_ready(core, fiber);
     to_scheduler(fiber);
 }
@@ -308,7 +310,8 @@ unsigned fibers_run(struct core *core)
 #ifdef WITH_TSAN
     core->tsan_scheduler = __tsan_get_current_fiber();
 #endif
-    while (core->ready != NULL && resumes < FIBER_RESUMES_MAX) {
+    core->yielded = NULL;
+    while (core->ready != NULL && core->ready != core->yielded && resumes < FIBER_RESUMES_MAX) {
         struct fiber *fiber = core->ready;
         core->ready = fiber->next;
         if (core->ready == NULL)

@@ -137,6 +137,11 @@ static void fibers_body(struct core *core)
     }
     check_equal(core_counters(core)->value[COUNTER_FIBERS_ACTIVE], 1);
     check_equal(core_counters(core)->value[COUNTER_FIBERS_REFUSED], 3);
+    for (int i = 0; i < 100; i++) { /* each yield lets a turn end: the ring and the timers run */
+        uint64_t before = core_now_ns(core);
+        fiber_yield(core);
+        check(core_now_ns(core) > before);
+    }
 }
 
 static void fibers(void **state)
