@@ -201,12 +201,14 @@ void sim_trace(struct sim *sim, const char *format, ...)
 
 void sim_fail(struct sim *sim, const char *format, ...)
 {
+    char text[sizeof sim->failure];
     va_list arguments;
     va_start(arguments, format);
-    if (sim->failure[0] == '\0')
-        vsnprintf(sim->failure, sizeof sim->failure, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    sim_trace(sim, "FAILURE %s", sim->failure);
+    if (sim->failure[0] == '\0')
+        memcpy(sim->failure, text, sizeof text);
+    sim_trace(sim, "FAILURE %s", text);
 }
 
 const char *sim_failure(const struct sim *sim)

@@ -66,7 +66,7 @@ void client_kick(struct sim *sim, struct sim_client *client)
     if (client == NULL || client->is_silent)
         return;
     bool has_end = client->end_queued && !client->end_sent && client->unsent.size == 0;
-    if (!client->to_server_scheduled && is_on_its_way(client) &&
+    if (!client->to_server_scheduled && is_on_its_way(client) && !client->is_reset &&
         (to_server_size(client) > 0 || has_end)) {
         client->to_server_scheduled = true;
         event_add(sim, travel_ns(sim), EVENT_TO_SERVER, client->index, 0);
@@ -133,7 +133,7 @@ void client_to_server(struct sim *sim, uint32_t index)
     if (client == NULL)
         return;
     client->to_server_scheduled = false;
-    if (client->is_silent || !is_on_its_way(client))
+    if (client->is_silent || client->is_reset || !is_on_its_way(client))
         return;
     if (sim_chance(sim, SIM_FAULT_SILENT)) {
         client->is_silent = true;

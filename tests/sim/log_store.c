@@ -101,7 +101,7 @@ static void sending_done(struct log_append *append, int result)
         fiber_wake(all->core, all->fiber);
 }
 
-static int send(struct sendings *all, struct sending *sending)
+static int send_one(struct sendings *all, struct sending *sending)
 {
     struct log_store *store = all->store;
     struct log_body *body = NULL;
@@ -128,7 +128,7 @@ static int send(struct sendings *all, struct sending *sending)
     sending->all = all;
     sending->id = id;
     sending->append = (struct log_append){.type = store->oracle->entries[id].type,
-                                          .urgent = body == NULL && !store->is_full,
+                                          .urgent = body == NULL,
                                           .body = body,
                                           .meta = slice_of(sending->meta, all->meta_size),
                                           .done = sending_done};
@@ -146,11 +146,14 @@ static int append_body(struct core *core, void *argument)
     all.store->answer = 0;
     int result = 0;
     for (unsigned i = 0; i < all.count && result == 0 && all.store->answer == 0; i++) {
-        result = send(&all, &all.each[all.together ? i : 0]);
+        result = send_one(&all, &all.each[all.together ? i : 0]);
         all.waits = !all.together || i + 1 == all.count;
         if (all.waits && all.open > 0)
             fiber_park(core);
     }
+    all.waits = true;
+    if (all.open > 0)
+        fiber_park(core);
     return result < 0 ? result : all.store->answer;
 }
 

@@ -13,8 +13,7 @@ struct log_store {
     struct oracle *oracle;
     struct log *log; /* NULL: not open */
     struct log_options options;
-    int answer;   /* of the last append */
-    bool is_full; /* events are not urgent */
+    int answer; /* of the last append */
 };
 
 enum { STORE_FILES_MAX = 16 };
