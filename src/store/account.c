@@ -25,6 +25,7 @@ struct account *account_make(struct shard *shard, struct slice user)
 {
     struct account *account = store_need(sizeof *account);
     account->shard = shard;
+    account->capture = shard->capture_number; /* not in the one under way */
     account->user = store_need(user.size);
     account->user_size = (uint32_t)user.size;
     memcpy(account->user, user.data, user.size);
@@ -123,6 +124,7 @@ struct mailbox *account_add(struct account *account, struct slice name, enum mai
         .highest_modseq = 1,
         .use = (uint8_t)use,
         .list = list_new(),
+        .changed_sequence = shard->folded_sequence,
     };
     account_put_in(account, mailbox, name);
     table_put(&shard->mailboxes, mailbox->id, (uintptr_t)mailbox);

@@ -72,6 +72,7 @@ static uint32_t fold_recipients(struct shard *shard, struct reader *reader,
         if (reader->failed || !deliver)
             continue;
         struct account *account = account_find_or_make(shard, user, (uint32_t)entry->date);
+        capture_before(account);
         unsigned at;
         struct mailbox *mailbox = account_lookup(account, name, &at);
         if (mailbox == NULL)
@@ -104,6 +105,8 @@ static int fold_appended(struct shard *shard, const struct message_meta *meta,
     struct reader reader = reader_of(meta->body);
     struct mailbox *mailbox = mailbox_by_id(shard, read_u32(&reader));
     struct mail_entry entry = entry_of(meta, record);
+    if (mailbox != NULL)
+        capture_before(mailbox->account);
     entry.flags = (uint16_t)read_u32(&reader);
     entry.keywords = keywords_read(&reader, mailbox);
     if (reader.failed || mailbox == NULL)
@@ -164,6 +167,7 @@ void shard_fold(struct shard *shard, const struct log_record *record, struct cha
     assert(record->sequence > shard->folded_sequence && "T1");
     shard->folded_sequence = record->sequence;
     shard->folded = record->position;
+    shard->bytes_since += record->disk_bytes;
     if (record->type == LOG_RECORD_MESSAGE) {
         fold_message(shard, record, change);
         return;

@@ -174,6 +174,7 @@ void mailbox_add_entry(struct mailbox *mailbox, struct mail_entry *entry)
     entry->uid = mailbox->uidnext++;
     entry->modseq = ++mailbox->highest_modseq;
     message_refer(mailbox->account->shard, entry->message, entry->size);
+    mailbox->account->shard->entries_loaded++;
     mailbox->messages++;
     mailbox->bytes += entry->size;
     count_flags(mailbox, entry->flags, 1);
@@ -187,12 +188,13 @@ static void remove_entry(struct mailbox *mailbox, uint32_t number)
     mailbox->bytes -= entry->size;
     count_flags(mailbox, entry->flags, UINT32_MAX);
     message_release(mailbox->account->shard, entry->message, entry->size);
+    mailbox->account->shard->entries_loaded--;
     list_remove(&mailbox->list, number);
 }
 
 void mailbox_changed(struct mailbox *mailbox)
 {
-    mailbox->is_dirty = true;
+    mailbox->changed_sequence = mailbox->account->shard->folded_sequence;
     for (struct view *view = mailbox->views, *next; view != NULL; view = next) {
         next = view->next;
         if (view->is_told || view->changed == NULL)
@@ -221,11 +223,14 @@ int fold_store(struct shard *shard, struct reader *reader, struct change *change
     struct mailbox *mailbox = mailbox_by_id(shard, read_u32(reader));
     uint8_t how = read_u8(reader);
     uint16_t flags = (uint16_t)read_u32(reader);
+    if (mailbox != NULL)
+        capture_before(mailbox->account);
     uint64_t keywords = keywords_read(reader, mailbox);
     uint64_t unchanged_since = read_u64(reader), modseq = 0;
     struct uid_reader uids = uid_reader_of(reader);
     if (reader->failed || mailbox == NULL)
         return -ENOENT;
+    capture_before(mailbox->account);
     mailbox_fold_needs(mailbox);
     for (uint32_t uid; uid_next(&uids, &uid);) {
         uint32_t number = list_find(mailbox->list, uid, false);
@@ -262,6 +267,7 @@ int fold_expunge(struct shard *shard, struct reader *reader, struct change *chan
     uint32_t removed = 0;
     if (reader->failed || mailbox == NULL)
         return -ENOENT;
+    capture_before(mailbox->account);
     mailbox_fold_needs(mailbox);
     for (uint32_t uid; uid_next(&uids, &uid);) {
         uint32_t number = list_find(mailbox->list, uid, false);
@@ -312,11 +318,14 @@ int fold_copy(struct shard *shard, struct reader *reader, struct change *change)
     struct mailbox *from = mailbox_by_id(shard, read_u32(reader));
     struct mailbox *to = mailbox_by_id(shard, read_u32(reader));
     bool move = read_u8(reader) != 0;
+    if (to != NULL)
+        capture_before(to->account);
     struct keyword_map map;
     keyword_map_read(reader, to, &map);
     struct uid_reader uids = uid_reader_of(reader);
     if (reader->failed || from == NULL || to == NULL)
         return -ENOENT;
+    capture_before(from->account);
     mailbox_fold_needs(from);
     uint32_t index = 0, copied = 0;
     for (uint32_t uid; uid_next(&uids, &uid); index++) {
@@ -341,23 +350,4 @@ int fold_copy(struct shard *shard, struct reader *reader, struct change *change)
     if (change != NULL)
         change->uidvalidity = to->uidvalidity;
     return 0;
-}
-
-/* ---------------------------------------------------------------- the list in memory */
-
-int mailbox_pin(struct mailbox *mailbox)
-{
-    mailbox->pins++;
-    return 0;
-}
-
-void mailbox_unpin(struct mailbox *mailbox)
-{
-    assert(mailbox->pins > 0);
-    mailbox->pins--;
-}
-
-void mailbox_fold_needs(struct mailbox *mailbox)
-{
-    (void)mailbox;
 }

@@ -69,6 +69,7 @@ int fold_create(struct shard *shard, struct reader *reader, struct change *chang
     int result = create_check(account, name);
     if (result < 0)
         return result;
+    capture_before(account);
     make_parents(account, name, uidvalidity);
     account_add(account, name, use, uidvalidity);
     return 0;
@@ -95,6 +96,7 @@ int fold_folders(struct shard *shard, struct reader *reader, struct change *chan
     struct account *account = account_find_or_make(shard, user, uidvalidity);
     if (account->has_folders)
         return 0;
+    capture_before(account);
     account->has_folders = true;
     names_add(&account->subscriptions, SLICE("INBOX"));
     for (unsigned i = 0; i < sizeof folders / sizeof folders[0]; i++) {
@@ -139,10 +141,12 @@ int fold_delete(struct shard *shard, struct reader *reader, struct change *chang
     if (reader->failed || mailbox == NULL)
         return -ENOENT;
     struct account *account = mailbox->account;
+    capture_before(account);
     mailbox_fold_needs(mailbox);
     struct list_cursor cursor = {.list = mailbox->list};
     for (const struct mail_entry *entry; (entry = list_next(&cursor)) != NULL;)
         message_release(shard, entry->message, entry->size);
+    shard->entries_loaded -= list_count(mailbox->list);
     account_take_out(account, mailbox);
     table_remove(&shard->mailboxes, mailbox->id);
     shard->mailbox_count--;
@@ -279,6 +283,7 @@ int fold_rename(struct shard *shard, struct reader *reader, struct change *chang
     int result = rename_check(account, from, to);
     if (result < 0)
         return result;
+    capture_before(account);
     make_parents(account, to, uidvalidity);
     if (name_is_inbox(from)) {
         rename_inbox(account, to, uidvalidity);
@@ -330,6 +335,7 @@ int fold_subscribe(struct shard *shard, struct reader *reader, struct change *ch
     int result = subscribe_check(account, name, subscribed);
     if (result < 0)
         return result;
+    capture_before(account);
     if (subscribed)
         names_add(&account->subscriptions, name);
     else

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A shard: its log opened and folded, its own fibers ended at the close.
+ * A shard: opening it, from the checkpoint and what the log has behind it, or from the log alone;
+ * closing it.
  */
 #include <stdio.h>
 
 #include "store_private.h"
 
-static int replay(void *argument, const struct log_record *record)
+struct shard *shard_new(struct store *store, unsigned number)
 {
-    shard_fold(argument, record, NULL);
-    return 0;
+    struct shard *shard = calloc(1, sizeof *shard);
+    if (shard == NULL)
+        return NULL;
+    shard->store = store;
+    shard->core = store->core;
+    shard->number = number;
+    shard->checkpoint.fd = -1;
+    core_random(store->core, &shard->key, sizeof shard->key);
+    snprintf(shard->directory, sizeof shard->directory, "%s/shard-%04u", store->directory, number);
+    return shard;
 }
 
-static void shard_clear(struct shard *shard)
+/* Forgets all that was folded. */
+void shard_clear(struct shard *shard)
 {
     accounts_free(shard);
     segments_free(shard);
@@ -21,6 +31,84 @@ static void shard_clear(struct shard *shard)
         struct pending *pending = shard->pending;
         shard->pending = pending->next;
         pending_free(pending);
+    }
+    shard->folded = (struct log_position){0};
+    shard->folded_sequence = shard->bytes_since = shard->entries_loaded = 0;
+    shard->mailbox_id_last = 0;
+    shard->account_count = shard->mailbox_count = shard->message_count = 0;
+}
+
+/* ---------------------------------------------------------------- replay */
+
+static int replay(void *argument, const struct log_record *record)
+{
+    struct shard *shard = argument;
+    struct checkpoint *checkpoint = &shard->checkpoint;
+    if (record->sequence <= checkpoint->sequence) {
+        if (record->sequence == checkpoint->sequence)
+            checkpoint->is_seen = record->position.segment == checkpoint->position.segment &&
+                                  record->position.offset == checkpoint->position.offset;
+        return 0;
+    }
+    if (checkpoint->fd >= 0 && !checkpoint->is_seen)
+        shard->is_wrong = true;
+    if (!shard->is_wrong)
+        shard_fold(shard, record, NULL);
+    return 0;
+}
+
+struct replay {
+    struct shard *shard;
+    uint64_t sequence_max;
+};
+
+static int replay_one(void *argument, const struct log_record *record)
+{
+    const struct replay *one = argument;
+    if (record->sequence <= one->sequence_max)
+        shard_fold(one->shard, record, NULL);
+    return 0;
+}
+
+int shard_replay(struct shard *shard, struct log *log, uint64_t sequence_max)
+{
+    struct replay one = {shard, sequence_max};
+    unsigned count = log_segments(log, NULL, 0);
+    struct log_segment *segments = malloc((count + 1) * sizeof *segments);
+    if (segments == NULL)
+        return -ENOMEM;
+    unsigned listed = log_segments(log, segments, count);
+    int result = 0;
+    shard->is_replaying = true;
+    for (unsigned i = 0; i < count && i < listed && result == 0; i++) {
+        result = log_scan(log, segments[i].number, replay_one, &one);
+        if (result == -ENOENT) /* the file is missing: the log has told */
+            result = 0;
+    }
+    shard->is_replaying = false;
+    free(segments);
+    return result;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static void say_damaged(struct shard *shard, int result)
+{
+    struct event event;
+    event_begin(&event, "store", "warning");
+    event_text(&event, "what", SLICE("checkpoint does not hold; replaying the whole log"));
+    event_number(&event, "shard", shard->number);
+    event_number(&event, "error", -result);
+    core_log(shard->core, &event);
+}
+
+/* What came before this life has been seen, or never will be as new. */
+static void nothing_recent(struct shard *shard)
+{
+    size_t index = 0;
+    for (const struct table_slot *slot; (slot = table_next(&shard->mailboxes, &index)) != NULL;) {
+        struct mailbox *mailbox = (struct mailbox *)(uintptr_t)slot->value;
+        mailbox->recent_uid = mailbox->uidnext - 1;
     }
 }
 
@@ -34,43 +122,47 @@ static int log_begin(struct shard *shard)
         .segment_bytes = options->segment_bytes,
         .cache_bytes = options->cache_bytes,
     };
+    int result = checkpoint_load(shard);
+    if (result < 0 && result != -ENOENT)
+        say_damaged(shard, result);
+    struct log_position from = {.segment = shard->folded.segment};
     shard->is_replaying = true;
-    int result = log_open(shard->core, &log_options, shard->folded, replay, shard, &shard->log);
+    result = log_open(shard->core, &log_options, from, replay, shard, &shard->log);
     shard->is_replaying = false;
-    return result;
-}
-
-/* What came before this life has been seen, or never will be as new. */
-static void nothing_recent(struct shard *shard)
-{
-    size_t index = 0;
-    for (const struct table_slot *slot; (slot = table_next(&shard->mailboxes, &index)) != NULL;) {
-        struct mailbox *mailbox = (struct mailbox *)(uintptr_t)slot->value;
-        mailbox->recent_uid = mailbox->uidnext - 1;
+    if (result < 0)
+        return result;
+    if (!shard->is_wrong && (shard->checkpoint.fd < 0 || shard->checkpoint.is_seen)) {
+        if (shard->checkpoint.fd < 0)
+            nothing_recent(shard);
+        return 0;
     }
+    say_damaged(shard, -EBADMSG);
+    shard_clear(shard);
+    checkpoint_forget(shard);
+    result = shard_replay(shard, shard->log, UINT64_MAX);
+    shard->is_wrong = false;
+    nothing_recent(shard);
+    return result;
 }
 
 int shard_open(struct store *store, unsigned number, struct shard **ret_shard)
 {
-    struct shard *shard = calloc(1, sizeof *shard);
+    struct shard *shard = shard_new(store, number);
     if (shard == NULL)
         return -ENOMEM;
-    shard->store = store;
-    shard->core = store->core;
-    shard->number = number;
-    core_random(store->core, &shard->key, sizeof shard->key);
-    snprintf(shard->directory, sizeof shard->directory, "%s/shard-%04u", store->directory, number);
     int result = kernel_directory_make(core_kernel(store->core), shard->directory, 0700);
     if (result == 0)
         result = folder_sync(store->core, store->directory);
     if (result == 0)
         result = log_begin(shard);
     if (result < 0) {
+        if (shard->log != NULL)
+            log_close(shard->log);
+        checkpoint_forget(shard);
         shard_clear(shard);
         free(shard);
         return result;
     }
-    nothing_recent(shard);
     *ret_shard = shard;
     return 0;
 }
@@ -79,9 +171,14 @@ void shard_close(struct shard *shard)
 {
     shard->is_closing = true;
     waiters_wake_all(shard->core, &shard->courier_retry);
+    waiters_wake_all(shard->core, &shard->wake);
     if (shard->background > 0)
         waiters_wait(shard->core, &shard->background_ended, 0);
+    int result = checkpoint_write(shard);
+    if (result < 0)
+        say_damaged(shard, result);
     log_close(shard->log);
+    checkpoint_forget(shard);
     shard_clear(shard);
     free(shard);
 }

@@ -135,9 +135,11 @@ int store_open(struct core *core, const struct store_options *options)
         store_close(core);
         return result;
     }
-    for (unsigned i = 0; i < store->own_count; i++)
-        couriers_start(store->own[i]);
-    return 0;
+    for (unsigned i = 0; i < store->own_count && result == 0; i++)
+        result = background_start(store->own[i]);
+    if (result < 0)
+        store_close(core);
+    return result;
 }
 
 void store_close(struct core *core)

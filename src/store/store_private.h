@@ -156,8 +156,8 @@ struct mailbox {
     uint32_t recent_uid; /* seen by some session: not part of the fold */
     uint64_t highest_modseq, bytes;
     uint8_t use;
-    bool is_deleted, is_locked;    /* locked: by a POP3 session */
-    bool is_dirty;                 /* differs from what the checkpoint holds */
+    bool is_deleted, is_locked; /* locked: by a POP3 session */
+    bool is_cold, is_loading;
     uint32_t pins;                 /* fibers that need the list in memory */
     struct mailbox_snapshot *list; /* if cold: only what came since the checkpoint */
     struct view *views;
@@ -166,7 +166,9 @@ struct mailbox {
     uint64_t used_at;        /* for eviction */
     struct mailbox *zombies; /* deleted, in account->zombies */
     struct waiters loading;
-    bool is_loading;
+    uint64_t changed_sequence; /* of the last record that changed it */
+    uint64_t cold_offset;      /* of its part in the checkpoint; 0: none */
+    uint32_t cold_count;       /* messages in that part */
 };
 
 struct account {
@@ -177,7 +179,7 @@ struct account {
     uint32_t refs;
     uint32_t uidvalidity_last;
     bool has_folders;           /* the default folders have been made */
-    bool is_captured;           /* by the dump under way */
+    uint32_t capture; /* number of the last one that holds it */
     struct mailbox **mailboxes; /* sorted by name */
     unsigned count, capacity;
     struct names subscriptions;
@@ -217,6 +219,14 @@ struct origin {
     struct table taken;
 };
 
+/* The checkpoint file that is in use: what is cold lies there. */
+struct checkpoint {
+    int fd;                       /* -1: none */
+    struct log_position position; /* of the last record that it knows */
+    uint64_t sequence, size;
+    bool is_seen; /* replay has found that record */
+};
+
 struct shard {
     struct store *store;
     struct core *core;
@@ -241,8 +251,17 @@ struct shard {
     unsigned couriers;
     unsigned background; /* fibers of the shard's own */
     bool is_replaying, is_closing;
-    struct waiters courier_retry, background_ended;
+    bool is_wrong; /* what was loaded from the checkpoint does not hold: replay all */
+    struct waiters courier_retry, background_ended, wake;
     uint64_t use_clock;
+    uint64_t entries_loaded; /* in the lists in memory */
+    struct checkpoint checkpoint;
+    struct capture *capture; /* under way */
+    uint32_t capture_number;
+    struct fiber_lock checkpoint_lock; /* writing one, compacting */
+    unsigned loading;                  /* fibers that read the checkpoint */
+    struct waiters loaded;
+    uint64_t bytes_since; /* of log, folded since the checkpoint */
 };
 
 struct store {
@@ -277,7 +296,8 @@ int file_read(struct core *core, int fd, uint64_t offset, void *data, size_t siz
 int file_commit(struct core *core, int fd, const char *temporary, const char *path,
                 const char *directory);
 
-/* shard.c */
+/* shard.c, background.c */
+int background_start(struct shard *shard);
 int shard_open(struct store *store, unsigned number, struct shard **ret_shard);
 void shard_close(struct shard *shard); /* waits for the shard's own fibers */
 
@@ -417,6 +437,66 @@ void pending_free(struct pending *pending);
 bool origin_takes(struct shard *shard, uint32_t origin, uint64_t sequence, uint64_t below);
 bool origin_has_taken(const struct shard *shard, uint32_t origin, uint64_t sequence);
 void origins_free(struct shard *shard);
+
+/* capture.c: the state as of one record, taken while the fold goes on */
+struct captured { /* one mailbox */
+    uint32_t id, count;
+    uint64_t offset;               /* of its part in the new file */
+    struct mailbox_snapshot *list; /* if cold: what comes behind the old part */
+    uint64_t cold_offset;          /* in the old file, 0: not cold */
+    uint32_t cold_count, uidnext;
+};
+struct capture {
+    struct shard *shard;
+    struct log_position position;
+    uint64_t sequence;
+    struct account **accounts;
+    size_t account_count, account_next;
+    struct bytes directory;
+    struct captured *mailboxes;
+    size_t mailbox_count, mailbox_capacity;
+    uint64_t offset; /* where the next part goes */
+};
+int capture_begin(struct shard *shard, struct capture *capture);
+bool capture_step(struct capture *capture); /* some more accounts; false: all are taken */
+void capture_end(struct capture *capture);
+/* Before the fold changes anything of the account. */
+void capture_before(struct account *account);
+/* The opposite: state of an empty shard from a directory. */
+int directory_load(struct shard *shard, struct slice directory);
+
+/* checkpoint.c, checkpoint_load.c */
+enum { PART_HEAD_BYTES = 16, PART_ENTRY_BYTES = 44, CHECKPOINT_HEAD_BYTES = 4096 };
+struct checkpoint_head {
+    char magic[8];
+    uint32_t version, shard;
+    uint64_t store_id, sequence;
+    uint32_t segment, offset;
+    uint64_t directory_offset, directory_bytes;
+    uint32_t directory_checksum, checksum; /* of the head, this taken as 0 */
+};
+int checkpoint_write(struct shard *shard); /* takes the lock. Fiber */
+int checkpoint_write_locked(struct shard *shard);
+/* 0 when there is one that looks right (the shard then holds its state), else -errno. */
+int checkpoint_load(struct shard *shard);
+void checkpoint_forget(struct shard *shard);
+void checkpoint_path(const struct shard *shard, char path[STORE_PATH_BYTES_MAX + 64]);
+void entry_pack(const struct mail_entry *entry, unsigned char bytes[PART_ENTRY_BYTES]);
+void entry_unpack(const unsigned char bytes[PART_ENTRY_BYTES], struct mail_entry *ret_entry);
+/* The entries of a part, packed and checked; malloc'd. */
+int part_read(struct shard *shard, uint32_t id, uint64_t offset, uint32_t count,
+              unsigned char **ret_entries);
+/* cold.c: drops lists that the checkpoint holds until the rest fits into the budget. */
+void mailboxes_evict(struct shard *shard, uint64_t bytes_max);
+uint64_t mailboxes_bytes(const struct shard *shard);
+/* What is cold, from the log, because the checkpoint turned out to be damaged. Fiber. */
+int cold_rebuild(struct shard *shard);
+
+/* shard.c */
+struct shard *shard_new(struct store *store, unsigned number);
+void shard_clear(struct shard *shard);
+/* Folds every record of the log up to this sequence into an empty shard. Fiber. */
+int shard_replay(struct shard *shard, struct log *log, uint64_t sequence_max);
 
 /* read.c */
 int message_meta_load(struct shard *shard, uint64_t message, struct bytes *ret_bytes,

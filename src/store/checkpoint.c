@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Writing a checkpoint: the state of a shard as of one record, in one file, so that starting reads
+ * that and what the log has behind it.
+ *
+ *   head (4096 bytes) │ part of each mailbox: id, count, checksum │ its entries │ … │ directory
+ *
+ * It is a cache: each piece bears its checksum, the head says which store, shard and record it
+ * belongs to, and what does not hold is made again from the log. It is written beside the one in
+ * use, made durable, then renamed over it. Parts are written in the order in which mailboxes are
+ * captured, so every offset is known before anything is written.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "store_private.h"
+
+enum { WRITE_BYTES = 1 << 18, ENTRIES_A_TURN = 4096 };
+
+struct output {
+    struct core *core;
+    int fd;
+    uint64_t offset; /* of what is in `bytes` */
+    struct bytes bytes;
+};
+
+void checkpoint_path(const struct shard *shard, char path[STORE_PATH_BYTES_MAX + 64])
+{
+    snprintf(path, STORE_PATH_BYTES_MAX + 64, "%s/checkpoint", shard->directory);
+}
+
+void entry_pack(const struct mail_entry *entry, unsigned char bytes[PART_ENTRY_BYTES])
+{
+    memcpy(bytes, &entry->uid, 4);
+    memcpy(bytes + 4, &entry->flags, 2);
+    memcpy(bytes + 6, &entry->date_zone, 2);
+    memcpy(bytes + 8, &entry->keywords, 8);
+    memcpy(bytes + 16, &entry->modseq, 8);
+    memcpy(bytes + 24, &entry->message, 8);
+    memcpy(bytes + 32, &entry->date, 8);
+    memcpy(bytes + 40, &entry->size, 4);
+}
+
+void entry_unpack(const unsigned char bytes[PART_ENTRY_BYTES], struct mail_entry *ret_entry)
+{
+    struct mail_entry entry = {0};
+    memcpy(&entry.uid, bytes, 4);
+    memcpy(&entry.flags, bytes + 4, 2);
+    memcpy(&entry.date_zone, bytes + 6, 2);
+    memcpy(&entry.keywords, bytes + 8, 8);
+    memcpy(&entry.modseq, bytes + 16, 8);
+    memcpy(&entry.message, bytes + 24, 8);
+    memcpy(&entry.date, bytes + 32, 8);
+    memcpy(&entry.size, bytes + 40, 4);
+    *ret_entry = entry;
+}
+
+static int output_flush(struct output *output)
+{
+    if (output->bytes.failed)
+        return -ENOMEM;
+    int result = file_write(output->core, output->fd, output->offset,
+                            slice_of(output->bytes.data, output->bytes.size));
+    output->offset += output->bytes.size;
+    output->bytes.size = 0;
+    return result;
+}
+
+static int output_add(struct output *output, struct slice s)
+{
+    bytes_add(&output->bytes, s);
+    return output->bytes.size >= WRITE_BYTES ? output_flush(output) : 0;
+}
+
+/* ---------------------------------------------------------------- parts */
+
+static uint32_t part_checksum(const struct captured *captured, const unsigned char *cold)
+{
+    uint32_t checksum = crc32c(0, &captured->id, sizeof captured->id);
+    checksum = crc32c(checksum, cold, (size_t)captured->cold_count * PART_ENTRY_BYTES);
+    struct list_cursor cursor = {.list = captured->list};
+    for (const struct mail_entry *entry; (entry = list_next(&cursor)) != NULL;) {
+        unsigned char packed[PART_ENTRY_BYTES];
+        entry_pack(entry, packed);
+        checksum = crc32c(checksum, packed, sizeof packed);
+    }
+    return checksum;
+}
+
+static int part_write(struct shard *shard, struct output *output, struct captured *captured)
+{
+    unsigned char *cold = NULL;
+    int result = 0;
+    if (captured->cold_count > 0)
+        result = part_read(shard, captured->id, captured->cold_offset, captured->cold_count, &cold);
+    if (result < 0)
+        return result;
+    unsigned char head[PART_HEAD_BYTES] = {0};
+    uint32_t checksum = part_checksum(captured, cold);
+    memcpy(head, &captured->id, 4);
+    memcpy(head + 4, &captured->count, 4);
+    memcpy(head + 8, &checksum, 4);
+    result = output_add(output, slice_of(head, sizeof head));
+    if (result == 0)
+        result =
+            output_add(output, slice_of(cold, (size_t)captured->cold_count * PART_ENTRY_BYTES));
+    free(cold);
+    struct list_cursor cursor = {.list = captured->list};
+    unsigned written = 0;
+    for (const struct mail_entry *entry; result == 0 && (entry = list_next(&cursor)) != NULL;) {
+        unsigned char packed[PART_ENTRY_BYTES];
+        entry_pack(entry, packed);
+        result = output_add(output, slice_of(packed, sizeof packed));
+        if (++written % ENTRIES_A_TURN == 0)
+            fiber_yield(shard->core);
+    }
+    list_unref(captured->list);
+    captured->list = NULL;
+    return result;
+}
+
+static int head_write(struct shard *shard, struct output *output, const struct capture *capture,
+                      uint64_t directory_offset)
+{
+    struct checkpoint_head head = {
+        .magic = "RINGPCHK",
+        .version = 1,
+        .shard = shard->number,
+        .store_id = shard->store->id,
+        .sequence = capture->sequence,
+        .segment = capture->position.segment,
+        .offset = capture->position.offset,
+        .directory_offset = directory_offset,
+        .directory_bytes = capture->directory.size,
+        .directory_checksum = crc32c(0, capture->directory.data, capture->directory.size),
+    };
+    head.checksum = crc32c(0, &head, sizeof head);
+    return file_write(shard->core, output->fd, 0, slice_of(&head, sizeof head));
+}
+
+static int content_write(struct shard *shard, struct output *output, struct capture *capture)
+{
+    int result = 0;
+    size_t written = 0;
+    for (bool more = true; result == 0 && (more || written < capture->mailbox_count);) {
+        if (more)
+            more = capture_step(capture);
+        for (; result == 0 && written < capture->mailbox_count; written++)
+            result = part_write(shard, output, &capture->mailboxes[written]);
+        fiber_yield(shard->core);
+    }
+    if (result == 0)
+        result = output_flush(output);
+    if (result < 0)
+        return result;
+    assert(output->offset == capture->offset && "parts lie where the directory says");
+    uint64_t directory_offset = output->offset;
+    bytes_add(&output->bytes, slice_of(capture->directory.data, capture->directory.size));
+    if (capture->directory.failed)
+        return -ENOMEM;
+    result = output_flush(output);
+    return result < 0 ? result : head_write(shard, output, capture, directory_offset);
+}
+
+/* ---------------------------------------------------------------- taking it into use */
+
+/* A cold mailbox's list holds what has come since the capture, and no more. */
+static void tail_trim(struct mailbox *mailbox, uint32_t uidnext)
+{
+    struct mailbox_snapshot *tail = list_new();
+    struct list_cursor cursor = {.list = mailbox->list};
+    for (const struct mail_entry *entry; (entry = list_next(&cursor)) != NULL;)
+        if (entry->uid >= uidnext)
+            list_append(&tail, entry);
+    mailbox->account->shard->entries_loaded -= list_count(mailbox->list) - list_count(tail);
+    list_unref(mailbox->list);
+    mailbox->list = tail;
+}
+
+static void take_into_use(struct shard *shard, const struct capture *capture, int fd, uint64_t size)
+{
+    while (shard->loading > 0)
+        waiters_wait(shard->core, &shard->loaded, 0);
+    int old = shard->checkpoint.fd;
+    shard->checkpoint = (struct checkpoint){.fd = fd,
+                                            .position = capture->position,
+                                            .sequence = capture->sequence,
+                                            .size = size,
+                                            .is_seen = true};
+    for (size_t i = 0; i < capture->mailbox_count; i++) {
+        const struct captured *captured = &capture->mailboxes[i];
+        struct mailbox *mailbox = mailbox_by_id(shard, captured->id);
+        if (mailbox == NULL)
+            continue;
+        mailbox->cold_offset = captured->offset;
+        mailbox->cold_count = captured->count;
+        if (mailbox->is_cold)
+            tail_trim(mailbox, captured->uidnext);
+    }
+    if (old >= 0)
+        await_close(shard->core, old);
+}
+
+int checkpoint_write_locked(struct shard *shard)
+{
+    char path[STORE_PATH_BYTES_MAX + 64], temporary[STORE_PATH_BYTES_MAX + 80];
+    struct capture capture;
+    if (shard->checkpoint.fd >= 0 && shard->checkpoint.sequence == shard->folded_sequence)
+        return 0;
+    checkpoint_path(shard, path);
+    snprintf(temporary, sizeof temporary, "%s.new", path);
+    int fd = await_open(shard->core, temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fd;
+    struct output output = {.core = shard->core, .fd = fd, .offset = CHECKPOINT_HEAD_BYTES};
+    uint64_t bytes_since = shard->bytes_since;
+    int result = capture_begin(shard, &capture);
+    if (result == 0)
+        result = content_write(shard, &output, &capture);
+    if (result == 0)
+        result = file_commit(shard->core, fd, temporary, path, shard->directory);
+    bytes_free(&output.bytes);
+    if (result == 0) {
+        shard->bytes_since -= bytes_since;
+        take_into_use(shard, &capture, fd, output.offset);
+    } else {
+        await_close(shard->core, fd);
+    }
+    capture_end(&capture);
+    return result;
+}
+
+int checkpoint_write(struct shard *shard)
+{
+    fiber_lock_take(shard->core, &shard->checkpoint_lock);
+    int result = checkpoint_write_locked(shard);
+    fiber_lock_give(shard->core, &shard->checkpoint_lock);
+    return result;
+}
+
+int store_checkpoint(struct core *core)
+{
+    struct store *store = store_of(core);
+    int first = 0;
+    for (unsigned i = 0; i < store->own_count; i++) {
+        int result = checkpoint_write(store->own[i]);
+        if (first == 0)
+            first = result;
+    }
+    return first;
+}
