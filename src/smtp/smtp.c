@@ -132,49 +132,32 @@ static void run_quit(struct session *session, const void *arguments)
 
 /* ---------------------------------------------------------------- the tables */
 
-/* STARTTLS and AUTH belong behind QUIT, once there is a TLS stream and submission. BDAT is legal
- * in all states because its bytes must be read in all of them (M3). */
-#define COMMON_COMMANDS                                                                              \
-    {"MAIL",                                                                                         \
-     STATE_READY,                                                                                    \
-     0,                                                                                              \
-     smtp_parse_mail,                                                                                \
-     sizeof(struct mail_arguments),                                                                  \
-     smtp_mail,                                                                                      \
-     "FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] "           \
-     "[ENVID=id]"},                                                                                  \
-        {"RCPT",                                                                                     \
-         STATE_MAIL | STATE_RCPT,                                                                    \
-         0,                                                                                          \
-         smtp_parse_rcpt,                                                                            \
-         sizeof(struct rcpt_arguments),                                                              \
-         smtp_rcpt,                                                                                  \
-         "TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]"},                  \
-        {"DATA", STATE_RCPT, COMMAND_ENDS_GROUP, smtp_parse_none, 0, smtp_data, ""},                 \
-        {"BDAT",    STATE_ANY,    SMTP_CARRIES_DATA, smtp_parse_bdat, sizeof(struct bdat_arguments), \
-         smtp_bdat, "size [LAST]"},                                                                  \
-        {"RSET", STATE_ANY, COMMAND_JUNK, smtp_parse_none, 0, run_rset, ""},                         \
-        {"NOOP",   STATE_ANY,   COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_text, 0,               \
-         run_noop, "[anything]"},                                                                    \
-        {"VRFY",   STATE_ANY,        COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_word, 0,          \
-         run_vrfy, "name [SMTPUTF8]"},                                                               \
-        {"EXPN", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_word,                      \
-         0,      run_expn,  "name (not implemented)"},                                               \
-        {"HELP", STATE_ANY, COMMAND_JUNK, smtp_parse_text, 0, run_help, "[anything]"},               \
-    {                                                                                                \
-        "QUIT", STATE_ANY, COMMAND_ENDS_GROUP, smtp_parse_none, 0, run_quit, ""                      \
-    }
-
-static const struct command smtp_commands[] = {
+/* SMTP has all rows but the last, LMTP all but the first two. STARTTLS and AUTH belong before QUIT,
+ * once there is a TLS stream and submission. BDAT is legal in all states because its bytes must be
+ * read in all of them (M3). */
+static const struct command commands[] = {
     {"HELO", STATE_ANY, COMMAND_JUNK, smtp_parse_hello, 0, run_helo, "domain"},
     {"EHLO", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_hello, 0, run_ehlo, "domain"},
-    COMMON_COMMANDS,
-};
-
-static const struct command lmtp_commands[] = {
+    {"MAIL", STATE_READY, 0, smtp_parse_mail, sizeof(struct mail_arguments), smtp_mail,
+     "FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] "
+     "[ENVID=id]"},
+    {"RCPT", STATE_MAIL | STATE_RCPT, 0, smtp_parse_rcpt, sizeof(struct rcpt_arguments), smtp_rcpt,
+     "TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]"},
+    {"DATA", STATE_RCPT, COMMAND_ENDS_GROUP, smtp_parse_none, 0, smtp_data, ""},
+    {"BDAT", STATE_ANY, SMTP_CARRIES_DATA, smtp_parse_bdat, sizeof(struct bdat_arguments),
+     smtp_bdat, "size [LAST]"},
+    {"RSET", STATE_ANY, COMMAND_JUNK, smtp_parse_none, 0, run_rset, ""},
+    {"NOOP", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_text, 0, run_noop,
+     "[anything]"},
+    {"VRFY", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_word, 0, run_vrfy,
+     "name [SMTPUTF8]"},
+    {"EXPN", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_word, 0, run_expn,
+     "name (not implemented)"},
+    {"HELP", STATE_ANY, COMMAND_JUNK, smtp_parse_text, 0, run_help, "[anything]"},
+    {"QUIT", STATE_ANY, COMMAND_ENDS_GROUP, smtp_parse_none, 0, run_quit, ""},
     {"LHLO", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_hello, 0, run_ehlo, "domain"},
-    COMMON_COMMANDS,
 };
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands, HELLO_COUNT = 2 };
 
 /* ---------------------------------------------------------------- the loop's calls */
 
@@ -268,16 +251,26 @@ static void closed(struct session *session)
     smtp->hello = SLICE("");
 }
 
+/* What the two have in common. */
 #define REFUSAL "421 4.7.0 Too many connections, try again later\r\n"
-#define PROTOCOL(protocol_id, protocol_name, table)                                                \
-    {                                                                                              \
-        .id = protocol_id, .name = protocol_name, .commands = table,                               \
-        .command_count = sizeof table / sizeof *table,                                             \
-        .session_bytes = sizeof(struct smtp_session), .line_bytes_max = LINE_BYTES_MAX,            \
-        .command_bytes_max = COMMAND_BYTES_MAX, .state_first = STATE_START, .without_login = true, \
-        .open = open_session, .refuse = refuse, .goodbye = goodbye, .closed = closed,              \
-        .refusal = {REFUSAL, sizeof REFUSAL - 1},                                                  \
-    }
+#define COMMON                                                                                     \
+    .session_bytes = sizeof(struct smtp_session), .line_bytes_max = LINE_BYTES_MAX,                \
+    .command_bytes_max = COMMAND_BYTES_MAX, .state_first = STATE_START, .without_login = true,     \
+    .open = open_session, .refuse = refuse, .goodbye = goodbye, .closed = closed,                  \
+    .refusal = {REFUSAL, sizeof REFUSAL - 1}
 
-const struct session_protocol smtp_protocol = PROTOCOL(PROTOCOL_SMTP, "smtp", smtp_commands);
-const struct session_protocol lmtp_protocol = PROTOCOL(PROTOCOL_LMTP, "lmtp", lmtp_commands);
+const struct session_protocol smtp_protocol = {
+    .id = PROTOCOL_SMTP,
+    .name = "smtp",
+    .commands = commands,
+    .command_count = COMMAND_COUNT - 1,
+    COMMON,
+};
+
+const struct session_protocol lmtp_protocol = {
+    .id = PROTOCOL_LMTP,
+    .name = "lmtp",
+    .commands = commands + HELLO_COUNT,
+    .command_count = COMMAND_COUNT - HELLO_COUNT,
+    COMMON,
+};

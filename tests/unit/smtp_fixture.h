@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the SMTP tests share: services on a host with the store's double, a client that knows the
+ * first lines, and an honest client to stand beside each attacker.
+ */
+#ifndef RINGPOST_TESTS_SMTP_FIXTURE_H
+#define RINGPOST_TESTS_SMTP_FIXTURE_H
+
+#include "ringpost/smtp.h"
+
+#include "line_client.h"
+#include "service_host.h"
+#include "store_double.h"
+
+enum { SMTP_PORT = 22010, LMTP_PORT = 22011, STRICT_PORT = 22012 /* forbids early talk */ };
+
+struct smtp_fixture {
+    struct smtp_options options, strict_options;
+    struct service smtp, lmtp, strict;
+    struct route_table *routes;
+    struct host *host;
+};
+
+/* Limits: 20,000 bytes, 20 recipients, 50 errors, 100 commands of junk; users u0, u1, u2, "a b",
+ * "über" and alias team (u0, u1) in example.test, everybody in catch.test. `change` may alter the
+ * fixture before it starts; NULL: nothing. */
+void smtp_begin(struct smtp_fixture *fixture, void (*change)(struct smtp_fixture *));
+void smtp_end(struct smtp_fixture *fixture);
+
+/* Past the greeting; and past EHLO (LHLO). */
+int smtp_greet(unsigned port);
+int smtp_hello(unsigned port);
+/* Passes over a reply of several lines, to its last line, which must be like the pattern. */
+void smtp_reply(int client, const char *pattern);
+/* A whole honest transaction on a connection of its own; it must arrive, exactly. */
+void smtp_honest(void);
+/* The message without the trace fields that we put in front of it. */
+const char *smtp_without_trace(const struct double_delivery *delivery, size_t *ret_size);
+void smtp_quit(int client);
+
+#endif
