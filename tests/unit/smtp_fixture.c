@@ -6,14 +6,9 @@
 
 static void routes_make(struct route_table **ret_routes)
 {
-    static const char *const users[] = {"u0@example.test",
-                                        "u1@example.test",
-                                        "u2@example.test",
-                                        "a b@example.test",
-                                        "\xc3\xbc"
-                                        "ber@example.test",
-                                        "all@catch.test",
-                                        "postmaster@example.test"};
+    static const char *const users[] = {
+        "u0@example.test",          "u1@example.test", "u2@example.test",        "a b@example.test",
+        "\303\274ber@example.test", "all@catch.test",  "postmaster@example.test"};
     struct route_domain_options plain = {.separator = SLICE("+"), .detail_mailbox = true};
     struct route_domain_options catching = {.catch_all = SLICE("all@catch.test")};
     struct route_table *routes;
