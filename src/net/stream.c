@@ -266,6 +266,7 @@ static void release(struct stream *stream)
     timer_clear(core, &stream->deadline);
     buffer_starved_forget(core, &stream->starved);
     stream_line_drop(stream);
+    stream->state &= ~(unsigned)PAUSED; /* nobody resumes what is dropped here */
     input_drop(stream, input_size(stream));
     output_free(stream);
     if (stream->state & ATTENDED) { /* put there just now: come back once more */
