@@ -541,13 +541,25 @@ int log_open(struct core *core, const struct log_options *options, struct log_po
     return 0;
 }
 
+/* Says that everything so far was durable, so that damage at the very end is known as such; twice
+ * and more than a page apart, so that one bad page cannot take both. */
+static void end_write(struct log *log)
+{
+    static const char padding[FORMAT_HEADER_ALIGN_BYTES];
+    struct log_append first = {.type = (enum log_record_type)FORMAT_TYPE_END,
+                               .urgent = true,
+                               .meta = slice_of(padding, sizeof padding)};
+    struct log_append second = {.type = (enum log_record_type)FORMAT_TYPE_END, .urgent = true};
+    log_append(log, &first);
+    log_append_await(log, &second);
+}
+
 void log_close(struct log *log)
 {
     while (log->staged != NULL || log->commit_count > 0 || log->refused != NULL)
         waiters_wait(log->core, &log->drained, 0);
-    struct log_append end = {.type = (enum log_record_type)FORMAT_TYPE_END, .urgent = true};
     if (log->phase == LOG_RUNNING)
-        log_append_await(log, &end);
+        end_write(log);
     log->closing = true;
     keeper_wake(log);
     while (log->keeper_runs)

@@ -114,6 +114,24 @@ int spare_step(struct log *log)
     return 0;
 }
 
+/* Does it bear the header of a segment in use? After a failed directory sync a file may have two
+ * names: then one of them is taken away, and nothing is written. 1, 0, or -errno. */
+static int is_in_use(struct log *log, int fd)
+{
+    void *memory = NULL;
+    struct format_segment header = {0};
+    if (posix_memalign(&memory, 4096, FORMAT_HEADER_ALIGN_BYTES) != 0)
+        return -ENOMEM;
+    int result = await_read(log->core, fd, memory, FORMAT_HEADER_ALIGN_BYTES, 0);
+    if (result >= (int)sizeof header)
+        memcpy(&header, memory, sizeof header);
+    free(memory);
+    if (result < 0)
+        return result;
+    return memcmp(header.magic, FORMAT_MAGIC, sizeof header.magic) == 0 &&
+           segment_find(log, header.number) != NULL;
+}
+
 /* Opens one that was found or that came back. It is synced, so that nothing that its earlier life
  * wrote can land on what it will hold. */
 static int spare_open(struct log *log, struct spare *spare)
@@ -121,13 +139,15 @@ static int spare_open(struct log *log, struct spare *spare)
     char path[LOG_PATH_BYTES_MAX];
     uint64_t size = 0;
     spare_path(log, spare->id, path);
-    spare->fd = open_direct(log, path, O_WRONLY);
+    spare->fd = open_direct(log, path, O_RDWR);
     if (spare->fd < 0)
         return spare->fd;
     int result = kernel_file_size(core_kernel(log->core), spare->fd, &size);
     if (result == 0 && size != log->segment_bytes)
         result = -EBADMSG;
-    return result < 0 ? result : await_fsync(log->core, spare->fd, false);
+    if (result == 0)
+        result = is_in_use(log, spare->fd);
+    return result != 0 ? -EBADMSG : await_fsync(log->core, spare->fd, false);
 }
 
 int spare_take(struct log *log, struct spare *ret_spare)
