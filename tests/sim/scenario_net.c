@@ -139,7 +139,9 @@ static void compare(struct sim *sim, struct slice got, const struct text *want)
     }
     for (size_t i = 0; i < got.size; i++)
         if (got.data[i] != want->data[i] && want->data[i] != '?') {
-            sim_fail(sim, "byte %zu of %zu a client got is wrong", i, got.size);
+            sim_fail(sim, "byte %zu of %zu a client got is wrong: '%.*s', not '%.*s'", i, got.size,
+                     (int)slice_first(slice_from(got, i), 20).size, got.data + i,
+                     (int)(want->size - i < 20 ? want->size - i : 20), want->data + i);
             return;
         }
 }

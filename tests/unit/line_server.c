@@ -38,6 +38,13 @@ static void session_free(struct session *session)
     free(session);
 }
 
+/* Nothing is said to a peer that was too late, or is gone. */
+static void session_got(struct session *session, size_t got)
+{
+    if (session->stream.end == 0 || session->stream.end == -EPIPE)
+        stream_printf(&session->stream, "got %zu\r\n", got);
+}
+
 static void session_sink(struct session *session, size_t size, bool exact)
 {
     struct stream *stream = &session->stream;
@@ -60,7 +67,7 @@ static void session_sink(struct session *session, size_t size, bool exact)
         got += (size_t)use;
     }
     free(data);
-    stream_printf(stream, "got %zu\r\n", got);
+    session_got(session, got);
 }
 
 /* By peek and consume, with a nap while the bytes are looked at. */
@@ -78,7 +85,7 @@ static void session_peek(struct session *session, size_t size)
         got += bytes.size;
         stream_consume(stream, bytes.size);
     }
-    stream_printf(stream, "got %zu\r\n", got);
+    session_got(session, got);
 }
 
 static void session_source(struct session *session, size_t size, bool owned)
