@@ -29,8 +29,8 @@ const char *imap_append_parse(struct slice text, struct arena *arena, void *ret_
         (!imap_take_date_time(&cursor, &arguments->date, &arguments->date_zone) ||
          !imap_take(&cursor, ' ')))
         return "Bad date and time";
-    struct slice rest = slice_of(cursor.at, (size_t)(cursor.end - cursor.at));
-    if (imap_literal_announced(rest, &literal) != IMAP_ANNOUNCED || literal.offset != 0)
+    struct slice rest = slice_of(cursor.at - 1, (size_t)(cursor.end - cursor.at) + 1); /* " {n}" */
+    if (imap_literal_announced(rest, &literal) != IMAP_ANNOUNCED || literal.offset != 1)
         return "Expected a message as a literal";
     arguments->size = literal.size;
     arguments->is_sync = literal.is_sync;

@@ -18,7 +18,7 @@ enum imap_announced {
 };
 struct imap_literal {
     uint64_t size;
-    size_t offset; /* of its "{" or "~{" in the line */
+    size_t offset, length; /* of "{n}", "~{n}" in the line */
     bool is_sync, is_binary;
 };
 /* Does a line (without CRLF) end by announcing a literal? */

@@ -33,7 +33,8 @@ enum imap_announced imap_literal_announced(struct slice line, struct imap_litera
     }
     literal.is_binary = open > 0 && line.data[open - 1] == '~';
     literal.offset = literal.is_binary ? open - 1 : open;
-    char before = literal.offset > 0 ? line.data[literal.offset - 1] : ' ';
+    literal.length = line.size - literal.offset;
+    char before = literal.offset > 0 ? line.data[literal.offset - 1] : '\0';
     bool is_number = slice_number(inside, UINT64_MAX, &literal.size) &&
                      (inside.size == 1 || inside.data[0] != '0');
     bool is_digits = inside.size > 0;
@@ -233,16 +234,13 @@ static int gather_literal(struct reading *reading, const struct imap_literal *li
     return result;
 }
 
-/* Is the literal that the text ends with the message of an APPEND? */
-static bool is_message(const struct reading *reading)
+/* Is the literal that the text ends with the message of an APPEND? All are but one that is the
+ * mailbox's name. */
+static bool is_message(const struct reading *reading, const struct imap_literal *literal)
 {
     struct command_line line;
-    struct session *session = reading->session;
-    if (imap_line_split(text_of(reading), &line) != NULL ||
-        !slice_equal_nocase(line.verb, SLICE("APPEND")))
-        return false;
-    struct imap_append_arguments arguments;
-    return imap_append_parse(line.arguments, &session->arena, &arguments) == NULL;
+    return imap_line_split(text_of(reading), &line) == NULL &&
+           slice_equal_nocase(line.verb, SLICE("APPEND")) && line.arguments.size > literal->length;
 }
 
 static int gather(struct reading *reading)
@@ -250,7 +248,7 @@ static int gather(struct reading *reading)
     struct imap_literal literal;
     int result;
     while ((result = gather_line(reading, &literal)) > 0) {
-        if (is_message(reading)) {
+        if (is_message(reading, &literal)) {
             imap_of(reading->session)->literal_pending = literal.is_sync ? 0 : literal.size;
             return 0;
         }

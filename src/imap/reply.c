@@ -50,8 +50,8 @@ static bool is_expunge_allowed(const struct session *session)
 
 void imap_finish(struct session *session, const char *code, const char *text)
 {
-    struct view *view = &imap_of(session)->view;
-    if (view->mailbox != NULL && view_stale(view))
+    const struct view *view = &imap_of(session)->view;
+    if (view->mailbox != NULL && (view_stale(view) || view_mailbox_deleted(view)))
         imap_report(session, is_expunge_allowed(session));
     answer(session, " OK ", code, text);
 }

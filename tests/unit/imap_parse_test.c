@@ -90,7 +90,9 @@ static void announcements(void **state)
     } rows[] = {
         {"a LOGIN {5}", IMAP_ANNOUNCED, 5, true},
         {"a LOGIN {5+}", IMAP_ANNOUNCED, 5, false},
-        {"{0}", IMAP_ANNOUNCED, 0, true},
+        {" {0}", IMAP_ANNOUNCED, 0, true},
+        {"{0}", IMAP_ANNOUNCED_WRONG, 0, false}, /* right behind another literal */
+        {"{0+}", IMAP_ANNOUNCED_LOST, 0, false},
         {" ~{7}", IMAP_ANNOUNCED, 7, true},
         {"a FETCH 1 BODY[HEADER.FIELDS ({4}", IMAP_ANNOUNCED, 4, true},
         {"a LOGIN {4294967296}", IMAP_ANNOUNCED, UINT64_C(4294967296), true},
@@ -268,6 +270,7 @@ static void huge_quoted_string(void **state)
 
 /* ---------------------------------------------------------------- commands */
 
+/* tidy: long because it is one table */
 static void commands(void **state)
 {
     (void)state;
