@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The smallest store that can be right: records of one sector in one file, acknowledged when they
- * are durable, through crashes in a row. It shows that the disk model keeps its promises, and with a
- * planted bug, that it does not promise more.
+ * are durable, through crashes in a row. It shows that the disk model keeps its promises, and with
+ * a planted bug, that it does not promise more.
  *
  *   record: its number, a sum of it; the n-th at sector n
  *
- * Oracle: after each crash every acknowledged record is there; of the others each is there whole, or
- * not. A write that fails ends the life (fail-stop), as the rules of a log ask for.
+ * Oracle: after each crash every acknowledged record is there. A write that fails ends the life (fail-stop), as the rules of a log ask for.
  */
 #include <fcntl.h>
 #include <stdio.h>
