@@ -63,7 +63,8 @@ const char *pop3_parse_number(struct slice text, struct arena *arena, void *ret_
 const char *pop3_parse_maybe_number(struct slice text, struct arena *arena, void *ret_arguments);
 const char *pop3_parse_top(struct slice text, struct arena *arena, void *ret_arguments);
 
-/* cut.c: pure. Where a message is cut that is to have its header, the blank line and `lines` of its body. */
+/* cut.c: pure. Where a message is cut that is to have its header, the blank line and `lines` of its
+ * body. */
 struct cut {
     uint64_t lines;
     bool is_body, is_line_begun, is_done;
