@@ -139,7 +139,7 @@ static bool is_by(struct slice field, struct slice host)
 
 static bool is_recipient(const struct transaction *transaction, struct slice text)
 {
-    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t'))
+    while (text.size > 0 && (unsigned char)text.data[0] <= ' ')
         text = slice_from(text, 1);
     while (text.size > 0 && (unsigned char)text.data[text.size - 1] <= ' ')
         text.size--;
