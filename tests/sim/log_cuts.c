@@ -388,6 +388,7 @@ static bool seed_run(uint64_t seed, struct oracle *oracle, struct totals *totals
     const char *why = sim_failure(sim);
     if (why != NULL) {
         printf("seed %llu: %s\n", (unsigned long long)seed, why);
+        fflush(stdout);
         totals->failures++;
     }
     sim_destroy(sim);
