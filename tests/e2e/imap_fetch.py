@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Real messages fetched part by part, and searched, against Python's own reading of the same bytes:
-sections, partials, ENVELOPE, BODYSTRUCTURE; words in bodies and headers; random search programs over
-flags, sizes, dates and numbers against a model."""
+sections, partials, ENVELOPE, BODYSTRUCTURE; words in bodies and headers; random search programs
+over flags, sizes and numbers against a model."""
 import email
 import email.header
 import email.utils
@@ -252,7 +252,8 @@ def compare_words(imap, names, messages, rng):
             inner = messages[number - 1]
             is_sure = not any(is_message(part) for part in inner.walk())
             if is_sure or word in text:
-                check((number in got) == (word in text), f'BODY {word}: message {number} {names[number - 1]}: {number in got}')
+                what = f'BODY {word}: {names[number - 1]}'
+                check((number in got) == (word in text), f'{what}: {number in got}')
         kind, answer = imap.uid('SEARCH', 'RETURN', '(COUNT)', 'BODY', word)
         check(kind == 'OK', f'COUNT of {word}: {answer}')
     for number, message in enumerate(messages, 1):
