@@ -4,6 +4,14 @@
  */
 #include "smtp_fixture.h"
 
+#include <unistd.h>
+
+unsigned smtp_port(unsigned service)
+{
+    enum { PORT_FIRST = 22010, TRIPLES = 29 };
+    return PORT_FIRST + (unsigned)getpid() % TRIPLES * 3 + service;
+}
+
 static void routes_make(struct route_table **ret_routes)
 {
     static const char *const users[] = {

@@ -12,7 +12,11 @@
 #include "service_host.h"
 #include "store_double.h"
 
-enum { SMTP_PORT = 22010, LMTP_PORT = 22011, STRICT_PORT = 22012 /* forbids early talk */ };
+/* Of this process, so that tests can run side by side. */
+unsigned smtp_port(unsigned service);
+#define SMTP_PORT   smtp_port(0)
+#define LMTP_PORT   smtp_port(1)
+#define STRICT_PORT smtp_port(2) /* forbids early talk */
 
 struct smtp_fixture {
     struct smtp_options options, strict_options;
