@@ -550,8 +550,8 @@ static void end_write(struct log *log)
                                .urgent = true,
                                .meta = slice_of(padding, sizeof padding)};
     struct log_append second = {.type = (enum log_record_type)FORMAT_TYPE_END, .urgent = true};
-    log_append(log, &first);
-    log_append_await(log, &second);
+    if (log_append_await(log, &first) == 0)
+        log_append_await(log, &second);
 }
 
 void log_close(struct log *log)

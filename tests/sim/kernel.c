@@ -202,7 +202,8 @@ void locks_crash(struct sim *sim, enum sim_crash_kind kind, uint64_t last_late_n
 {
     for (uint32_t i = 0; i < sim->lock_count; i++) {
         struct lock *lock = &sim->locks[i];
-        lock->until_ns = 0;
+        if (kind == SIM_POWER_CUT) /* else the ring of a life before may still be ending */
+            lock->until_ns = 0;
         if (lock->is_held && lock->is_registered && kind == SIM_KILL)
             lock->until_ns = sim->now_ns + last_late_ns + 1 + chance_below(sim, 500000000);
         lock->is_held = false;

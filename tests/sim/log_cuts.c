@@ -9,10 +9,11 @@
  *
  * Prints what happened, and each failure with its seed; exit status 1 if there was one.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "log_oracle.h"
 
@@ -344,10 +345,24 @@ static void last_life(struct cuts *cuts)
 
 /* ---------------------------------------------------------------- one seed, many seeds */
 
+static uint64_t seed_now;
+
+/* An assertion of the program has failed: which seed was it? */
+static void aborted(int signal_number)
+{
+    char line[80];
+    int size = snprintf(line, sizeof line, "seed %llu: signal %d\n",
+                        (unsigned long long)seed_now, signal_number);
+    if (write(STDOUT_FILENO, line, (size_t)size) < 0)
+        _exit(2);
+    _exit(1);
+}
+
 /* False: failed. */
 static bool seed_run(uint64_t seed, struct oracle *oracle, struct totals *totals, bool verbose)
 {
     struct sim_options options;
+    seed_now = seed;
     sim_options_calm(&options, seed);
     options.verbose = verbose;
     options.in_order = false;
@@ -445,6 +460,7 @@ int main(int count, char **arguments)
             return 2;
         }
     }
+    signal(SIGABRT, aborted);
     struct oracle *oracle = calloc(1, sizeof *oracle);
     struct totals totals = {0};
     if (oracle == NULL)

@@ -6,9 +6,10 @@ power-cut loop, the sweeps or the damage tests must catch.
 usage: tests/sim/mutants.py [--jobs N] [--list] [NAME]...
 
 Each row of MUTANTS is a name, a file of src/store, the exact text to replace (white space apart),
-what stands there instead, and the program that must then fail (by its exit status or by an assertion) within its
-bound. Text that is not found exactly once is an error, as is a mutant that survives. Needs CC (gcc)
-and RINGPOST_PREFIX (~/.cache/ringpost/prefix). The last line is `mutants: N caught, M failed`.
+what stands there instead, and the program that must then fail (by its exit status or by an
+assertion) within its bound. Text that is not found exactly once is an error, as is a mutant that
+survives. Needs CC (gcc) and RINGPOST_PREFIX (~/.cache/ringpost/prefix). The last line is
+`mutants: N caught, M failed`.
 """
 import argparse
 import concurrent.futures
