@@ -9,10 +9,10 @@
 
 /* name, states, flags, parse, size of its arguments, run, help */
 const struct command imap_commands[] = {
-    {"CAPABILITY", IMAP_ANY, COMMAND_JUNK, NOTHING, imap_capability_run, "CAPABILITY"},
+    {"CAPABILITY", IMAP_ANY, 0, NOTHING, imap_capability_run, "CAPABILITY"},
     {"NOOP", IMAP_ANY, 0, NOTHING, imap_noop_run, "NOOP"},
     {"LOGOUT", IMAP_ANY, 0, NOTHING, imap_logout_run, "LOGOUT"},
-    {"ID", IMAP_ANY, COMMAND_JUNK, imap_id_parse, 0, imap_id_run, "ID (name value ...) | NIL"},
+    {"ID", IMAP_ANY, 0, imap_id_parse, 0, imap_id_run, "ID (name value ...) | NIL"},
     {"LOGIN", IMAP_NOT_AUTHENTICATED, 0, imap_login_parse, sizeof(struct imap_login_arguments),
      imap_login_run, "LOGIN user password"},
     {"AUTHENTICATE", IMAP_NOT_AUTHENTICATED, 0, imap_authenticate_parse,
