@@ -97,6 +97,15 @@ static void idle(struct session *session)
     }
 }
 
+/* What it says must leave in command_ms_max; the deadline that was set goes on afterwards. */
+static void wake(struct session *session)
+{
+    uint64_t due_ns = session->stream.deadline.due_ns;
+    session_due(session, session->service->command_ms_max);
+    protocol_of(session)->woken(session);
+    stream_deadline(&session->stream, due_ns);
+}
+
 /* What comes before the next command. False: nothing may follow, the session is ending. */
 static bool attend(struct session *session)
 {
@@ -117,7 +126,7 @@ static bool attend(struct session *session)
     if ((session->private_bits & WOKEN) && session->end == SESSION_END_NONE) {
         session->private_bits &= ~(uint32_t)WOKEN;
         if (protocol->woken != NULL)
-            protocol->woken(session);
+            wake(session);
     }
     if (session->end == SESSION_END_NONE && (session->private_bits & DRAINING))
         session_end(session, SESSION_END_DRAIN);
