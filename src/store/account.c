@@ -181,8 +181,8 @@ int account_open(struct core *core, struct slice user, struct account **ret_acco
     if (account == NULL || !account->has_folders) {
         struct change change = {0};
         event_begin_meta(&change.meta, EVENT_FOLDERS);
-        bytes_text(&change.meta, user);
-        bytes_u32(&change.meta, (uint32_t)(core_wall_ns(core) / 1000000000));
+        put_text(&change.meta, user);
+        put_u32(&change.meta, (uint32_t)(core_wall_ns(core) / 1000000000));
         int result = change_commit(&change, shard, NULL, false);
         account = account_find(shard, user);
         if (account == NULL) /* with a full disk, what is there can be read all the same */

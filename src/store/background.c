@@ -6,6 +6,7 @@
  */
 #include "store_private.h"
 
+enum { COMPACT_PERCENT = 50 };
 static const uint64_t TICK_NS = UINT64_C(1000000000), FAILED_NS = UINT64_C(10000000000);
 static const uint64_t SEGMENT_BYTES = UINT64_C(67108864), TAIL_BYTES_MAX = UINT64_C(536870912);
 
@@ -37,6 +38,8 @@ static int tend(struct shard *shard)
         if (result == 0 && over_budget(shard))
             mailboxes_evict(shard, shard->store->options.index_bytes_max);
     }
+    if (result == 0)
+        result = shard_compact(shard, COMPACT_PERCENT);
     return result;
 }
 

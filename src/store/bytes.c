@@ -30,35 +30,35 @@ static char *room(struct bytes *bytes, size_t more)
     return at;
 }
 
-void bytes_add(struct bytes *bytes, struct slice s)
+void put_raw(struct bytes *bytes, struct slice s)
 {
     char *at = room(bytes, s.size);
     if (at != NULL && s.size > 0)
         memcpy(at, s.data, s.size);
 }
 
-void bytes_u8(struct bytes *bytes, uint8_t value)
+void put_u8(struct bytes *bytes, uint8_t value)
 {
-    bytes_add(bytes, slice_of(&value, 1));
+    put_raw(bytes, slice_of(&value, 1));
 }
 
-void bytes_u32(struct bytes *bytes, uint32_t value)
+void put_u32(struct bytes *bytes, uint32_t value)
 {
     unsigned char data[4];
     for (unsigned i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)(value >> (8 * i));
-    bytes_add(bytes, slice_of(data, sizeof data));
+    put_raw(bytes, slice_of(data, sizeof data));
 }
 
-void bytes_u64(struct bytes *bytes, uint64_t value)
+void put_u64(struct bytes *bytes, uint64_t value)
 {
     unsigned char data[8];
     for (unsigned i = 0; i < sizeof data; i++)
         data[i] = (unsigned char)(value >> (8 * i));
-    bytes_add(bytes, slice_of(data, sizeof data));
+    put_raw(bytes, slice_of(data, sizeof data));
 }
 
-void bytes_number(struct bytes *bytes, uint64_t value)
+void put_number(struct bytes *bytes, uint64_t value)
 {
     unsigned char data[10];
     unsigned size = 0;
@@ -67,22 +67,22 @@ void bytes_number(struct bytes *bytes, uint64_t value)
         value >>= 7;
         size++;
     } while (value > 0);
-    bytes_add(bytes, slice_of(data, size));
+    put_raw(bytes, slice_of(data, size));
 }
 
-void bytes_text(struct bytes *bytes, struct slice s)
+void put_text(struct bytes *bytes, struct slice s)
 {
-    bytes_number(bytes, s.size);
-    bytes_add(bytes, s);
+    put_number(bytes, s.size);
+    put_raw(bytes, s);
 }
 
-void bytes_free(struct bytes *bytes)
+void put_free(struct bytes *bytes)
 {
     free(bytes->data);
     *bytes = (struct bytes){0};
 }
 
-int bytes_uids(struct bytes *bytes, const uint32_t *uids, uint32_t count)
+int put_uids(struct bytes *bytes, const uint32_t *uids, uint32_t count)
 {
     uint64_t runs = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -90,14 +90,14 @@ int bytes_uids(struct bytes *bytes, const uint32_t *uids, uint32_t count)
             return -EINVAL;
         runs += i == 0 || uids[i] != uids[i - 1] + 1;
     }
-    bytes_number(bytes, runs);
+    put_number(bytes, runs);
     uint32_t after = 0;
     for (uint32_t i = 0; i < count;) {
         uint32_t first = uids[i], length = 1;
         while (i + length < count && uids[i + length] == first + length)
             length++;
-        bytes_number(bytes, first - after);
-        bytes_number(bytes, length - 1);
+        put_number(bytes, first - after);
+        put_number(bytes, length - 1);
         after = first + length - 1;
         i += length;
     }

@@ -21,27 +21,27 @@ enum { ACCOUNTS_A_STEP = 64, DIRECTORY_VERSION = 1 };
 static void table_put_all(struct bytes *bytes, const struct table *table)
 {
     size_t index = 0;
-    bytes_number(bytes, table->used);
+    put_number(bytes, table->used);
     for (const struct table_slot *slot; (slot = table_next(table, &index)) != NULL;) {
-        bytes_u64(bytes, slot->key);
-        bytes_u64(bytes, slot->value);
+        put_u64(bytes, slot->key);
+        put_u64(bytes, slot->value);
     }
 }
 
 static void segments_put(struct bytes *bytes, const struct shard *shard)
 {
     size_t index = 0;
-    bytes_number(bytes, shard->segments.used);
+    put_number(bytes, shard->segments.used);
     for (const struct table_slot *slot; (slot = table_next(&shard->segments, &index)) != NULL;) {
         const struct segment *segment = (const struct segment *)(uintptr_t)slot->value;
-        bytes_u32(bytes, segment->number);
-        bytes_u32(bytes, segment->born_alive);
-        bytes_u32(bytes, segment->total_messages);
-        bytes_u32(bytes, segment->live_messages);
-        bytes_u64(bytes, segment->total_body);
-        bytes_u64(bytes, segment->total_disk);
-        bytes_u64(bytes, segment->live_body);
-        bytes_text(bytes, slice_of(segment->alive, segment->born_alive ? segment->blocks / 8 : 0));
+        put_u32(bytes, segment->number);
+        put_u32(bytes, segment->born_alive);
+        put_u32(bytes, segment->total_messages);
+        put_u32(bytes, segment->live_messages);
+        put_u64(bytes, segment->total_body);
+        put_u64(bytes, segment->total_disk);
+        put_u64(bytes, segment->live_body);
+        put_text(bytes, slice_of(segment->alive, segment->born_alive ? segment->blocks / 8 : 0));
         table_put_all(bytes, &segment->moved);
     }
 }
@@ -49,11 +49,11 @@ static void segments_put(struct bytes *bytes, const struct shard *shard)
 static void origins_put(struct bytes *bytes, const struct shard *shard)
 {
     size_t index = 0;
-    bytes_number(bytes, shard->origins.used);
+    put_number(bytes, shard->origins.used);
     for (const struct table_slot *slot; (slot = table_next(&shard->origins, &index)) != NULL;) {
         const struct origin *origin = (const struct origin *)(uintptr_t)slot->value;
-        bytes_u64(bytes, slot->key);
-        bytes_u64(bytes, origin->below);
+        put_u64(bytes, slot->key);
+        put_u64(bytes, origin->below);
         table_put_all(bytes, &origin->taken);
     }
 }
@@ -63,18 +63,18 @@ static void pending_put(struct bytes *bytes, const struct shard *shard)
     uint64_t count = 0;
     for (const struct pending *pending = shard->pending; pending != NULL; pending = pending->next)
         count++;
-    bytes_number(bytes, count);
+    put_number(bytes, count);
     for (const struct pending *pending = shard->pending; pending != NULL; pending = pending->next) {
-        bytes_u64(bytes, pending->sequence);
-        bytes_u64(bytes, pending->message);
-        bytes_u64(bytes, pending->size);
-        bytes_u64(bytes, (uint64_t)pending->date);
-        bytes_number(bytes, pending->target_count);
+        put_u64(bytes, pending->sequence);
+        put_u64(bytes, pending->message);
+        put_u64(bytes, pending->size);
+        put_u64(bytes, (uint64_t)pending->date);
+        put_number(bytes, pending->target_count);
         for (unsigned i = 0; i < pending->target_count; i++) {
             const struct pending_target *target = &pending->targets[i];
-            bytes_u32(bytes, target->shard);
-            bytes_u8(bytes, target->is_finished);
-            bytes_text(bytes, slice_of(target->recipients.data, target->recipients.size));
+            put_u32(bytes, target->shard);
+            put_u8(bytes, target->is_finished);
+            put_text(bytes, slice_of(target->recipients.data, target->recipients.size));
         }
     }
 }
@@ -99,22 +99,22 @@ static void mailbox_capture(struct capture *capture, struct mailbox *mailbox)
     };
     assert(captured->cold_count + list_count(captured->list) == captured->count && "T1");
     capture->offset += PART_HEAD_BYTES + (uint64_t)captured->count * PART_ENTRY_BYTES;
-    bytes_text(bytes, mailbox_name(mailbox));
-    bytes_u32(bytes, mailbox->id);
-    bytes_u32(bytes, mailbox->uidvalidity);
-    bytes_u32(bytes, mailbox->uidnext);
-    bytes_u32(bytes, mailbox->messages);
-    bytes_u32(bytes, mailbox->unseen);
-    bytes_u32(bytes, mailbox->deleted_messages);
-    bytes_u32(bytes, mailbox->recent_uid);
-    bytes_u64(bytes, mailbox->highest_modseq);
-    bytes_u64(bytes, mailbox->bytes);
-    bytes_u8(bytes, mailbox->use);
-    bytes_u64(bytes, mailbox->keywords_durable);
+    put_text(bytes, mailbox_name(mailbox));
+    put_u32(bytes, mailbox->id);
+    put_u32(bytes, mailbox->uidvalidity);
+    put_u32(bytes, mailbox->uidnext);
+    put_u32(bytes, mailbox->messages);
+    put_u32(bytes, mailbox->unseen);
+    put_u32(bytes, mailbox->deleted_messages);
+    put_u32(bytes, mailbox->recent_uid);
+    put_u64(bytes, mailbox->highest_modseq);
+    put_u64(bytes, mailbox->bytes);
+    put_u8(bytes, mailbox->use);
+    put_u64(bytes, mailbox->keywords_durable);
     for (unsigned bit = 0; bit < KEYWORDS_MAX; bit++)
         if (mailbox->keywords_durable >> bit & 1)
-            bytes_text(bytes, mailbox_keyword(mailbox, bit));
-    bytes_u64(bytes, captured->offset);
+            put_text(bytes, mailbox_keyword(mailbox, bit));
+    put_u64(bytes, captured->offset);
 }
 
 static void account_capture(struct capture *capture, struct account *account)
@@ -123,14 +123,14 @@ static void account_capture(struct capture *capture, struct account *account)
     if (account->capture == capture->shard->capture_number)
         return;
     account->capture = capture->shard->capture_number;
-    bytes_u8(bytes, 1);
-    bytes_text(bytes, account_user(account));
-    bytes_u32(bytes, account->uidvalidity_last);
-    bytes_u8(bytes, account->has_folders);
-    bytes_number(bytes, account->subscriptions.count);
+    put_u8(bytes, 1);
+    put_text(bytes, account_user(account));
+    put_u32(bytes, account->uidvalidity_last);
+    put_u8(bytes, account->has_folders);
+    put_number(bytes, account->subscriptions.count);
     for (unsigned i = 0; i < account->subscriptions.count; i++)
-        bytes_text(bytes, names_at(&account->subscriptions, i));
-    bytes_number(bytes, account->count);
+        put_text(bytes, names_at(&account->subscriptions, i));
+    put_number(bytes, account->count);
     for (unsigned i = 0; i < account->count; i++)
         mailbox_capture(capture, account->mailboxes[i]);
 }
@@ -158,9 +158,9 @@ int capture_begin(struct shard *shard, struct capture *capture)
              account = account->next)
             capture->accounts[capture->account_count++] = account;
     struct bytes *bytes = &capture->directory;
-    bytes_u8(bytes, DIRECTORY_VERSION);
-    bytes_u32(bytes, shard->mailbox_id_last);
-    bytes_u64(bytes, shard->message_count);
+    put_u8(bytes, DIRECTORY_VERSION);
+    put_u32(bytes, shard->mailbox_id_last);
+    put_u64(bytes, shard->message_count);
     segments_put(bytes, shard);
     table_put_all(bytes, &shard->shared);
     origins_put(bytes, shard);
@@ -175,7 +175,7 @@ bool capture_step(struct capture *capture)
     for (unsigned i = 0; i < ACCOUNTS_A_STEP; i++) {
         if (capture->account_next == capture->account_count) {
             if (capture->shard->capture == capture) {
-                bytes_u8(&capture->directory, 0);
+                put_u8(&capture->directory, 0);
                 capture->shard->capture = NULL;
             }
             return false;
@@ -193,7 +193,7 @@ void capture_end(struct capture *capture)
         list_unref(capture->mailboxes[i].list);
     free(capture->mailboxes);
     free(capture->accounts);
-    bytes_free(&capture->directory);
+    put_free(&capture->directory);
 }
 
 /* ---------------------------------------------------------------- in */
@@ -274,7 +274,7 @@ static void pending_load(struct reader *reader, struct shard *shard)
             struct pending_target *target = &pending->targets[j];
             *target = (struct pending_target){.shard = read_u32(reader)};
             target->is_finished = read_u8(reader) != 0;
-            bytes_add(&target->recipients, read_text(reader));
+            put_raw(&target->recipients, read_text(reader));
             assert(!target->recipients.failed);
         }
         *last = pending;

@@ -33,7 +33,7 @@ int change_commit(struct change *change, struct shard *shard, struct log_body *b
     if (result < 0) {
         if (body != NULL)
             log_body_give(body);
-        bytes_free(&change->meta);
+        put_free(&change->meta);
         return result;
     }
     change->shard = shard;
@@ -46,7 +46,7 @@ int change_commit(struct change *change, struct shard *shard, struct log_body *b
         .done = change_done,
     };
     result = log_append_await(shard->log, &change->append);
-    bytes_free(&change->meta);
+    put_free(&change->meta);
     return result < 0 ? result : change->result;
 }
 
@@ -68,13 +68,13 @@ int mailbox_append(struct mailbox *mailbox, struct message_body *body, uint16_t 
     if (mime_summarize(message_body_bytes(body), &arena, &meta.summary) < 0 ||
         meta.summary.size > SUMMARY_BYTES_MAX)
         meta.summary = (struct slice){0};
-    bytes_u32(&kind, mailbox->id);
-    bytes_u32(&kind, flags);
+    put_u32(&kind, mailbox->id);
+    put_u32(&kind, flags);
     keywords_put(&kind, mailbox, keywords);
     meta.body = slice_of(kind.data, kind.size);
     change.meta.failed = kind.failed;
     message_meta_put(&change.meta, &meta);
-    bytes_free(&kind);
+    put_free(&kind);
     arena_reset(&arena);
     int result = change_commit(&change, mailbox->account->shard, (struct log_body *)body, false);
     if (result < 0)
@@ -139,19 +139,19 @@ int mailbox_store(struct mailbox *mailbox, uint32_t *uids, uint32_t count,
         return 0;
     }
     event_begin_meta(&change.meta, EVENT_STORE);
-    bytes_u32(&change.meta, mailbox->id);
-    bytes_u8(&change.meta, (uint8_t)store_change->how);
-    bytes_u32(&change.meta, store_change->flags);
+    put_u32(&change.meta, mailbox->id);
+    put_u8(&change.meta, (uint8_t)store_change->how);
+    put_u32(&change.meta, store_change->flags);
     keywords_put(&change.meta, mailbox, store_change->keywords);
-    bytes_u64(&change.meta, store_change->unchanged_since);
-    result = bytes_uids(&change.meta, uids, count);
+    put_u64(&change.meta, store_change->unchanged_since);
+    result = put_uids(&change.meta, uids, count);
     if (result == 0 && store_change->unchanged_since != UINT64_MAX) {
         change.uids = malloc((count + 1) * sizeof *change.uids);
         change.uids_capacity = count;
         result = change.uids == NULL ? -ENOMEM : 0;
     }
     if (result < 0)
-        bytes_free(&change.meta);
+        put_free(&change.meta);
     else
         result = change_commit(&change, mailbox->account->shard, NULL, false);
     mailbox_unpin(mailbox);
@@ -174,10 +174,10 @@ int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, uint32_t coun
     if (result < 0)
         return result;
     event_begin_meta(&change.meta, EVENT_EXPUNGE);
-    bytes_u32(&change.meta, mailbox->id);
-    result = bytes_uids(&change.meta, uids, count);
+    put_u32(&change.meta, mailbox->id);
+    result = put_uids(&change.meta, uids, count);
     if (result < 0)
-        bytes_free(&change.meta);
+        put_free(&change.meta);
     else
         result = change_commit(&change, mailbox->account->shard, NULL, true);
     mailbox_unpin(mailbox);
@@ -204,15 +204,15 @@ static void keyword_map_put(struct bytes *bytes, struct mailbox *from, const uin
         int there = mailbox_keyword_bit(to, name, true);
         if (there < 0)
             continue;
-        bytes_u8(&map, (uint8_t)bit);
-        bytes_u8(&map, (uint8_t)there);
-        bytes_text(&map, name);
+        put_u8(&map, (uint8_t)bit);
+        put_u8(&map, (uint8_t)there);
+        put_text(&map, name);
         mapped++;
     }
-    bytes_number(bytes, mapped);
-    bytes_add(bytes, slice_of(map.data, map.size));
+    put_number(bytes, mapped);
+    put_raw(bytes, slice_of(map.data, map.size));
     bytes->failed |= map.failed;
-    bytes_free(&map);
+    put_free(&map);
 }
 
 int mailbox_copy(struct mailbox *from, const uint32_t *uids, uint32_t count, struct mailbox *to,
@@ -227,17 +227,17 @@ int mailbox_copy(struct mailbox *from, const uint32_t *uids, uint32_t count, str
     if (result < 0)
         return result;
     event_begin_meta(&change.meta, EVENT_COPY);
-    bytes_u32(&change.meta, from->id);
-    bytes_u32(&change.meta, to->id);
-    bytes_u8(&change.meta, move);
+    put_u32(&change.meta, from->id);
+    put_u32(&change.meta, to->id);
+    put_u8(&change.meta, move);
     keyword_map_put(&change.meta, from, uids, count, to);
-    result = bytes_uids(&change.meta, uids, count);
+    result = put_uids(&change.meta, uids, count);
     change.uids = calloc(count + 1, sizeof *change.uids);
     change.uids_capacity = count;
     if (result == 0 && change.uids == NULL)
         result = -ENOMEM;
     if (result < 0)
-        bytes_free(&change.meta);
+        put_free(&change.meta);
     else
         result = change_commit(&change, from->account->shard, NULL, move);
     mailbox_unpin(from);

@@ -68,7 +68,7 @@ static int output_flush(struct output *output)
 
 static int output_add(struct output *output, struct slice s)
 {
-    bytes_add(&output->bytes, s);
+    put_raw(&output->bytes, s);
     return output->bytes.size >= WRITE_BYTES ? output_flush(output) : 0;
 }
 
@@ -155,7 +155,7 @@ static int content_write(struct shard *shard, struct output *output, struct capt
         return result;
     assert(output->offset == capture->offset && "parts lie where the directory says");
     uint64_t directory_offset = output->offset;
-    bytes_add(&output->bytes, slice_of(capture->directory.data, capture->directory.size));
+    put_raw(&output->bytes, slice_of(capture->directory.data, capture->directory.size));
     if (capture->directory.failed)
         return -ENOMEM;
     result = output_flush(output);
@@ -219,7 +219,7 @@ int checkpoint_write_locked(struct shard *shard)
         result = content_write(shard, &output, &capture);
     if (result == 0)
         result = file_commit(shard->core, fd, temporary, path, shard->directory);
-    bytes_free(&output.bytes);
+    put_free(&output.bytes);
     if (result == 0) {
         shard->bytes_since -= bytes_since;
         take_into_use(shard, &capture, fd, output.offset);

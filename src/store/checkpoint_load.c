@@ -12,7 +12,8 @@
 
 enum { DIRECTORY_BYTES_MAX = 1 << 30 };
 
-static int head_check(const struct shard *shard, const struct checkpoint_head *head, uint64_t size)
+int checkpoint_head_check(const struct shard *shard, const struct checkpoint_head *head,
+                          uint64_t size)
 {
     struct checkpoint_head zeroed = *head;
     zeroed.checksum = 0;
@@ -74,7 +75,7 @@ static int load_from(struct shard *shard, int fd)
     if (result == 0)
         result = file_read(shard->core, fd, 0, &head, sizeof head);
     if (result == 0)
-        result = head_check(shard, &head, size);
+        result = checkpoint_head_check(shard, &head, size);
     if (result == 0)
         result = ahead_check(shard, head.segment);
     if (result == 0)

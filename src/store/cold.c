@@ -171,7 +171,7 @@ int cold_rebuild(struct shard *shard)
     int result = -ENOMEM;
     struct shard *past = shard->checkpoint.fd < 0 ? NULL : shard_new(shard->store, shard->number);
     if (past != NULL) {
-        result = shard_replay(past, shard->log, shard->checkpoint.sequence);
+        result = shard_rebuild(past, shard->log, shard->checkpoint.sequence);
         if (result == 0)
             result = cold_take(shard, past);
         shard_clear(past);

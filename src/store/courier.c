@@ -38,7 +38,7 @@ void pending_add(struct shard *shard, uint64_t sequence, uint64_t message, uint6
             read_text(others);
         if (others->failed)
             break;
-        bytes_add(&target->recipients, slice_of(begin, (size_t)(others->at - begin)));
+        put_raw(&target->recipients, slice_of(begin, (size_t)(others->at - begin)));
         assert(!target->recipients.failed && "T1");
         pending->target_count++;
     }
@@ -52,7 +52,7 @@ void pending_add(struct shard *shard, uint64_t sequence, uint64_t message, uint6
 void pending_free(struct pending *pending)
 {
     for (unsigned i = 0; i < pending->target_count; i++)
-        bytes_free(&pending->targets[i].recipients);
+        put_free(&pending->targets[i].recipients);
     free(pending);
 }
 
@@ -203,19 +203,19 @@ static int parcel_make(struct shard *shard, const struct pending *pending,
         return result;
     result = body_load(shard, pending, &parcel->body);
     if (result == 0) {
-        bytes_u32(&kind, shard->number + 1);
-        bytes_u64(&kind, pending->sequence);
-        bytes_u64(&kind, finished_below(shard, target->shard));
-        bytes_add(&kind, slice_of(target->recipients.data, target->recipients.size));
-        bytes_number(&kind, 0);
+        put_u32(&kind, shard->number + 1);
+        put_u64(&kind, pending->sequence);
+        put_u64(&kind, finished_below(shard, target->shard));
+        put_raw(&kind, slice_of(target->recipients.data, target->recipients.size));
+        put_number(&kind, 0);
         meta.kind = META_DELIVERED;
         meta.message = 0;
         meta.body = slice_of(kind.data, kind.size);
         message_meta_put(&parcel->meta, &meta);
         parcel->meta.failed |= kind.failed;
     }
-    bytes_free(&kind);
-    bytes_free(&stored);
+    put_free(&kind);
+    put_free(&stored);
     return result;
 }
 
@@ -229,13 +229,13 @@ static int carry(struct shard *shard, struct pending *pending, struct pending_ta
             core_call(shard->core, target->shard % core_count(shard->core), take_there, &parcel);
     if (parcel.body != NULL)
         log_body_give(parcel.body);
-    bytes_free(&parcel.meta);
+    put_free(&parcel.meta);
     if (result < 0)
         return result;
     struct change change = {0};
     event_begin_meta(&change.meta, EVENT_FINISHED);
-    bytes_u64(&change.meta, parcel.sequence);
-    bytes_u32(&change.meta, parcel.target);
+    put_u64(&change.meta, parcel.sequence);
+    put_u32(&change.meta, parcel.target);
     return change_commit(&change, shard, NULL, true);
 }
 

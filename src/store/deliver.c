@@ -60,12 +60,12 @@ static void recipients_put(struct bytes *bytes, uint32_t shard, const struct del
     unsigned here = 0;
     for (unsigned i = 0; i < count; i++)
         here += shards[i] == shard;
-    bytes_number(bytes, here);
+    put_number(bytes, here);
     for (unsigned i = 0; i < count; i++) {
         if (shards[i] != shard)
             continue;
-        bytes_text(bytes, deliveries[i].user);
-        bytes_text(bytes, names[i]);
+        put_text(bytes, deliveries[i].user);
+        put_text(bytes, names[i]);
     }
 }
 
@@ -82,9 +82,9 @@ static void others_put(struct bytes *bytes, const struct delivery *deliveries,
         if (is_new)
             others[other_count++] = shards[i];
     }
-    bytes_number(bytes, other_count);
+    put_number(bytes, other_count);
     for (unsigned i = 0; i < other_count; i++) {
-        bytes_u32(bytes, others[i]);
+        put_u32(bytes, others[i]);
         recipients_put(bytes, others[i], deliveries, names, shards, count);
     }
 }
@@ -147,9 +147,9 @@ static int accept_make(struct store *store, struct arena *arena, struct slice en
     if (result < 0)
         return result;
     struct bytes kind = {0};
-    bytes_u32(&kind, 0);
-    bytes_u64(&kind, 0);
-    bytes_u64(&kind, 0);
+    put_u32(&kind, 0);
+    put_u64(&kind, 0);
+    put_u64(&kind, 0);
     recipients_put(&kind, shards[0], deliveries, names, shards, count);
     others_put(&kind, deliveries, names, shards, count);
     struct message_meta meta = {
@@ -163,7 +163,7 @@ static int accept_make(struct store *store, struct arena *arena, struct slice en
         meta.summary = (struct slice){0};
     message_meta_put(&accept->meta, &meta);
     accept->meta.failed |= kind.failed;
-    bytes_free(&kind);
+    put_free(&kind);
     accept->shard = shards[0];
     return accept->meta.failed ? -ENOMEM : 0;
 }
@@ -185,7 +185,7 @@ int store_deliver(struct core *core, struct message_body *body, struct slice env
         result = core_call(core, accept.shard % core_count(core), accept_there, &accept);
     if (accept.body != NULL)
         log_body_give(accept.body);
-    bytes_free(&accept.meta);
+    put_free(&accept.meta);
     for (unsigned i = 0; i < count; i++)
         deliveries[i].result = result;
     return result;

@@ -97,7 +97,7 @@ int file_load(struct core *core, const char *path, size_t size_max, struct bytes
     }
     await_close(core, fd);
     if (result < 0)
-        bytes_free(&content);
+        put_free(&content);
     else
         *ret_content = content;
     return result;

@@ -16,20 +16,20 @@
 
 void event_begin_meta(struct bytes *bytes, enum event_kind kind)
 {
-    bytes_u8(bytes, META_VERSION);
-    bytes_u8(bytes, (uint8_t)kind);
+    put_u8(bytes, META_VERSION);
+    put_u8(bytes, (uint8_t)kind);
 }
 
 void message_meta_put(struct bytes *bytes, const struct message_meta *meta)
 {
-    bytes_u8(bytes, META_VERSION);
-    bytes_u8(bytes, (uint8_t)meta->kind);
-    bytes_u64(bytes, meta->message);
-    bytes_u64(bytes, (uint64_t)meta->date);
-    bytes_u32(bytes, (uint16_t)meta->zone);
-    bytes_text(bytes, meta->body);
-    bytes_text(bytes, meta->envelope);
-    bytes_text(bytes, meta->summary);
+    put_u8(bytes, META_VERSION);
+    put_u8(bytes, (uint8_t)meta->kind);
+    put_u64(bytes, meta->message);
+    put_u64(bytes, (uint64_t)meta->date);
+    put_u32(bytes, (uint16_t)meta->zone);
+    put_text(bytes, meta->body);
+    put_text(bytes, meta->envelope);
+    put_text(bytes, meta->summary);
 }
 
 int message_meta_parse(struct slice bytes, struct message_meta *ret_meta)
@@ -145,9 +145,10 @@ struct event_fold {
     int (*fold)(struct shard *shard, struct reader *reader, struct change *change);
 };
 static const struct event_fold event_folds[] = {
-    {EVENT_FOLDERS, fold_folders}, {EVENT_CREATE, fold_create}, {EVENT_DELETE, fold_delete},
-    {EVENT_RENAME, fold_rename},   {EVENT_STORE, fold_store},   {EVENT_SUBSCRIBE, fold_subscribe},
-    {EVENT_EXPUNGE, fold_expunge}, {EVENT_COPY, fold_copy},     {EVENT_FINISHED, fold_finished},
+    {EVENT_FOLDERS, fold_folders},   {EVENT_CREATE, fold_create}, {EVENT_DELETE, fold_delete},
+    {EVENT_RENAME, fold_rename},     {EVENT_STORE, fold_store},   {EVENT_SUBSCRIBE, fold_subscribe},
+    {EVENT_EXPUNGE, fold_expunge},   {EVENT_COPY, fold_copy},     {EVENT_FINISHED, fold_finished},
+    {EVENT_DUMP_END, fold_dump_end},
 };
 
 static int fold_event(struct shard *shard, const struct log_record *record, struct change *change)
@@ -159,7 +160,7 @@ static int fold_event(struct shard *shard, const struct log_record *record, stru
     for (unsigned i = 0; i < sizeof event_folds / sizeof event_folds[0]; i++)
         if (event_folds[i].kind == kind)
             return event_folds[i].fold(shard, &reader, change);
-    return -EBADMSG;
+    return 0; /* the other records of a dump change nothing */
 }
 
 void shard_fold(struct shard *shard, const struct log_record *record, struct change *change)

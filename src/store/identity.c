@@ -97,6 +97,6 @@ int identity_open(struct core *core, const char *directory, unsigned shard_count
     if (result < 0)
         return result;
     result = identity_parse(slice_of(content.data, content.size), ret_id, ret_shard_count);
-    bytes_free(&content);
+    put_free(&content);
     return result;
 }

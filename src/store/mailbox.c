@@ -136,13 +136,13 @@ void keywords_put(struct bytes *bytes, const struct mailbox *mailbox, uint64_t k
         if (mailbox_keyword(mailbox, bit).size == 0)
             keywords &= ~(UINT64_C(1) << bit);
     uint64_t fresh = keywords & ~mailbox->keywords_durable;
-    bytes_u64(bytes, keywords);
-    bytes_number(bytes, (uint64_t)__builtin_popcountll(fresh));
+    put_u64(bytes, keywords);
+    put_number(bytes, (uint64_t)__builtin_popcountll(fresh));
     for (unsigned bit = 0; bit < KEYWORDS_MAX; bit++) {
         if ((fresh >> bit & 1) == 0)
             continue;
-        bytes_u8(bytes, (uint8_t)bit);
-        bytes_text(bytes, mailbox_keyword(mailbox, bit));
+        put_u8(bytes, (uint8_t)bit);
+        put_text(bytes, mailbox_keyword(mailbox, bit));
     }
 }
 

@@ -50,10 +50,10 @@ int account_create(struct account *account, struct slice name, enum mailbox_use 
         return result;
     struct change change = {0};
     event_begin_meta(&change.meta, EVENT_CREATE);
-    bytes_text(&change.meta, account_user(account));
-    bytes_text(&change.meta, name);
-    bytes_u8(&change.meta, (uint8_t)use);
-    bytes_u32(&change.meta, uidvalidity_now(account));
+    put_text(&change.meta, account_user(account));
+    put_text(&change.meta, name);
+    put_u8(&change.meta, (uint8_t)use);
+    put_u32(&change.meta, uidvalidity_now(account));
     return change_commit(&change, account->shard, NULL, false);
 }
 
@@ -127,7 +127,7 @@ int account_delete(struct account *account, struct slice name)
         return result;
     struct change change = {0};
     event_begin_meta(&change.meta, EVENT_DELETE);
-    bytes_u32(&change.meta, mailbox->id);
+    put_u32(&change.meta, mailbox->id);
     result = change_commit(&change, account->shard, NULL, true);
     mailbox_unpin(mailbox);
     return result;
@@ -221,10 +221,10 @@ int account_rename(struct account *account, struct slice from, struct slice to)
         return result;
     struct change change = {0};
     event_begin_meta(&change.meta, EVENT_RENAME);
-    bytes_text(&change.meta, account_user(account));
-    bytes_text(&change.meta, from);
-    bytes_text(&change.meta, to);
-    bytes_u32(&change.meta, uidvalidity_now(account));
+    put_text(&change.meta, account_user(account));
+    put_text(&change.meta, from);
+    put_text(&change.meta, to);
+    put_u32(&change.meta, uidvalidity_now(account));
     result = change_commit(&change, account->shard, NULL, false);
     mailbox_unpin(mailbox);
     return result;
@@ -318,9 +318,9 @@ int account_subscribe(struct account *account, struct slice name, bool subscribe
         return result;
     struct change change = {0};
     event_begin_meta(&change.meta, EVENT_SUBSCRIBE);
-    bytes_text(&change.meta, account_user(account));
-    bytes_text(&change.meta, name);
-    bytes_u8(&change.meta, subscribed);
+    put_text(&change.meta, account_user(account));
+    put_text(&change.meta, name);
+    put_u8(&change.meta, subscribed);
     return change_commit(&change, account->shard, NULL, false);
 }
 

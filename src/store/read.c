@@ -69,7 +69,7 @@ int message_meta_load(struct shard *shard, uint64_t message, struct bytes *ret_b
             *ret_bytes = bytes;
             return 0;
         }
-        bytes_free(&bytes);
+        put_free(&bytes);
         struct log_position now = message_position(shard, message);
         if (result != -ENOENT || tries == MOVES_MAX || message_id(now) == message_id(position))
             return result;
@@ -90,7 +90,7 @@ int message_summary(struct mailbox *mailbox, const struct mail_entry *entry, str
         if (copy.data == NULL)
             result = -ENOMEM;
     }
-    bytes_free(&bytes);
+    put_free(&bytes);
     if (result == 0)
         *ret_summary = copy;
     return result;

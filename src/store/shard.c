@@ -57,6 +57,24 @@ static int replay(void *argument, const struct log_record *record)
     return 0;
 }
 
+int log_scan_all(struct log *log, int (*each)(void *argument, const struct log_record *record),
+                 void *argument)
+{
+    unsigned count = log_segments(log, NULL, 0);
+    struct log_segment *segments = calloc(count + 1, sizeof *segments);
+    if (segments == NULL)
+        return -ENOMEM;
+    unsigned listed = log_segments(log, segments, count);
+    int result = 0;
+    for (unsigned i = 0; i < count && i < listed && result == 0; i++) {
+        result = log_scan(log, segments[i].number, each, argument);
+        if (result == -ENOENT) /* dropped, or the file is missing, which the log has told */
+            result = 0;
+    }
+    free(segments);
+    return result;
+}
+
 struct replay {
     struct shard *shard;
     uint64_t sequence_max;
@@ -65,7 +83,7 @@ struct replay {
 static int replay_one(void *argument, const struct log_record *record)
 {
     const struct replay *one = argument;
-    if (record->sequence <= one->sequence_max)
+    if (record->sequence <= one->sequence_max && record->sequence > one->shard->folded_sequence)
         shard_fold(one->shard, record, NULL);
     return 0;
 }
@@ -73,20 +91,9 @@ static int replay_one(void *argument, const struct log_record *record)
 int shard_replay(struct shard *shard, struct log *log, uint64_t sequence_max)
 {
     struct replay one = {shard, sequence_max};
-    unsigned count = log_segments(log, NULL, 0);
-    struct log_segment *segments = malloc((count + 1) * sizeof *segments);
-    if (segments == NULL)
-        return -ENOMEM;
-    unsigned listed = log_segments(log, segments, count);
-    int result = 0;
     shard->is_replaying = true;
-    for (unsigned i = 0; i < count && i < listed && result == 0; i++) {
-        result = log_scan(log, segments[i].number, replay_one, &one);
-        if (result == -ENOENT) /* the file is missing: the log has told */
-            result = 0;
-    }
+    int result = log_scan_all(log, replay_one, &one);
     shard->is_replaying = false;
-    free(segments);
     return result;
 }
 
@@ -131,16 +138,17 @@ static int log_begin(struct shard *shard)
     shard->is_replaying = false;
     if (result < 0)
         return result;
-    if (!shard->is_wrong && (shard->checkpoint.fd < 0 || shard->checkpoint.is_seen)) {
-        if (shard->checkpoint.fd < 0)
-            nothing_recent(shard);
+    bool is_cached = shard->checkpoint.fd >= 0;
+    if (is_cached && (shard->is_wrong || !shard->checkpoint.is_seen))
+        say_damaged(shard, -EBADMSG);
+    else if (is_cached)
         return 0;
+    if (is_cached || shard->has_dump) {
+        checkpoint_forget(shard);
+        shard_clear(shard);
+        result = shard_rebuild(shard, shard->log, UINT64_MAX);
+        shard->is_wrong = false;
     }
-    say_damaged(shard, -EBADMSG);
-    shard_clear(shard);
-    checkpoint_forget(shard);
-    result = shard_replay(shard, shard->log, UINT64_MAX);
-    shard->is_wrong = false;
     nothing_recent(shard);
     return result;
 }

@@ -76,15 +76,15 @@ struct bytes {
     size_t size, capacity;
     bool failed; /* out of memory */
 };
-void bytes_u8(struct bytes *bytes, uint8_t value);
-void bytes_u32(struct bytes *bytes, uint32_t value);
-void bytes_u64(struct bytes *bytes, uint64_t value);
-void bytes_number(struct bytes *bytes, uint64_t value); /* 7 bits a byte, lowest first */
-void bytes_add(struct bytes *bytes, struct slice s);
-void bytes_text(struct bytes *bytes, struct slice s); /* size as a number, then the bytes */
-void bytes_free(struct bytes *bytes);
+void put_u8(struct bytes *bytes, uint8_t value);
+void put_u32(struct bytes *bytes, uint32_t value);
+void put_u64(struct bytes *bytes, uint64_t value);
+void put_number(struct bytes *bytes, uint64_t value); /* 7 bits a byte, lowest first */
+void put_raw(struct bytes *bytes, struct slice s);
+void put_text(struct bytes *bytes, struct slice s); /* size as a number, then the bytes */
+void put_free(struct bytes *bytes);
 /* UIDs, ascending: runs, as gap and length. -EINVAL when not ascending. */
-int bytes_uids(struct bytes *bytes, const uint32_t *uids, uint32_t count);
+int put_uids(struct bytes *bytes, const uint32_t *uids, uint32_t count);
 
 struct reader {
     const unsigned char *at, *end;
@@ -179,7 +179,7 @@ struct account {
     uint32_t refs;
     uint32_t uidvalidity_last;
     bool has_folders;           /* the default folders have been made */
-    uint32_t capture; /* number of the last one that holds it */
+    uint32_t capture;           /* number of the last one that holds it */
     struct mailbox **mailboxes; /* sorted by name */
     unsigned count, capacity;
     struct names subscriptions;
@@ -251,6 +251,7 @@ struct shard {
     unsigned couriers;
     unsigned background; /* fibers of the shard's own */
     bool is_replaying, is_closing;
+    bool has_dump; /* replay has passed a dump */
     bool is_wrong; /* what was loaded from the checkpoint does not hold: replay all */
     struct waiters courier_retry, background_ended, wake;
     uint64_t use_clock;
@@ -479,6 +480,8 @@ int checkpoint_write(struct shard *shard); /* takes the lock. Fiber */
 int checkpoint_write_locked(struct shard *shard);
 /* 0 when there is one that looks right (the shard then holds its state), else -errno. */
 int checkpoint_load(struct shard *shard);
+int checkpoint_head_check(const struct shard *shard, const struct checkpoint_head *head,
+                          uint64_t size);
 void checkpoint_forget(struct shard *shard);
 void checkpoint_path(const struct shard *shard, char path[STORE_PATH_BYTES_MAX + 64]);
 void entry_pack(const struct mail_entry *entry, unsigned char bytes[PART_ENTRY_BYTES]);
@@ -495,8 +498,17 @@ int cold_rebuild(struct shard *shard);
 /* shard.c */
 struct shard *shard_new(struct store *store, unsigned number);
 void shard_clear(struct shard *shard);
-/* Folds every record of the log up to this sequence into an empty shard. Fiber. */
+int log_scan_all(struct log *log, int (*each)(void *argument, const struct log_record *record),
+                 void *argument);
+/* Folds every record of the log behind what the shard knows, up to this sequence. Fiber. */
 int shard_replay(struct shard *shard, struct log *log, uint64_t sequence_max);
+
+/* dump.c, compact.c */
+int dump_write(struct shard *shard);
+/* The state as of this sequence, from the log alone, into an empty shard. Fiber. */
+int shard_rebuild(struct shard *shard, struct log *log, uint64_t sequence_max);
+int shard_compact(struct shard *shard, unsigned percent);
+int fold_dump_end(struct shard *shard, struct reader *reader, struct change *change);
 
 /* read.c */
 int message_meta_load(struct shard *shard, uint64_t message, struct bytes *ret_bytes,
