@@ -314,15 +314,20 @@ static void s30_floods(void **state)
     smtp_end(&fixture);
 }
 
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
+
 static void s31_other_protocols(void **state)
 {
     (void)state;
     static const struct slice rows[] = {
-        {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27},
-        {"POST / HTTP/1.1\r\n\r\nMAIL FROM:<>\r\n", 35},
-        {"CONNECT x:25 HTTP/1.1\r\n", 23},
-        {"SSH-2.0-OpenSSH\r\n", 17},
-        {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},
+        TEXT("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        TEXT("POST / HTTP/1.1\r\n\r\nMAIL FROM:<>\r\n"),
+        TEXT("CONNECT x:25 HTTP/1.1\r\n"),
+        TEXT("SSH-2.0-OpenSSH\r\n"),
+        TEXT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     };
     struct smtp_fixture fixture;
     smtp_begin(&fixture, NULL);
