@@ -153,7 +153,7 @@ struct imap_append_arguments {
 const char *imap_append_parse(struct slice text, struct arena *arena, void *ret_arguments);
 void imap_append_run(struct session *session, const void *arguments);
 
-/* ---------------------------------------------------------------- change.c, copy.c */
+/* ---------------------------------------------------------------- store.c, expunge.c, copy.c */
 
 struct imap_store_arguments {
     struct imap_set set;

@@ -76,6 +76,7 @@ static const struct {
     {EINVAL, "CANNOT", "Not an allowed mailbox name"},
     {EPERM, "CANNOT", "Not possible with this mailbox"},
     {EMLINK, "LIMIT", "Too many"},
+    {E2BIG, "LIMIT", "Too many messages at once"},
     {EACCES, "NOPERM", "Not allowed"},
     {EROFS, "CANNOT", "Mailbox is read-only"},
     {EFBIG, "TOOBIG", "Too big"},
