@@ -113,6 +113,9 @@ void sockets_crash(struct sim *sim, bool is_power_cut)
         socket->is_reset = is_lost;
         socket_free(sim, (int32_t)i);
     }
+    for (uint32_t i = 0; i < sim->descriptor_count; i++) /* of listeners */
+        if (sim->descriptors[i].kind == DESCRIPTOR_SOCKET)
+            sim->descriptors[i].kind = DESCRIPTOR_FREE;
 }
 
 /* ---------------------------------------------------------------- slots */
