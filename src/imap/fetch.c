@@ -187,11 +187,9 @@ static void message_answer(struct fetch *fetch, uint32_t number)
         return;
     struct mime_summary summary = {0};
     int result = 0;
-    fetch->piece_bytes = 0;
-    if (needs_summary(arguments)) {
-        arena_reset(&fetch->scratch);
+    fetch_body_begin(fetch);
+    if (needs_summary(arguments))
         result = summary_load(fetch, &entry, &summary);
-    }
     if (result == 0 && arguments->sections != NULL)
         result = fetch_section_ready(fetch, &entry, &summary, arguments->sections);
     if (result < 0) {

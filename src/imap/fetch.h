@@ -13,7 +13,7 @@
  *   F2 Whatever is asked, a command holds one line, one piece of FETCH_PIECE_BYTES, one summary and
  *      one header of at most MIME_HEADER_BYTES_MAX; nothing grows with messages or their sizes but
  *      the resolved set.
- *   F3 Only bytes that are asked for are read.
+ *   F3 Only bytes that are asked for are read, and a message's beginning for its header or text.
  */
 #ifndef RINGPOST_IMAP_FETCH_H
 #define RINGPOST_IMAP_FETCH_H
@@ -80,8 +80,10 @@ struct fetch {
     struct text line;     /* of the answer being made; in the command's arena */
     struct arena scratch; /* of one message: summary, header */
     char *piece;          /* FETCH_PIECE_BYTES, from the first read on */
-    uint32_t piece_bytes; /* read into it for the message being answered: */
     uint64_t piece_offset;
+    uint32_t piece_bytes; /* read into it, of the message being answered */
+    bool has_header_size; /* of that message: */
+    uint64_t header_size;
     uint32_t *seen_uids;
     uint32_t seen_count;
     uint64_t bytes_marked;            /* stream.bytes_out when the deadline was set */
@@ -111,8 +113,13 @@ void fetch_break_off(struct fetch *fetch, int error);
 /* Queues the line so far and begins it anew. */
 void fetch_line_flush(struct fetch *fetch);
 
+/* The next message: nothing is known or read of it. */
+void fetch_body_begin(struct fetch *fetch);
 /* Whether the section asks for what only a summary tells. */
-bool fetch_section_needs_summary(const struct fetch_section *section);
+static inline bool fetch_section_needs_summary(const struct fetch_section *section)
+{
+    return section->number_count > 0;
+}
 /* Reads the section's first piece. Nothing is written. 0 or -errno. */
 int fetch_section_ready(struct fetch *fetch, const struct mail_entry *entry,
                         const struct mime_summary *summary, const struct fetch_section *section);

@@ -169,6 +169,12 @@ bool imap_set_holds(const struct imap_set *numbers, uint32_t number);
 /* "1:3,7" of ascending numbers; a descending or equal neighbour begins a new item. */
 void imap_text_numbers(struct text *text, const uint32_t *numbers, uint32_t count);
 
+/* ---------------------------------------------------------------- messages: section.c */
+
+/* Looks for a header's empty line that ends in bytes[from, size): its end in *ret_end. `bytes`
+ * begins a message, or `from` is at least 2. */
+bool imap_header_end(struct slice bytes, size_t from, size_t *ret_end);
+
 /* ---------------------------------------------------------------- flags: flags.c */
 
 struct imap_flags {

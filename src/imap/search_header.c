@@ -36,37 +36,20 @@ int search_header_room(struct search *search)
     return search->header == NULL ? -ENOMEM : 0;
 }
 
-/* Whether an empty line ends in data[from, size); what was before `from` held none. */
-static bool has_empty_line(const char *data, size_t from, size_t size)
-{
-    for (size_t at = from; at < size; at++) {
-        const char *line_feed = memchr(data + at, '\n', size - at);
-        if (line_feed == NULL)
-            return false;
-        at = (size_t)(line_feed - data);
-        size_t before = at; /* the end of the line before */
-        if (before > 0 && data[before - 1] == '\r')
-            before--;
-        if (before == 0 || data[before - 1] == '\n')
-            return true;
-    }
-    return false;
-}
-
 /* The message's beginning, up to its empty line at least. */
 static int header_read(struct search *search, const struct mail_entry *entry,
                        struct slice *ret_header)
 {
     int result = search_header_room(search);
     size_t wanted = entry->size < MIME_HEADER_BYTES_MAX ? entry->size : MIME_HEADER_BYTES_MAX;
-    size_t size = 0;
+    size_t size = 0, end;
     while (result == 0 && size < wanted) {
         size_t step = wanted - size < STEP_BYTES ? wanted - size : STEP_BYTES;
         result = search_bytes_read(search, entry, size, search->header + size, step);
         if (result < 0)
             return result;
         size += step;
-        if (has_empty_line(search->header, size - step, size))
+        if (imap_header_end(slice_of(search->header, size), size - step, &end))
             break;
     }
     *ret_header = slice_of(search->header, size);

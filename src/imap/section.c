@@ -176,3 +176,19 @@ uint64_t section_clip(const struct fetch_section *section, uint64_t *offset, uin
     *offset += section->offset;
     return left < section->size_max ? left : section->size_max;
 }
+
+bool imap_header_end(struct slice bytes, size_t from, size_t *ret_end)
+{
+    for (size_t at = from; at < bytes.size; at++) {
+        const char *line_feed = memchr(bytes.data + at, '\n', bytes.size - at);
+        if (line_feed == NULL)
+            return false;
+        at = (size_t)(line_feed - bytes.data);
+        size_t line_end = at > 0 && bytes.data[at - 1] == '\r' ? at - 1 : at;
+        if (line_end == 0 || bytes.data[line_end - 1] == '\n') {
+            *ret_end = at + 1;
+            return true;
+        }
+    }
+    return false;
+}

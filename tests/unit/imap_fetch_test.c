@@ -371,12 +371,13 @@ static void test_damaged(void **state)
             "* 2 FETCH (UID 20 ENVELOPE (NIL \"hi\" ((NIL NIL \"a\" \"b\")) ((NIL NIL \"a\" "
             "\"b\")) ((NIL NIL \"a\" \"b\")) NIL NIL NIL NIL NIL))|");
     world->messages[1].read_error_at = 45;
-    answers(world, "2 (BODY[HEADER]<0.4> BODY[TEXT])",
-            "* 2 FETCH (BODY[HEADER]<0> {4}|From BODY[TEXT] NIL)|t1 NO [74]|");
+    answers(world, "2 (BODY[]<0.4> BODY[TEXT])",
+            "* 2 FETCH (BODY[]<0> {4}|From BODY[TEXT] NIL)|t1 NO [74]|");
     assert_int_equal(world->stored_count, 0);
     world->messages[0].summary_error = -EIO;
-    answers(world, "1:2 (UID BODY[HEADER.FIELDS (SUBJECT)])",
-            "* 2 FETCH (UID 20 BODY[HEADER.FIELDS (SUBJECT)] {15}|Subject: hi||)|t1 NO [5]|");
+    answers(world, "1:3 (UID BODY[1.TEXT])",
+            "* 2 FETCH (UID 20 BODY[1.TEXT] NIL)|"
+            "* 3 FETCH (UID 30 BODY[1.TEXT] NIL)|t1 NO [5]|");
     answers(world, "1 (UID BODY[]<0.4>)", "* 1 FETCH (UID 10 BODY[]<0> {4}|From)|");
     world->messages[2].summary = SLICE("RPM1 not a summary at all");
     answers(world, "3 BODY[1]", "t1 NO [74]|");
@@ -434,6 +435,37 @@ static void test_large(void **state)
     assert_true(double_fetch(world, "1:2 BODY[]"));
     assert_in_range(world->bytes_read, 300000, 300000 + 2 * FETCH_PIECE_BYTES);
     assert_int_equal(world->commits, 0);
+}
+
+/* The empty line at every place where a piece that is looked through may end. */
+static void test_header_ends(void **state)
+{
+    static const size_t around[] = {1, 8192, 8190 + 32768, 8188 + 32768 + 131072, 300000};
+    struct imap_double *world = *state;
+    char *data = malloc(400000), label[64];
+    for (size_t i = 0; i < sizeof around / sizeof around[0]; i++)
+        for (size_t size = around[i] > 9 ? around[i] - 9 : 0; size < around[i] + 9; size++)
+            for (unsigned end = 0; end < 3; end++) {
+                static const char *const ends[] = {"\r\n\r\ntext\r\n\r\n", "\n\ntext\r\n\r\n", ""};
+                memset(data, 'a', size);
+                size_t ends_size = strlen(ends[end]), header = size + (end == 2 ? 0 : 4 - 2 * end);
+                memcpy(data + size, ends[end], ends_size);
+                if (size == 0 && end < 2)
+                    header = 2 - end; /* the first line is empty */
+                world->imap.view.count = 0;
+                double_add_bytes(world, slice_of(data, size + ends_size));
+                assert_true(double_fetch(world, "1 BODY.PEEK[HEADER]"));
+                int label_size = sprintf(label, "* 1 FETCH (BODY[HEADER] {%zu}\r\n", header);
+                assert_memory_equal(world->output, label, (size_t)label_size);
+                assert_memory_equal(world->output + label_size, data, header);
+                assert_true(double_fetch(world, "1 BODY.PEEK[TEXT]"));
+                size_t text = size + ends_size - header;
+                label_size = sprintf(label, "* 1 FETCH (BODY[TEXT] {%zu}\r\n", text);
+                assert_memory_equal(world->output, label, (size_t)label_size);
+                assert_memory_equal(world->output + label_size, data + header, text);
+                assert_int_equal(world->summaries, 0);
+            }
+    free(data);
 }
 
 /* F1: a literal that cannot be finished ends the connection, and nothing follows. */
@@ -535,10 +567,10 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_attributes), TEST(test_sections), TEST(test_grammar), TEST(test_limits),
-        TEST(test_partials),   TEST(test_sets),     TEST(test_seen),    TEST(test_modseq),
-        TEST(test_damaged),    TEST(test_expunged), TEST(test_large),   TEST(test_breaks_off),
-        TEST(test_injection),  TEST(test_many),
+        TEST(test_attributes),  TEST(test_sections),  TEST(test_grammar), TEST(test_limits),
+        TEST(test_partials),    TEST(test_sets),      TEST(test_seen),    TEST(test_modseq),
+        TEST(test_damaged),     TEST(test_expunged),  TEST(test_large),   TEST(test_breaks_off),
+        TEST(test_header_ends), TEST(test_injection), TEST(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
