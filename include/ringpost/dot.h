@@ -59,8 +59,7 @@ struct dot_encoder { /* zeroed: at the beginning of a line */
  *   } */
 size_t dot_encode(struct dot_encoder *encoder, struct slice in);
 size_t dot_encode_on(struct dot_encoder *encoder, struct slice in);
-/* What ends the data after all of it: ".CRLF", with a CRLF before it unless the last line ended with
- * one. */
+/* What ends the data after all of it: ".CRLF", after a CRLF unless the last line had one. */
 struct slice dot_encode_end(const struct dot_encoder *encoder);
 
 #endif

@@ -228,6 +228,7 @@ static void check_refusal(parser *parse, const char *text, const char *code)
     arena_reset(&arena);
 }
 
+/* tidy: long because it is tables */
 static void parameters(void **state)
 {
     (void)state;
