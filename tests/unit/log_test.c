@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../src/store/log.h"
@@ -234,8 +235,42 @@ static void locked(void **state)
     store_remove(&store);
 }
 
+static int open_result(struct store *store)
+{
+    struct life life = life_begin();
+    run(&life, open_fn, store);
+    if (store->result == 0)
+        run(&life, close_fn, store);
+    life_end(&life);
+    return store->result;
+}
+
+/* D05: what bears a segment's name and is no file is not touched; opening a FIFO would wait. */
+static void not_files(void **state)
+{
+    (void)state;
+    struct store store;
+    char path[100], target[100];
+    store_make(&store);
+    assert_int_equal(open_result(&store), 0);
+    snprintf(path, sizeof path, "%s/0000000009.log", store.directory);
+    snprintf(target, sizeof target, "%s/0000000001.log", store.directory);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(open_result(&store), -EXDEV);
+    unlink(path);
+    assert_int_equal(symlink(target, path), 0);
+    assert_int_equal(open_result(&store), -EXDEV);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(open_result(&store), -EXDEV);
+    rmdir(path);
+    assert_int_equal(open_result(&store), 0);
+    store_remove(&store);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked),
+                                       cmocka_unit_test(not_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
