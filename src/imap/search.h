@@ -30,7 +30,8 @@ enum {
     SEARCH_TEXT_BYTES_MAX = 8192, /* of one string to look for */
     SEARCH_WORK_MAX = 131072,
     SEARCH_WORK_OF_MESSAGE = 32, /* what looking at an entry costs, and each step for it */
-    SEARCH_WORK_OF_STEP = 8
+    SEARCH_WORK_OF_STEP = 8,
+    SEARCH_WORK_OF_READ = 512
 };
 
 enum search_op {

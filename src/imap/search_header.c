@@ -16,6 +16,7 @@ int search_bytes_read(struct search *search, const struct mail_entry *entry, uin
                       char *data, size_t size)
 {
     size_t done = 0;
+    search_work(search, SEARCH_WORK_OF_READ + size / 8);
     while (done < size) {
         int64_t result = message_read(search->imap->view.mailbox, entry, offset + done, data + done,
                                       size - done);
