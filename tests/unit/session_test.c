@@ -154,13 +154,12 @@ static void toy_refuse(struct session *session, const struct command *command,
                   why ? " " : "", why ? why : "");
 }
 
-/* A deadline that bytes had moved would come too late. */
-static const uint64_t LATE_NS = UINT64_C(450000000);
-
+/* A deadline that bytes, or a wake-up, had moved would come too late. */
 static void toy_goodbye(struct session *session, enum session_end end)
 {
-    uint64_t age = core_now_ns(session_core(session)) - session->began_ns;
-    if (end == SESSION_END_COMMAND_LATE && session->state == 1 && age > LATE_NS)
+    uint64_t age_ms = (core_now_ns(session_core(session)) - session->began_ns) / 1000000;
+    if (session->state == 1 && ((end == SESSION_END_COMMAND_LATE && age_ms > 450) ||
+                                (end == SESSION_END_IDLE && age_ms > 550)))
         say(session, "too late");
     stream_printf(&session->stream, "end %d\r\n", (int)end);
 }
@@ -358,7 +357,7 @@ static void waking(void **state)
     struct host *host = host_begin(&options);
     int fd = client_open(PORT);
     client_expect(fd, "hello\r\n");
-    client_say(fd, "WAKE 100\r\n");
+    client_say(fd, "WAKE 250\r\n");
     client_expect(fd, "woken 1\r\n");
     client_expect(fd, end_text(IDLE)); /* waking does not move the idle deadline */
     client_expect_end(fd);
@@ -388,6 +387,14 @@ static void moving(void **state)
             client_say(fd, "MOVE 1\r\nQUIT\r\n");
         client_close(fd);
     }
+    int fd = client_open(PORT); /* its new core knows it */
+    char text[64];
+    client_expect(fd, "hello\r\n");
+    client_say(fd, "MOVE 1\r\nMOVE 0\r\nMOVE 1\r\n");
+    client_expect(fd, "moving\r\non 1\r\nmoving\r\non 0\r\nmoving\r\non 1\r\n");
+    host_stop(host);
+    client_expect(fd, end_text(DRAIN));
+    client_expect_end(fd);
     host_end(host);
 }
 

@@ -333,6 +333,8 @@ static void s34_slow(void **state)
         client_say(client, "x");
         harness_nap(40000);
     }
+    harness_nap(180000); /* 380 ms: it is over, though a byte came in the last 300 */
+    check_equal(host_counter(fixture.host, COUNTER_SESSION_TIMEOUTS), 1);
     expect_closed(client, "421 4.4.2 ");
     client = smtp_hello(SMTP_PORT);
     envelope(client);

@@ -277,6 +277,12 @@ static void lmtp_replies(void **state)
         }
     }
     client_ask(client, "DATA\r\n", "503 5.5.1 *");
+    store_double.failing_user = NULL; /* a store that says no more than that it failed */
+    store_double.result = -ENOSPC;
+    store_double.is_silent = true;
+    client_ask(client, "MAIL FROM:<>\r\n", "250 *");
+    client_ask(client, "RCPT TO:<u0@example.test>\r\n", "250 *");
+    client_ask(client, "BDAT 0 LAST\r\n", "451 4.3.0 *");
     smtp_quit(client);
     smtp_end(&fixture);
 }

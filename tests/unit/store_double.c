@@ -146,9 +146,11 @@ int store_deliver(struct core *core, struct message_body *body, struct slice env
     for (unsigned i = 0; i < count; i++) {
         bool is_failing = store_double.failing_user != NULL &&
                           slice_equal(deliveries[i].user, slice_cstr(store_double.failing_user));
-        deliveries[i].result = is_failing ? store_double.failing_result : store_double.result;
-        if (deliveries[i].result < 0)
-            first_error = first_error < 0 ? first_error : deliveries[i].result;
+        int result = is_failing ? store_double.failing_result : store_double.result;
+        if (!store_double.is_silent)
+            deliveries[i].result = result;
+        if (result < 0)
+            first_error = first_error < 0 ? first_error : result;
         else if (!is_duplicate(deliveries, i))
             keep(body, envelope, deliveries[i].user, deliveries[i].mailbox);
     }

@@ -18,6 +18,7 @@ struct store_double {
     /* what to do */
     int state;                /* of store_state */
     int result;               /* of every store_deliver */
+    bool is_silent;           /* it sets no result of a delivery */
     const char *failing_user; /* fails with failing_result; NULL: nobody */
     int failing_result;
     size_t budget;   /* bytes of all bodies */
