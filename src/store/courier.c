@@ -165,6 +165,7 @@ static int take_there(struct core *there, void *argument)
         return 0;
     struct change change = {.meta = parcel->meta};
     struct log_body *body = parcel->body;
+    log_body_arrive(body, there);
     parcel->meta = (struct bytes){0};
     parcel->body = NULL;
     return change_commit(&change, shard, body, false);
@@ -224,6 +225,8 @@ static int carry(struct shard *shard, struct pending *pending, struct pending_ta
     struct parcel parcel = {
         .origin = shard->number, .target = target->shard, .sequence = pending->sequence};
     int result = parcel_make(shard, pending, target, &parcel);
+    if (result == 0)
+        log_body_leave(parcel.body);
     if (result == 0)
         result =
             core_call(shard->core, target->shard % core_count(shard->core), take_there, &parcel);

@@ -129,6 +129,7 @@ static int accept_there(struct core *there, void *argument)
         return -EAGAIN;
     struct change change = {.meta = accept->meta};
     struct log_body *body = accept->body;
+    log_body_arrive(body, there);
     accept->body = NULL;
     accept->meta = (struct bytes){0};
     int result = change_commit(&change, shard, body, false);
@@ -181,6 +182,8 @@ int store_deliver(struct core *core, struct message_body *body, struct slice env
     if (result == 0)
         result = accept_make(store, &arena, envelope, deliveries, count, &accept);
     arena_reset(&arena);
+    if (result == 0)
+        log_body_leave(accept.body);
     if (result == 0)
         result = core_call(core, accept.shard % core_count(core), accept_there, &accept);
     if (accept.body != NULL)

@@ -128,6 +128,11 @@ char *log_body_room(struct log_body *body, size_t want, size_t *ret_room);
 void log_body_added(struct log_body *body, size_t size);
 struct slice log_body_bytes(const struct log_body *body);
 void log_body_give(struct log_body *body); /* unless an append has taken it over */
+/* A body belongs to the core whose log takes it (asserted by log_append). To hand one over: leave
+ * on the old core, then arrive on the new one; between the two it is in no core's budget and may
+ * only be given back. */
+void log_body_leave(struct log_body *body);
+void log_body_arrive(struct log_body *body, struct core *core);
 
 /* ---- reading */
 

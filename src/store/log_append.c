@@ -112,6 +112,8 @@ static void lengths(const struct log_append *append, struct format_record *ret_r
 static void enqueue(struct log *log, struct log_append *append)
 {
     struct format_record record;
+    assert((append->body == NULL || body_is_of(append->body, log->core)) &&
+           "a body is given back on its own core");
     core_again(log->core);
     append->position = (struct log_position){0, 0};
     append->sequence = 0;

@@ -6,7 +6,8 @@
  *   └──── pooled, grown by copying ────┘  (LOG_BODY_START_BYTES)
  *
  * The pool is a stack per size, so the memory taken next is the one that is warm in the cache; it
- * and the budget belong to the core, for as long as a log is open there or a body is out. The
+ * and the budget belong to the core, for as long as a log is open there or a body is out (a body on
+ * its way between two cores belongs to none and goes back to the allocator). The
  * budget counts capacity, and bodies on their way to the disk. Fails by NULL.
  */
 #include "log_private.h"
@@ -19,8 +20,8 @@ static const uint32_t size_pooled_max[SIZES] = {256, 64, 32};
 static const uint64_t BUDGET_BYTES = UINT64_C(256) << 20;
 
 struct log_body {
-    struct log_body *next; /* in the pool */
-    struct log_core *shared;
+    struct log_body *next;   /* in the pool */
+    struct log_core *shared; /* NULL between two cores */
     char *data;
     uint64_t capacity, size;
     unsigned which; /* index of size_bytes, or MAPPED */
@@ -193,17 +194,47 @@ struct slice body_padded(struct log_body *body)
     return slice_of(body->data, size);
 }
 
+static void body_free(struct log_body *body)
+{
+    memory_free(body);
+    free(body);
+}
+
 void log_body_give(struct log_body *body)
 {
     struct log_core *shared = body->shared;
+    if (shared == NULL) {
+        body_free(body);
+        return;
+    }
     shared->body_bytes -= body->capacity;
     if (body->which != MAPPED && shared->pool_count[body->which] < size_pooled_max[body->which]) {
         body->next = shared->pool[body->which];
         shared->pool[body->which] = body;
         shared->pool_count[body->which]++;
     } else {
-        memory_free(body);
-        free(body);
+        body_free(body);
     }
     log_core_unref(shared);
+}
+
+void log_body_leave(struct log_body *body)
+{
+    struct log_core *shared = body->shared;
+    shared->body_bytes -= body->capacity;
+    body->shared = NULL;
+    log_core_unref(shared);
+}
+
+void log_body_arrive(struct log_body *body, struct core *core)
+{
+    assert(body->shared == NULL);
+    body->shared = log_core_ref(core);
+    if (body->shared != NULL) /* else it stays in no budget until it is given back */
+        body->shared->body_bytes += body->capacity;
+}
+
+bool body_is_of(const struct log_body *body, const struct core *core)
+{
+    return body->shared == NULL || body->shared->core == core;
 }

@@ -236,6 +236,7 @@ bool cache_find(struct cache *cache, struct log_position position, struct slice 
 
 /* log_body.c */
 uint64_t body_capacity(const struct log_body *body);
+bool body_is_of(const struct log_body *body, const struct core *core);
 /* The bytes with zeros up to a multiple of FORMAT_BLOCK_BYTES behind them. */
 struct slice body_padded(struct log_body *body);
 
