@@ -123,9 +123,13 @@ static void check_login_of_listener(struct config *config, const struct config_l
                        listener->address);
 }
 
+/* "::" takes IPv4 too. */
 static bool same_address(const char *a, uint64_t port, const struct config_listener *b)
 {
-    return b->address != NULL && b->port == port && strcmp(a, b->address) == 0;
+    return b->address != NULL && b->port == port &&
+           (strcmp(a, b->address) == 0 ||
+            (strcmp(a, "::") == 0 && strcmp(b->address, "0.0.0.0") == 0) ||
+            (strcmp(a, "0.0.0.0") == 0 && strcmp(b->address, "::") == 0));
 }
 
 static void check_listeners(struct config *config)

@@ -184,7 +184,9 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_LISTENER, "protocol", CONFIG_CHOICE, 0, 0, NULL, "What is spoken there.",
      ONE_OF("smtp|lmtp|pop3|imap", config_listener, protocol)},
     {CONFIG_SECTION_LISTENER, "address", CONFIG_TEXT, 1, 64, "",
-     "A numeric address; \"0.0.0.0\" and \"::\" are all of this machine.",
+     "A numeric address; \"0.0.0.0\" is every IPv4 address of this machine, \"::\" every address "
+     "of "
+     "both kinds.",
      AT(config_listener, address)},
     {CONFIG_SECTION_LISTENER, "port", CONFIG_COUNT, 1, 65535, "", "A TCP port.",
      AT(config_listener, port)},

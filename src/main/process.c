@@ -3,6 +3,7 @@
  * What is done to the process before the first ring is made. The order matters: a ring keeps the
  * rights of the moment it was made, so privileges go first (serve.c has the whole order).
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -22,7 +23,7 @@
 #include "ringpost/kernel_linux.h"
 #include "serve.h"
 
-enum { KERNEL_MAJOR_MIN = 6, KERNEL_MINOR_MIN = 1 };
+enum { KERNEL_MAJOR_MIN = 6, KERNEL_MINOR_MIN = 1, PORT_TRIES = 50, PORT_WAIT_NS = 100000000 };
 
 void log_now(struct event *event)
 {
@@ -139,6 +140,45 @@ bool process_drop(const struct config *config, bool is_service)
     if (is_service)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
+    return true;
+}
+
+/* 0, or why a socket cannot be bound there. */
+static int probe_port(const char *address, unsigned port)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    bool is_four = inet_pton(AF_INET, address, &four.sin_addr) == 1;
+    if (!is_four && inet_pton(AF_INET6, address, &six.sin6_addr) != 1)
+        return EINVAL;
+    int fd = socket(is_four ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, off = 0;
+    if (fd < 0)
+        return errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one); /* of TIME_WAIT, not of listeners */
+    if (!is_four)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    int result = is_four ? bind(fd, (struct sockaddr *)&four, sizeof four)
+                         : bind(fd, (struct sockaddr *)&six, sizeof six);
+    int error = result < 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+bool process_probe_ports(const struct setup *setup)
+{
+    for (unsigned i = 0; i < setup->gateway.service_count; i++) {
+        const struct service *service = setup->gateway.services[i];
+        int error = service->port == 0 ? 0 : probe_port(service->address, service->port);
+        for (int try = 0; try < PORT_TRIES && error == EADDRINUSE; try++) {
+            nanosleep(&(struct timespec){.tv_nsec = PORT_WAIT_NS}, NULL);
+            error = probe_port(service->address, service->port);
+        }
+        if (error != 0) {
+            complain("cannot listen on %s port %u: %s", service->address, service->port,
+                     strerror(error));
+            return false;
+        }
+    }
     return true;
 }
 

@@ -2,9 +2,9 @@
  *
  * `ringpost serve`: the start-up order on one page.
  *
- *   config ─▶ kernel floor ─▶ log file ─▶ signals, limits ─▶ privileges dropped ─▶ ring probed
- *     ─▶ kernels, engine ─▶ admin thread ─▶ each core: gateway_open … serves … gateway_close
- *     ─▶ engine stops ─▶ admin, engine, kernels, setup are given back
+ *   config ─▶ kernel floor ─▶ log file ─▶ signals, limits ─▶ privileges dropped ─▶ ring and ports
+ *     probed ─▶ kernels, engine ─▶ admin thread ─▶ each core: gateway_open … serves …
+ *     gateway_close ─▶ engine stops ─▶ admin, engine, kernels, setup are given back
  *
  * Signals: the first SIGTERM or SIGINT is a byte for core 0, which tells every core to drain; the
  * second ends the process at once, which loses nothing that was acknowledged. Each core's first
@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -25,7 +26,7 @@
 #include "ringpost/admin.h"
 #include "ringpost/kernel_linux.h"
 
-enum { STORE_LOOK_NS = 1000000000 };
+enum { STORE_LOOK_NS = 1000000000, ADMIN_TRIES = 50, ADMIN_WAIT_NS = 100000000 };
 
 struct serving;
 
@@ -52,15 +53,20 @@ struct serving {
 static int signal_fd = -1;
 static volatile sig_atomic_t signal_count;
 
+static void tell_watch(void)
+{
+    uint64_t one = 1;
+    ssize_t written = write(signal_fd, &one, sizeof one);
+    (void)written; /* cannot fail: the counter is far from its end */
+}
+
 static void on_signal(int number)
 {
     (void)number;
     int error = errno;
-    uint64_t one = 1;
     if (++signal_count > 1)
         _exit(STATUS_AT_ONCE);
-    ssize_t written = write(signal_fd, &one, sizeof one);
-    (void)written;
+    tell_watch();
     errno = error;
 }
 
@@ -92,6 +98,8 @@ static void watch(void *argument)
     while ((result = await_read(core, signal_fd, &value, sizeof value, 0)) == -EINTR ||
            result == -EAGAIN)
         fiber_yield(core);
+    if (__atomic_load_n(&serving->gateway.failed, __ATOMIC_ACQUIRE) != 0)
+        return; /* the start failed: the engine stops by itself */
     struct event event;
     event_begin(&event, "stop", "info");
     event_text(&event, "what", result < 0 ? slice_cstr(strerror(-result)) : SLICE("signal"));
@@ -109,8 +117,10 @@ static int live(struct core *core, void *argument)
     int result = core_index(core) == 0 ? fiber_start(core, watch, core) : 0;
     if (result == 0)
         result = gateway_open(core, &serving->gateway);
-    if (result < 0)
+    if (result < 0) {
+        tell_watch();
         return result;
+    }
     while (!mine->drains) {
         waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
         __atomic_store_n(&mine->refuses, store_state(core) < 0, __ATOMIC_RELAXED);
@@ -162,6 +172,10 @@ static int admin_open(struct serving *serving, struct admin **ret_admin)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     int result = admin_start(&options, ret_admin);
+    for (int i = 0; i < ADMIN_TRIES && result == -EADDRINUSE; i++) { /* of a killed predecessor */
+        nanosleep(&(struct timespec){.tv_nsec = ADMIN_WAIT_NS}, NULL);
+        result = admin_start(&options, ret_admin);
+    }
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (result < 0)
         complain("admin: cannot listen on %s port %u: %s", config->address, options.port,
@@ -241,7 +255,7 @@ int serve(struct setup *setup, bool is_service)
         return STATUS_FAILED;
     }
     process_prepare();
-    if (!process_drop(config, is_service) || !process_probe_ring()) {
+    if (!process_drop(config, is_service) || !process_probe_ring() || !process_probe_ports(setup)) {
         setup_free(setup);
         return STATUS_FAILED;
     }

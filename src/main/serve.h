@@ -22,6 +22,10 @@ void process_prepare(void);
 /* Gives up what a mail server does not need. As root with a user in the config: makes the store's
  * directory for that user, then becomes the user, keeping CAP_NET_BIND_SERVICE alone. */
 bool process_drop(const struct config *config, bool is_service);
+/* Nobody else listens there: our own listeners share their port between the cores (SO_REUSEPORT),
+ * so a second gateway would share it too, and silently take half of the connections. Waits for up
+ * to 5 s for a predecessor's sockets to go. */
+bool process_probe_ports(const struct setup *setup);
 /* Says what forbids io_uring, if something does. */
 bool process_probe_ring(void);
 

@@ -206,6 +206,9 @@ static void test_contradictions(void **state) /* C08 */
     expect(HEAD DOMAIN "listeners = ( { protocol = \"smtp\"; address = \"::1\"; port = 1; },\n"
                        "{ protocol = \"imap\"; address = \"::1\"; port = 1; } );",
            5, "the same address");
+    expect(HEAD DOMAIN "listeners = ( { protocol = \"smtp\"; address = \"::\"; port = 1; },\n"
+                       "{ protocol = \"imap\"; address = \"0.0.0.0\"; port = 1; } );",
+           5, "the same address");
     expect_line("admin: { address = \"0.0.0.0\"; port = 80; };", "exposed_without_authentication");
     expect_line("admin: { address = \"127.0.0.1\"; port = 2525; };", "port of a listener");
     expect_line("auth: { default_domain = \"other.test\"; };", "none of the domains");
