@@ -13,7 +13,7 @@
  */
 #include "store_private.h"
 
-static const uint64_t RETRY_NS = UINT64_C(1000000000);
+static const uint64_t RETRY_NS = UINT64_C(1000000000), WAIT_NS = UINT64_C(5000000000);
 
 /* ---------------------------------------------------------------- origin: what is pending */
 
@@ -51,6 +51,7 @@ void pending_add(struct shard *shard, uint64_t sequence, uint64_t message, uint6
 
 void pending_free(struct pending *pending)
 {
+    assert(pending->waiters.first == NULL);
     for (unsigned i = 0; i < pending->target_count; i++)
         put_free(&pending->targets[i].recipients);
     free(pending);
@@ -74,6 +75,7 @@ void pending_finish(struct shard *shard, uint64_t sequence, uint32_t target_shar
         return;
     *at = pending->next;
     message_release(shard, pending->message, pending->size);
+    waiters_wake_all(shard->core, &pending->waiters);
     pending_free(pending);
 }
 
@@ -270,6 +272,16 @@ static void courier(void *argument)
     shard->couriers--;
     if (--shard->background == 0)
         waiters_wake_all(shard->core, &shard->background_ended);
+}
+
+void courier_wait(struct shard *shard, uint64_t sequence)
+{
+    for (struct pending *pending = shard->pending; pending != NULL && !shard->is_closing;
+         pending = pending->next)
+        if (pending->sequence == sequence) {
+            waiters_wait(shard->core, &pending->waiters, core_now_ns(shard->core) + WAIT_NS);
+            return;
+        }
 }
 
 void couriers_start(struct shard *shard)

@@ -3,7 +3,8 @@
  * Delivery. The receiving core makes the summary and the meta, then one record is appended on the
  * shard of the first recipient, and that is all when the others live there too. Else the record
  * also lists the other shards with their recipients: once it is durable the message is accepted,
- * and couriers bring it to the other shards (courier.c).
+ * and couriers bring it to the other shards (courier.c). The delivery waits a while for them, so that
+ * mail is seen by all when it is acknowledged, and couriers that are slow slow the senders down.
  */
 #include "store_private.h"
 
@@ -134,6 +135,8 @@ static int accept_there(struct core *there, void *argument)
     accept->meta = (struct bytes){0};
     int result = change_commit(&change, shard, body, false);
     couriers_start(shard);
+    if (result == 0)
+        courier_wait(shard, change.append.sequence);
     return result;
 }
 

@@ -180,6 +180,8 @@ void shard_close(struct shard *shard)
     shard->is_closing = true;
     waiters_wake_all(shard->core, &shard->courier_retry);
     waiters_wake_all(shard->core, &shard->wake);
+    for (struct pending *pending = shard->pending; pending != NULL; pending = pending->next)
+        waiters_wake_all(shard->core, &pending->waiters);
     if (shard->background > 0)
         waiters_wait(shard->core, &shard->background_ended, 0);
     int result = checkpoint_write(shard);

@@ -45,7 +45,7 @@ enum {
     SUMMARY_BYTES_MAX = 400000, /* a larger one is left out */
     SUMMARY_ARENA_BYTES_MAX = 1 << 24,
     DELIVERIES_MAX = 10000, /* recipients of one call */
-    COURIERS_MAX = 16,      /* cross-shard deliveries under way, per shard */
+    COURIERS_MAX = 64,      /* cross-shard deliveries under way, per shard */
     SUBSCRIPTIONS_MAX = 10000
 };
 
@@ -204,6 +204,7 @@ struct pending {
     uint64_t sequence, message;
     uint32_t size;
     int64_t date;
+    struct waiters waiters; /* deliveries that answer when it is finished */
     unsigned target_count;
     struct pending_target {
         uint32_t shard;
@@ -431,6 +432,8 @@ uint64_t keywords_read(struct reader *reader, struct mailbox *mailbox);
 
 /* deliver.c, courier.c */
 void couriers_start(struct shard *shard);
+/* Until the message accepted with this sequence is everywhere, or for some seconds. */
+void courier_wait(struct shard *shard, uint64_t sequence);
 void pending_add(struct shard *shard, uint64_t sequence, uint64_t message, uint64_t size,
                  int64_t date, struct reader *others);
 void pending_finish(struct shard *shard, uint64_t sequence, uint32_t target);
