@@ -244,15 +244,23 @@ static int run_write(struct sim *sim, struct operation *operation)
     return error < 0 ? error : (int)size;
 }
 
+static void fsync_failed(struct sim *sim, const struct operation *operation)
+{
+    if (sim->inodes[operation->object].is_directory)
+        disk_sync_directory(sim, operation->object, operation->mark, true);
+    else
+        disk_doom(sim, operation->object, operation->mark);
+}
+
 static int run_fsync(struct sim *sim, struct operation *operation)
 {
     sim->counts[SIM_COUNT_FSYNCS]++;
     if (sim_chance(sim, SIM_FAULT_FSYNC_ERROR)) {
-        disk_doom(sim, operation->object, operation->mark);
+        fsync_failed(sim, operation);
         return -EIO;
     }
     if (sim->inodes[operation->object].is_directory)
-        disk_sync_directory(sim, operation->object, operation->mark);
+        disk_sync_directory(sim, operation->object, operation->mark, false);
     else
         disk_sync(sim, operation->object, operation->mark);
     return 0;
@@ -350,7 +358,7 @@ void file_run(struct sim *sim, int32_t index)
             result = run_on_name(sim, operation);
         }
     } else if (operation->has_failed && operation->opcode == IORING_OP_FSYNC) {
-        disk_doom(sim, operation->object, operation->mark);
+        fsync_failed(sim, operation);
     }
     operation_end(sim, index, result, 0);
 }

@@ -185,7 +185,7 @@ static void name_operation_free(struct sim *sim, struct name_operation change)
     collect(sim, change.inode);
 }
 
-void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark)
+void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark, bool failed)
 {
     const char *directory = NULL;
     for (uint32_t i = 0; i < sim->names.count; i++)
@@ -197,7 +197,9 @@ void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark)
         struct name_operation change = sim->name_operations[i];
         bool is_here = directory != NULL && (lies_in(change.path, directory) ||
                                              (change.to != NULL && lies_in(change.to, directory)));
-        if (!is_here || change.sequence >= mark) {
+        if (is_here && change.sequence < mark && failed)
+            change.is_doomed = true;
+        if (!is_here || change.sequence >= mark || change.is_doomed) {
             sim->name_operations[sim->name_operation_count++] = change;
             continue;
         }
@@ -228,7 +230,8 @@ void disk_cut(struct sim *sim)
     uint32_t mode = sim->name_operation_count > 0 ? chance_below(sim, 4) : 0;
     uint32_t count = sim->name_operation_count;
     for (uint32_t i = 0; i < count; i++)
-        if (mode == 1 || (mode > 1 && chance_below(sim, 2) == 0))
+        if (!sim->name_operations[i].is_doomed &&
+            (mode == 1 || (mode > 1 && chance_below(sim, 2) == 0)))
             name_change(sim, &sim->durable_names, &sim->name_operations[i]);
     drop_orphans(sim, &sim->durable_names);
     for (uint32_t i = 0; i < sim->durable_names.count; i++)

@@ -331,7 +331,8 @@ bool sim_actor_line(struct sim_actor *actor, struct sim_client *client, uint64_t
  *           length lands anywhere from the durable one to the longest pending; holes read as zeros
  *   names   create, rename, unlink: durable only by an fsync of the directory (opened as a file)
  *           submitted after their completion; otherwise each may have happened or not
- *   fsync   a failed one drops its dirty sectors for good, though they read back until the crash
+ *   fsync   a failed one drops its dirty sectors (its names, of a directory) for good, though they
+ *           read back until the crash
  *   O_DIRECT reads see the medium after writing back what is dirty and not doomed (so they see a
  *           failed fsync's loss); O_DIRECT writes go to the medium, durable as above
  *

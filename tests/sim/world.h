@@ -205,6 +205,7 @@ struct names {
 enum name_operation_kind { NAME_CREATE, NAME_UNLINK, NAME_RENAME };
 struct name_operation {
     enum name_operation_kind kind;
+    bool is_doomed; /* a sync of its directory has failed: it will not be durable */
     char *path, *to;
     int32_t inode;
     uint64_t sequence;
@@ -381,7 +382,8 @@ void disk_name_add(struct sim *sim, enum name_operation_kind kind, const char *p
                    int32_t inode);
 void disk_forget_name(struct sim *sim, const char *path); /* durably */
 void disk_release(struct sim *sim, int32_t inode);
-void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark);
+/* Successful or not. */
+void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark, bool failed);
 void disk_cut(struct sim *sim);
 void disk_free(struct sim *sim);
 
