@@ -93,8 +93,9 @@ struct log_append {
     struct log_body *body;     /* MESSAGE: taken over by the log (also on failure); else NULL */
     struct slice meta;         /* at most LOG_META_BYTES_MAX; valid until done() */
     /* 0, -ENOSPC, -EIO, -EMSGSIZE (does not fit into a segment): L1; runs in the core's turn, not
-     * on a fiber. After an error the record is not in the log; if the process dies before the log
-     * has resumed (log_state), it may yet be found there, whole. */
+     * on a fiber. Errors may be told before the answers to earlier appends. After an error the
+     * record is not in the log; if the process dies before the log has resumed, it may yet be found
+     * there, whole. */
     void (*done)(struct log_append *append, int result);
     /* out: set before done(), and by log_append itself for what needs no waiting */
     struct log_position position;

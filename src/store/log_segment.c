@@ -99,12 +99,23 @@ uint32_t segment_begin_bytes(const struct log *log, unsigned seals)
 }
 
 /* A failed sync may have lost any name since the one before: no spare can be relied on. */
-int directory_sync(struct log *log)
+static int directory_sync(struct log *log)
 {
     int result = await_fsync(log->core, log->directory_fd, false);
+    log->directory_failures += result < 0;
     while (result < 0 && log->spare_count > 0)
         spare_discard(log, &log->spares[--log->spare_count]);
     return result;
+}
+
+/* The sync of somebody else that failed meanwhile may have lost this name as well. */
+int file_rename(struct log *log, const char *from, const char *to)
+{
+    uint32_t failures = log->directory_failures;
+    int result = await_rename(log->core, from, to);
+    if (result == 0)
+        result = directory_sync(log);
+    return result == 0 && log->directory_failures != failures ? -EIO : result;
 }
 
 /* ---------------------------------------------------------------- a new segment */
@@ -171,9 +182,7 @@ static int segment_name(struct log *log, const struct spare *spare, uint32_t num
     spare_path(log, spare->id, from);
     segment_path(log, number, to);
     log->number_max = number;
-    int result = await_rename(log->core, from, to);
-    if (result == 0)
-        result = directory_sync(log);
+    int result = file_rename(log, from, to);
     if (result < 0)
         await_unlink(log->core, to);
     return result;
@@ -364,9 +373,7 @@ int segment_retire(struct log *log, uint32_t number)
         return await_unlink(log->core, from);
     struct spare spare = {log->spare_id_next++, -1};
     spare_path(log, spare.id, to);
-    int result = await_rename(log->core, from, to);
-    if (result == 0)
-        result = directory_sync(log);
+    int result = file_rename(log, from, to);
     if (result < 0)
         return result;
     if (!spare_add(log, &spare))

@@ -83,7 +83,9 @@ static int fill_begin(struct log *log)
     log->filling = (struct spare){id, fd};
     log->fill_offset = 0;
     log->is_filling = true;
-    return 0;
+    /* asks for the space first, so that a full disk is not written to in vain again and again */
+    int result = await_fallocate(log->core, fd, 0, log->segment_bytes);
+    return result < 0 && result != -EOPNOTSUPP ? fill_failed(log, result) : 0;
 }
 
 int spare_step(struct log *log)

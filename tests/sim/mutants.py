@@ -32,10 +32,9 @@ MUTANTS = [
     ('acknowledged before it is durable', 'log_append.c',
      'commit->first->position.offset, RWF_DSYNC);',
      'commit->first->position.offset, 0);', CUTS),
-    ('no directory sync at rollover', 'log_segment.c',
-     'if (result == 0) result = directory_sync(log); if (result < 0) '
-     'await_unlink',
-     'if (result < 0) await_unlink', CUTS),
+    ('no directory sync after a rename', 'log_segment.c',
+     'if (result == 0) result = directory_sync(log); return result == 0 &&',
+     'if (log->spare_count > 100) result = directory_sync(log); return result == 0 &&', CUTS),
     ('named before its header is durable', 'log_segment.c',
      'await_write(log->core, fd, header, size, 0, RWF_DSYNC)',
      'await_write(log->core, fd, header, size, 0, 0)', CUTS),
@@ -70,11 +69,9 @@ MUTANTS = [
      'result = header_read',
      'int result = 0; if (result == 0) result = header_read', CUTS),
     ('let in before the seal has its name', 'log_segment.c',
-     'int result = await_rename(log->core, from, to); if (result == 0) '
-     'result = directory_sync(log); if (result < 0) await_unlink',
-     'int result = await_rename(log->core, from, to); '
-     'if (result == 0 && log->write_fd >= 0) result = directory_sync(log); '
-     'if (result < 0) await_unlink', CUTS),
+     'if (result == 0) result = directory_sync(log); return result == 0 &&',
+     'if (result == 0 && log->write_fd >= 0) result = directory_sync(log); return result == 0 &&',
+     CUTS),
     ('the seal names only the segment before', 'log_segment.c',
      'for (unsigned i = 0; i < log->segment_count; i++) { '
      'const struct segment *older = &log->segments[i];',
