@@ -22,8 +22,20 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, SPARES = 8 };
 static const uint64_t RETRY_NS = UINT64_C(100000000), BIND_RETRY_NS = UINT64_C(5000000000);
+
+struct arrival {
+    struct op op;
+    struct listener *listener; /* NULL: a spare one that is not in use */
+    unsigned slot;
+    size_t sent; /* of the refusal */
+    union {
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name;
+    uint8_t family;
+};
 
 struct listener {
     struct core *core;
@@ -33,18 +45,7 @@ struct listener {
     int fd, family; /* family: 4, 6 or 1 (unix), as stream->peer_family */
     unsigned open, arriving;
     bool is_closing, is_cancelled;
-};
-
-struct arrival {
-    struct op op;
-    struct listener *listener;
-    unsigned slot;
-    size_t sent; /* of the refusal */
-    union {
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } name;
-    uint8_t family;
+    struct arrival spares[SPARES]; /* for refusing connections when memory is out */
 };
 
 #define LISTENER_OF(pointer, member)                                                               \
@@ -58,7 +59,10 @@ static void arrival_end(struct arrival *arrival)
 {
     struct listener *listener = arrival->listener;
     listener->arriving--;
-    free(arrival);
+    if (arrival >= listener->spares && arrival < listener->spares + SPARES)
+        arrival->listener = NULL;
+    else
+        free(arrival);
     listener_step(listener);
 }
 
@@ -147,10 +151,18 @@ static void named(struct op *op, int result, unsigned flags)
 static void arrive(struct listener *listener, unsigned slot)
 {
     struct arrival *arrival = calloc(1, sizeof *arrival);
+    bool is_spare = arrival == NULL;
+    for (unsigned i = 0; arrival == NULL && i < SPARES; i++)
+        if (listener->spares[i].listener == NULL)
+            arrival = &listener->spares[i];
     assert(arrival != NULL && "L1: no memory to accept or close a connection");
     *arrival = (struct arrival){.op.done = named, .listener = listener, .slot = slot};
     listener->arriving++;
     counter_add(core_counters(listener->core), COUNTER_CONNECTIONS_TOTAL, 1);
+    if (is_spare) {
+        refuse(arrival);
+        return;
+    }
     if (listener->family == 1) {
         arrival->family = 1;
         offer(arrival);
