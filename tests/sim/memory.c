@@ -41,6 +41,7 @@ static struct row *rows;
 static size_t row_capacity, row_used, row_live; /* used: with the deleted ones */
 static uint64_t bytes_live;
 static struct sim *living; /* its core runs now */
+static bool is_sure;       /* no allocation fails: it is the test's */
 
 enum { DELETED = 1, ROWS_MIN = 1024 };
 
@@ -113,13 +114,21 @@ static void forget(struct row *row)
 
 static bool refused(void)
 {
-    return living != NULL && (planned_failure(living, SIM_OPERATION_MEMORY, -ENOMEM) < 0 ||
-                              sim_chance(living, SIM_FAULT_NO_MEMORY));
+    return living != NULL && !is_sure &&
+           (planned_failure(living, SIM_OPERATION_MEMORY, -ENOMEM) < 0 ||
+            sim_chance(living, SIM_FAULT_NO_MEMORY));
 }
 
 void memory_enter(struct sim *sim)
 {
     living = sim;
+    is_sure = false;
+}
+
+void memory_enter_surely(struct sim *sim)
+{
+    living = sim;
+    is_sure = true;
 }
 
 void memory_leave(void)

@@ -6,7 +6,8 @@
  *
  *   record: its number, a sum of it; the n-th at sector n
  *
- * Oracle: after each crash every acknowledged record is there. A write that fails ends the life (fail-stop), as the rules of a log ask for.
+ * Oracle: after each crash every acknowledged record is there. A write that fails ends the life
+ * (fail-stop), as the rules of a log ask for.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -333,7 +333,7 @@ static bool call_is_done(void *argument)
 static int call_start(struct sim *sim, unsigned core, struct call *call)
 {
     call->core = sim_core(sim, core);
-    memory_enter(sim);
+    memory_enter_surely(sim);
     int result = fiber_start(call->core, call_run, call);
     memory_leave();
     sim->kernels[core].is_poked = true;
@@ -362,7 +362,7 @@ int sim_spawn(struct sim *sim, unsigned core, int (*fn)(struct core *core, void 
 {
     if (!sim->is_up)
         return SIM_CRASHED;
-    memory_enter(sim);
+    memory_enter_surely(sim);
     struct call *call = malloc(sizeof *call);
     memory_leave();
     if (call == NULL)

@@ -428,6 +428,7 @@ void actors_free(struct sim *sim);
 
 /* memory.c */
 void memory_enter(struct sim *sim); /* what is allocated from now on belongs to the life */
+void memory_enter_surely(struct sim *sim); /* the same, and none of it fails */
 void memory_leave(void);
 void memory_drop(void); /* frees all that is left of the life */
 uint64_t memory_live(void);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The whole gateway as a host: services smtp, lmtp, pop3, imap; users anna, bert and carl of
+ * example.org with the password "secret", an alias "both" for anna and bert, no such user "nobody".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host.h"
+#include "ringpost/gateway.h"
+#include "ringpost/imap.h"
+#include "ringpost/pop3.h"
+#include "ringpost/route.h"
+#include "ringpost/smtp.h"
+
+enum { SERVICES = 4, DIRECTORY_MAX = 100 };
+
+struct gateway_host {
+    char directory[DIRECTORY_MAX];
+    struct auth_users *users;
+    struct route_table *routes;
+    struct smtp_options smtp, lmtp;
+    struct pop3_options pop3;
+    struct imap_options imap;
+    struct service services[SERVICES];
+    struct gateway_options options;
+    struct gateway gateway;
+};
+
+static void problem(void *argument, unsigned line, const char *what)
+{
+    (void)argument;
+    fprintf(stderr, "users, line %u: %s\n", line, what);
+}
+
+static void must(int result)
+{
+    if (result < 0) {
+        fprintf(stderr, "host_gateway: %s\n", strerror(-result));
+        abort();
+    }
+}
+
+static void make_users(struct gateway_host *host)
+{
+    static const char *const names[] = {"anna@example.org", "bert@example.org", "carl@example.org"};
+    char hash[256], text[1200];
+    size_t size = 0;
+    must(auth_hash(SLICE("secret"), SLICE("0123456789abcdef"), 1, hash));
+    for (int i = 0; i < 3; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s:%s\n", names[i], hash);
+    must(auth_users_parse(slice_of(text, size), problem, NULL, &host->users));
+    must(route_create(&host->routes));
+    struct route_domain_options domain = {.separator = SLICE("+")};
+    must(route_add_domain(host->routes, SLICE("example.org"), &domain));
+    for (int i = 0; i < 3; i++)
+        must(route_add_user(host->routes, slice_cstr(names[i])));
+    must(route_add_alias(host->routes, SLICE("both@example.org"), slice_cstr(names[0])));
+    must(route_add_alias(host->routes, SLICE("both@example.org"), slice_cstr(names[1])));
+    must(route_add_alias(host->routes, SLICE("postmaster@example.org"), slice_cstr(names[2])));
+}
+
+static void make_services(struct gateway_host *host, unsigned port_base)
+{
+    const struct session_protocol *const protocols[SERVICES] = {&smtp_protocol, &lmtp_protocol,
+                                                                &pop3_protocol, &imap_protocol};
+    const void *const options[SERVICES] = {&host->smtp, &host->lmtp, &host->pop3, &host->imap};
+    host->smtp = (struct smtp_options){
+        .routes = host->routes,
+        .message_bytes_max = 2000000,
+        .recipients_max = 100,
+        .received_max = 30,
+        .data_ms_max = 600000,
+        .data_bytes_per_second_min = 1000,
+        .forbid_early_talk = true,
+    };
+    host->lmtp = host->smtp;
+    host->lmtp.forbid_early_talk = false;
+    host->pop3 = (struct pop3_options){.plain_login_allowed = true};
+    host->imap = (struct imap_options){
+        .plain_login_allowed = true, .append_bytes_max = 2000000, .idle_ms_max = 1800000};
+    for (int i = 0; i < SERVICES; i++) {
+        host->services[i] = (struct service){
+            .protocol = protocols[i],
+            .options = options[i],
+            .host_name = SLICE("mx.example.org"),
+            .address = "127.0.0.1",
+            .port = port_base + (unsigned)i,
+            .connections_max = 100,
+            .login_ms_max = 60000,
+            .idle_ms_max = 300000,
+            .command_ms_max = 300000,
+            .errors_max = 20,
+            .junk_max = 100,
+        };
+        host->options.services[host->options.service_count++] = &host->services[i];
+    }
+}
+
+static void *gateway_make(unsigned cores, unsigned port_base, const char *directory)
+{
+    struct gateway_host *host = calloc(1, sizeof *host);
+    if (host == NULL)
+        return NULL;
+    snprintf(host->directory, sizeof host->directory, "%s", directory);
+    make_users(host);
+    make_services(host, port_base);
+    host->options.store = (struct store_options){
+        .directory = host->directory,
+        .shard_count = cores,
+        .segment_bytes = 1 << 20,
+        .cache_bytes = 1 << 20,
+        .index_bytes_max = 16 << 20,
+    };
+    host->options.auth = (struct auth_options){
+        .users = host->users,
+        .default_domain = SLICE("example.org"),
+        .cache_entries_max = 100,
+        .cache_ms_max = 60000,
+        .waiting_max = 20,
+        .failure_ms_first = 1000,
+        .failure_ms_max = 4000,
+    };
+    host->options.drain_pace_ms = 10;
+    host->options.drain_wait_ms = 2000;
+    return host;
+}
+
+static void gateway_free(void *state)
+{
+    struct gateway_host *host = state;
+    auth_users_free(host->users);
+    route_free(host->routes);
+    free(host);
+}
+
+static void gateway_begin(void *state)
+{
+    struct gateway_host *host = state;
+    gateway_init(&host->gateway, &host->options);
+}
+
+static int gateway_open_core(struct core *core, void *state)
+{
+    return gateway_open(core, &((struct gateway_host *)state)->gateway);
+}
+
+static void gateway_close_core(struct core *core, void *state)
+{
+    gateway_close(core, &((struct gateway_host *)state)->gateway);
+}
+
+const struct host host_gateway = {
+    .name = "gateway",
+    .services = {{"smtp", 0, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"lmtp", 1, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"pop3", 2, "+OK*", "NOOP", "-ERR*", "QUIT"},
+                 {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"}},
+    .make = gateway_make,
+    .free = gateway_free,
+    .begin = gateway_begin,
+    .open = gateway_open_core,
+    .close = gateway_close_core,
+};
