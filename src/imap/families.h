@@ -113,6 +113,18 @@ void imap_namespace_run(struct session *session, const void *arguments);
 /* RFC 6154: "\Sent", or NULL. */
 const char *imap_use_name(enum mailbox_use use);
 
+/* match.c */
+struct imap_pattern {
+    uint32_t count;           /* of literals */
+    uint32_t words;           /* of each set of bits */
+    uint64_t *star, *percent; /* bit i: this wildcard stands behind i literals */
+    uint64_t **literals;      /* 256 sets or NULL: bit i: literal i is this byte */
+};
+/* At most IMAP_PATTERN_BYTES_MAX bytes. False: no memory. */
+bool imap_pattern_compile(struct slice text, struct arena *arena, struct imap_pattern *ret_pattern);
+/* INBOX (and the INBOX of its children) in any case. */
+bool imap_pattern_matches(const struct imap_pattern *pattern, struct slice name);
+
 enum imap_list_option { /* bits; see the tables in list.c */
                         IMAP_LIST_SELECT_SUBSCRIBED = 1 << 0,
                         IMAP_LIST_SELECT_REMOTE = 1 << 1,
@@ -125,19 +137,14 @@ enum imap_list_option { /* bits; see the tables in list.c */
 struct imap_list_arguments {
     uint32_t options; /* enum imap_list_option */
     uint32_t status_items;
-    struct slice *patterns; /* in modified UTF-7, reference prefixed, wildcards collapsed */
-    uint32_t pattern_count;
+    struct imap_pattern *patterns; /* in modified UTF-7, behind the reference */
+    uint32_t pattern_count, pattern_bytes;
     bool is_empty_pattern; /* LIST "" "": asks for the separator */
 };
 const char *imap_list_parse(struct slice text, struct arena *arena, void *ret_arguments);
 const char *imap_lsub_parse(struct slice text, struct arena *arena, void *ret_arguments);
 void imap_list_run(struct session *session, const void *arguments);
 void imap_lsub_run(struct session *session, const void *arguments);
-
-/* match.c: "*" anything, "%" anything but "/"; INBOX in any case. At most name * pattern steps. */
-bool imap_pattern_matches(struct slice pattern, struct slice name);
-/* "*%*" to "*", "%%" to "%", in place; the new size. */
-size_t imap_pattern_collapse(char *pattern, size_t size);
 
 /* ---------------------------------------------------------------- append.c */
 

@@ -49,7 +49,7 @@ enum {
     IMAP_COMMAND_BYTES_MAX_BEFORE = 8192,
     IMAP_LITERAL_DISCARD_MAX = 16777216, /* of an unwanted {n+}: read off; above: BYE (RFC 7888) */
     IMAP_ARENA_BYTES_MAX = 16777216,     /* a command's text, arguments and answers being made */
-    IMAP_PATTERN_BYTES_MAX = 4000,       /* of LIST: reference and pattern together */
+    IMAP_PATTERN_BYTES_MAX = 4000,       /* of LIST: all patterns, each behind its reference */
     IMAP_FLAGS_MAX = 128,                /* named in one flag list */
     IMAP_SET_STAR = 0                    /* "*" in a parsed set */
 };

@@ -10,7 +10,12 @@
 
 #include "families.h"
 
-enum { PATTERNS_MAX = 32, PIECE_BYTES = 16384, LOOK_AHEAD_MAX = 1000 };
+enum {
+    PATTERNS_MAX = 32,
+    PIECE_BYTES = 16384,
+    LOOK_AHEAD_MAX = 1000,
+    WORK_MAX = 200000 /* between two turns of others: words of patterns looked at, and names */
+};
 
 /* ---------------------------------------------------------------- parsing */
 
@@ -71,8 +76,8 @@ static const char *take_pattern(struct imap_cursor *cursor, struct arena *arena,
     if (arguments->pattern_count == PATTERNS_MAX)
         return "Too many patterns";
     size_t size = reference.size + raw.size;
-    if (size > IMAP_PATTERN_BYTES_MAX)
-        return "Pattern too long";
+    if (size > IMAP_PATTERN_BYTES_MAX - arguments->pattern_bytes)
+        return "Patterns too long";
     char *pattern = arena_alloc(arena, size);
     if (pattern == NULL)
         return "Out of memory";
@@ -80,9 +85,12 @@ static const char *take_pattern(struct imap_cursor *cursor, struct arena *arena,
         memcpy(pattern, reference.data, reference.size);
     if (raw.size > 0)
         memcpy(pattern + reference.size, raw.data, raw.size);
+    if (!imap_pattern_compile(slice_of(pattern, size), arena,
+                              &arguments->patterns[arguments->pattern_count]))
+        return "Out of memory";
     arguments->is_empty_pattern = raw.size == 0;
-    size = imap_pattern_collapse(pattern, size);
-    arguments->patterns[arguments->pattern_count++] = slice_of(pattern, size);
+    arguments->pattern_bytes += (uint32_t)size;
+    arguments->pattern_count++;
     return NULL;
 }
 
@@ -149,6 +157,7 @@ struct listing {
     struct account *account;
     const char *verb;
     struct text out, encoded;
+    size_t work; /* since the last turn of others */
 };
 
 /* A name as on the wire; valid until the next call. */
@@ -162,9 +171,12 @@ static struct slice encode(struct listing *listing, struct slice name)
 static bool is_wanted(struct listing *listing, struct slice name)
 {
     struct slice encoded = encode(listing, name);
-    for (uint32_t i = 0; i < listing->list->pattern_count; i++)
-        if (imap_pattern_matches(listing->list->patterns[i], encoded))
+    for (uint32_t i = 0; i < listing->list->pattern_count; i++) {
+        const struct imap_pattern *pattern = &listing->list->patterns[i];
+        listing->work += encoded.size * pattern->words;
+        if (imap_pattern_matches(pattern, encoded))
             return true;
+    }
     return false;
 }
 
@@ -199,12 +211,13 @@ static bool is_below(struct slice child, struct slice parent)
 
 /* 1, 0, or -1: it would take too long to find out. Names are in order, but "a-b" stands before
  * "a/b". */
-static int has_children(struct account *account, struct mailbox *mailbox)
+static int has_children(struct listing *listing, struct mailbox *mailbox)
 {
     struct slice name = mailbox_name(mailbox);
     struct mailbox *next = mailbox;
     for (unsigned steps = 0; steps < LOOK_AHEAD_MAX; steps++) {
-        next = account_next(account, next);
+        listing->work += 100;
+        next = account_next(listing->account, next);
         struct slice other = next != NULL ? mailbox_name(next) : SLICE("");
         if (is_below(other, name))
             return 1;
@@ -219,7 +232,7 @@ static void list_mailbox(struct listing *listing, struct mailbox *mailbox)
 {
     struct slice name = mailbox_name(mailbox);
     begin(listing);
-    int children = has_children(listing->account, mailbox);
+    int children = has_children(listing, mailbox);
     if (children >= 0)
         attribute(listing, children ? "\\HasChildren" : "\\HasNoChildren");
     if ((listing->list->options & (IMAP_LIST_RETURN_SUBSCRIBED | IMAP_LIST_SELECT_SUBSCRIBED)) &&
@@ -254,6 +267,20 @@ static void flush(struct listing *listing)
     if (!listing->out.failed)
         stream_write(&listing->session->stream, text_slice(&listing->out));
     listing->out.size = 0;
+}
+
+/* Between two names: writes when there is much to write, lets others run when there was much to do.
+ * True: the fiber may have been parked. */
+static bool pause(struct listing *listing)
+{
+    bool is_full = listing->out.size >= PIECE_BYTES, is_long = listing->work >= WORK_MAX;
+    if (is_full)
+        flush(listing);
+    if (is_long) {
+        fiber_yield(session_core(listing->session));
+        listing->work = 0;
+    }
+    return is_full || is_long;
 }
 
 /* Does a come before b in account_next's order? */
@@ -306,9 +333,7 @@ static void list_all(struct listing *listing)
         bool has_status = is_listed && (options & IMAP_LIST_RETURN_STATUS);
         if (has_status)
             list_status(listing, mailbox);
-        if (listing->out.size >= PIECE_BYTES)
-            flush(listing);
-        if (has_status || listing->out.size == 0) /* the fiber may have been parked */
+        if (pause(listing) || has_status)
             mailbox = place_of(listing->account, before);
     }
 }
@@ -394,8 +419,7 @@ static bool list_subscribed(struct listing *listing, bool is_lsub)
                 attribute(listing, "\\Subscribed"), attribute(listing, "\\NonExistent");
             end(listing, names[i].name);
         }
-        if (listing->out.size >= PIECE_BYTES)
-            flush(listing);
+        pause(listing);
     }
     return true;
 }

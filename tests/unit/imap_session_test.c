@@ -4,7 +4,7 @@
  * what each command says, what two sessions see of each other, and hostile input beside an honest
  * client.
  *
- * Rows of the list of bad input: I01 I02 I03 I05 I13 I16 I18 I19 I22.
+ * Rows of the list of bad input: I01 I02 I03 I05 I09 I10 I13 I14 I16 I18 I19 I22 I23.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -194,6 +194,67 @@ static void mailboxes(void **state)
          "< * LIST (\\HasNoChildren) \"/\" &-&-\n< a OK Done\n"
          "> a STATUS &AAA (MESSAGES)\n< a BAD *\n> a SELECT u3/INBOX\n< a NO [NONEXISTENT] *\n");
     bye(fd);
+}
+
+/* Lines that come before the tagged OK. */
+static unsigned lines_of(int fd, const char *command)
+{
+    char line[1200];
+    unsigned count = 0;
+    client_say(fd, command);
+    client_say(fd, "\r\n");
+    for (;;) {
+        client_line(fd, line, sizeof line);
+        if (line[0] == 't') {
+            check(memcmp(line, "t OK", 4) == 0);
+            return count;
+        }
+        check(line[0] == '*');
+        count++;
+    }
+}
+
+/* I09, and answers that are written in many pieces. */
+static void many_mailboxes(void **state)
+{
+    (void)state;
+    enum { COUNT = 1200 };
+    unsigned count = harness_is_simulated() ? COUNT : COUNT / 8;
+    int fd = imap_login(1), honest = imap_login(2);
+    char line[3000];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "> a CREATE Many/%04u-a-rather-long-name-%04u\n< a OK Done\n",
+                 i, i);
+        talk(fd, line);
+    }
+    unsigned all = lines_of(fd, "t LIST \"\" *");
+    check_equal(all, count + 6);
+    check_equal(lines_of(fd, "t LIST \"\" Many/%"), count);
+    check_equal(lines_of(fd, "t LIST \"\" Many/000*"), 10);
+    check_equal(lines_of(fd, "t LIST \"\" * RETURN (STATUS (MESSAGES))"), 2 * all);
+    check_equal(lines_of(fd, "t LIST (SPECIAL-USE) \"\" *"), 4);
+    size_t size = (size_t)snprintf(line, sizeof line, "t LIST \"\" ");
+    for (unsigned i = 0; i < 500; i++)
+        size += (size_t)snprintf(line + size, sizeof line - size, "*%%a");
+    check_equal(lines_of(fd, line), 0);
+    memset(line + 10, '*', 1000);
+    line[1010] = '\0';
+    check_equal(lines_of(fd, line), all);
+    talk(honest, "> a NOOP\n< a OK Done\n");
+    /* names go away while they are listed */
+    client_say(fd, "t LIST \"\" * RETURN (STATUS (MESSAGES))\r\n");
+    for (unsigned i = 0; i < count; i += 40) {
+        int other = imap_login(1);
+        snprintf(line, sizeof line, "> a DELETE Many/%04u-a-rather-long-name-%04u\n< a OK Done\n",
+                 i, i);
+        talk(other, line);
+        client_close(other);
+    }
+    unsigned rest = lines_of(fd, "");
+    check(rest >= 2 * (all - count / 40 - 1) && rest <= 2 * all);
+    talk(fd, "< * BAD *\n");
+    bye(fd);
+    bye(honest);
 }
 
 static void subscriptions(void **state)
@@ -448,13 +509,21 @@ static void hostile_logged_in(void **state)
 static int imap_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greeting_and_login),  cmocka_unit_test(login_by_literals_and_sasl),
-        cmocka_unit_test(no_plain_login),      cmocka_unit_test(hostile_before_login),
-        cmocka_unit_test(mailboxes),           cmocka_unit_test(subscriptions),
-        cmocka_unit_test(append_and_status),   cmocka_unit_test(store_and_expunge),
-        cmocka_unit_test(condstore),           cmocka_unit_test(copy_and_move),
-        cmocka_unit_test(changes_by_others),   cmocka_unit_test(idle),
-        cmocka_unit_test(delete_own_selected), cmocka_unit_test(hostile_logged_in),
+        cmocka_unit_test(greeting_and_login),
+        cmocka_unit_test(login_by_literals_and_sasl),
+        cmocka_unit_test(no_plain_login),
+        cmocka_unit_test(hostile_before_login),
+        cmocka_unit_test(mailboxes),
+        cmocka_unit_test(many_mailboxes),
+        cmocka_unit_test(subscriptions),
+        cmocka_unit_test(append_and_status),
+        cmocka_unit_test(store_and_expunge),
+        cmocka_unit_test(condstore),
+        cmocka_unit_test(copy_and_move),
+        cmocka_unit_test(changes_by_others),
+        cmocka_unit_test(idle),
+        cmocka_unit_test(delete_own_selected),
+        cmocka_unit_test(hostile_logged_in),
     };
     imap_host_begin();
     int result = cmocka_run_group_tests_name("imap", tests, NULL, NULL);
