@@ -5,7 +5,7 @@
  * records that are gone.
  *
  *   BEGIN │ PART: which dump (its BEGIN's sequence), offset, bytes │ … │ END: which dump, size,
- *   checksum of all its bytes
+ *   checksum of all its bytes, the last record it knows
  *
  * Invariant: a dump counts if and only if all its parts are there and the checksum holds; of those
  * the last one counts.
@@ -65,14 +65,22 @@ int dump_write(struct shard *shard)
     put_u64(&end.meta, begin.append.sequence);
     put_u64(&end.meta, size);
     put_u32(&end.meta, checksum);
+    put_u64(&end.meta, shard->checkpoint.sequence);
     return put_record(shard, &end);
 }
 
-/* In replay: there is one, which rebuilding must begin from. */
+/* In replay: there is one, which rebuilding must begin from. Segments may have been dropped behind
+ * it: a checkpoint that is older than what it holds has missed their records. */
 int fold_dump_end(struct shard *shard, struct reader *reader, struct change *change)
 {
-    (void)reader, (void)change;
+    (void)change;
+    read_u64(reader);
+    read_u64(reader);
+    read_u32(reader);
+    uint64_t sequence = read_u64(reader);
     shard->has_dump = true;
+    if (shard->is_replaying && shard->checkpoint.fd >= 0 && sequence > shard->checkpoint.sequence)
+        shard->is_wrong = true;
     return 0;
 }
 

@@ -76,6 +76,56 @@ static int users_check(struct run *run)
     return 0;
 }
 
+/* ---------------------------------------------------------------- damage (D06) */
+
+static void copy_file(struct sim *sim, const char *from, const char *to)
+{
+    int64_t size = sim_file_size(sim, from);
+    char *data = size <= 0 ? NULL : malloc((size_t)size);
+    if (data == NULL)
+        return;
+    if (sim_file_read(sim, from, 0, data, (size_t)size) == size) {
+        sim_file_patch(sim, to, 0, data, (size_t)size);
+        sim_file_truncate(sim, to, (uint64_t)size);
+    }
+    free(data);
+}
+
+/* The checkpoint is a cache: whatever happens to it between two lives, nothing is lost. */
+static void checkpoint_damage(struct run *run)
+{
+    struct sim *sim = run->sim;
+    char path[64], other[64], old[64];
+    unsigned shard = sim_below(sim, run->options.shard_count);
+    snprintf(path, sizeof path, "/store/shard-%04u/checkpoint", shard);
+    snprintf(other, sizeof other, "/store/shard-%04u/checkpoint",
+             (shard + 1) % run->options.shard_count);
+    snprintf(old, sizeof old, "/kept-%u", shard);
+    int64_t size = sim_file_size(sim, path);
+    if (size <= 0)
+        return;
+    switch (sim_below(sim, 8)) {
+    case 0:
+        sim_file_delete(sim, path);
+        break;
+    case 1:
+        sim_file_truncate(sim, path, sim_below(sim, (uint32_t)size));
+        break;
+    case 2:
+    case 3:
+        sim_file_flip(sim, path, sim_below(sim, (uint32_t)size * 8));
+        break;
+    case 4:
+        copy_file(sim, other, path);
+        break;
+    case 5: /* a stale one */
+        copy_file(sim, old, path);
+        break;
+    default:
+        copy_file(sim, path, old);
+    }
+}
+
 /* A life with the store open and the users looked at. False: the seed has failed. */
 static bool life_begin(struct run *run)
 {
@@ -91,6 +141,8 @@ static bool life_begin(struct run *run)
             sim_fail(sim, "the store does not open");
             break;
         }
+        if (sim_below(sim, 3) == 0)
+            checkpoint_damage(run);
         if (sim_start(sim) < 0)
             continue;
         if (tries < depth)
@@ -207,6 +259,8 @@ int scenario_store(const struct sim_case *one, char *why, size_t why_size)
     }
     if (sim_failure(sim) == NULL)
         last_life(&run);
+    if (one->verbose)
+        fprintf(stderr, "%.*s", (int)sim_log(sim).size, sim_log(sim).data);
     free(model);
     return sim_case_end(sim, why, why_size);
 }
