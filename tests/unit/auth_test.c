@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Users, passwords and what guessing costs, on the engine with real helper threads. Hashes are the
- * cheapest that their methods allow. Rows of the list of bad inputs are named by their id; what
- * must not show in time (A16) is shown by counting hashes, which does not depend on the machine.
+ * Users, passwords and what guessing costs; with real helper threads, and in the simulator's
+ * worlds. Hashes are the cheapest that their methods allow. Rows of the list of bad inputs are
+ * named by their id; what must not show in time (A16) is shown by counting hashes, which does not
+ * depend on the machine.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,24 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "harness.h"
 #include "ringpost/auth.h"
-#include "ringpost/kernel_linux.h"
-
-#define check(condition)      ((condition) ? (void)0 : failed(__LINE__, #condition, 0, 0))
-#define check_equal(is, want) check_numbers(__LINE__, #is, (int64_t)(is), (int64_t)(want))
-
-_Noreturn static void failed(int line, const char *what, int64_t is, int64_t want)
-{
-    fprintf(stderr, "line %d: %s (is %lld, want %lld)\n", line, what, (long long)is,
-            (long long)want);
-    abort();
-}
-
-static void check_numbers(int line, const char *what, int64_t is, int64_t want)
-{
-    if (is != want)
-        failed(line, what, is, want);
-}
 
 static void problem(void *argument, unsigned line, const char *what)
 {
@@ -63,7 +48,6 @@ static const char *hash_of(const char *password, const char *setting, char *text
 /* ---------------------------------------------------------------- running on the engine */
 
 struct run {
-    struct engine *engine;
     struct auth_users *users;
     struct auth_options options;
     void (*body)(struct core *core, struct run *run);
@@ -75,7 +59,7 @@ static int run_ready(struct core *core, void *argument)
     check_equal(auth_open(core, &run->options), 0);
     run->body(core, run);
     auth_close(core);
-    engine_stop(run->engine);
+    harness_stop(core);
     return 0;
 }
 
@@ -86,7 +70,6 @@ static void run_with(const char *text, void (*body)(struct core *core, struct ru
                                      .buffers = 16,
                                      .fibers_max = 200,
                                      .stack_bytes = 65536};
-    struct kernel *kernels[CORES_MAX] = {0};
     struct run run = {.users = users_of(text), .body = body};
     run.options = (struct auth_options){
         .users = run.users,
@@ -97,11 +80,7 @@ static void run_with(const char *text, void (*body)(struct core *core, struct ru
         .failure_ms_first = 20,
         .failure_ms_max = 100,
     };
-    check_equal(kernel_linux_create(&kernels[0]), 0);
-    check_equal(engine_create(&options, kernels, &run.engine), 0);
-    check_equal(engine_run(run.engine, run_ready, &run), 0);
-    engine_destroy(run.engine);
-    kernel_linux_destroy(kernels[0]);
+    check_equal(harness_run(&options, run_ready, &run), 0);
     auth_users_free(run.users);
 }
 
@@ -430,12 +409,17 @@ static void held_back(void **state)
     run_with(file(), held_back_body);
 }
 
-int main(void)
+static int auth_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_ins),    cmocka_unit_test(names),     cmocka_unit_test(same_work),
         cmocka_unit_test(cache_keys), cmocka_unit_test(penalties), cmocka_unit_test(hopping),
         cmocka_unit_test(crowd),      cmocka_unit_test(held_back),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(auth_tests);
 }
