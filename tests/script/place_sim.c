@@ -49,6 +49,7 @@ struct place *place_begin(const struct host *host, const struct place_options *o
                          : SIM_OPERATION_FILE | SIM_OPERATION_SOCKET | SIM_OPERATION_CALL;
     place->options.fail_kinds = kinds;
     sim_fail_nth(place->sim, kinds, options->fail_nth, 0, false);
+    sim_abort_is_crash(place->sim, kinds == SIM_OPERATION_MEMORY);
     return place;
 }
 
@@ -83,6 +84,8 @@ static int on_all_cores(struct place *place, int (*body)(struct core *core, void
             return result;
     }
     int result = sim_until(place->sim, all_returned, place, START_NS);
+    if (result == SIM_CRASHED)
+        return -ECONNABORTED;
     for (unsigned i = 0; i < place->options.cores && result == 0; i++)
         result = place->results[i];
     return result;
@@ -95,7 +98,7 @@ int place_start(struct place *place)
     if (result < 0)
         return result;
     result = on_all_cores(place, open_body);
-    if (result != 0)
+    if (result != 0 && sim_is_up(place->sim))
         sim_crash(place->sim, SIM_FAIL_STOP); /* as the program does: exit status 1 */
     return result == SIM_STUCK ? -ETIMEDOUT : result;
 }
@@ -118,9 +121,10 @@ const char *place_down(struct place *place, enum place_crash how)
         sim_crash(place->sim, kinds[how]);
         return sim_failure(place->sim);
     }
-    if (on_all_cores(place, close_body) != 0)
+    int result = on_all_cores(place, close_body);
+    if (result != 0 && result != -ECONNABORTED)
         return "the server does not come to an end";
-    if (sim_stop(place->sim) != 0 && sim_failure(place->sim) == NULL)
+    if (result == 0 && sim_stop(place->sim) == SIM_STUCK && sim_failure(place->sim) == NULL)
         return "the engine does not come to rest";
     return sim_failure(place->sim);
 }
@@ -207,7 +211,11 @@ static bool has_more(void *argument)
 bool place_wait(struct place *place, int client, size_t size)
 {
     struct awaited_client awaited = {place->clients[client], size};
-    return sim_until(place->sim, has_more, &awaited, PATIENCE_NS) == 0;
+    int result;
+    do /* a crash is not the end of waiting: the client will hear of it */
+        result = sim_until(place->sim, has_more, &awaited, PATIENCE_NS);
+    while (result == SIM_CRASHED);
+    return result == 0;
 }
 
 enum place_state place_state(struct place *place, int client)

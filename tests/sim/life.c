@@ -79,6 +79,38 @@ void stage_leave(struct engine *stage)
     engine_destroy(stage);
 }
 
+/* ---------------------------------------------------------------- an assertion fails */
+
+_Noreturn void __real___assert_fail(const char *text, const char *file, unsigned line,
+                                    const char *function);
+_Noreturn void __wrap___assert_fail(const char *text, const char *file, unsigned line,
+                                    const char *function);
+
+/* The stack it happened on, a fiber's of the program, is left as it is: nobody comes back. */
+void __wrap___assert_fail(const char *text, const char *file, unsigned line, const char *function)
+{
+    struct sim *sim = memory_owner();
+    if (sim == NULL || !sim->may_abort || !sim->planned.has_failed ||
+        fiber_current(stage_core(sim)) == NULL)
+        __real___assert_fail(text, file, line, function);
+    memory_leave();
+    snprintf(sim->abort_text, sizeof sim->abort_text, "%s:%u: %s", file, line, text);
+    sim_trace(sim, "aborted: %s", sim->abort_text);
+    sim_crash_soon(sim, SIM_FAIL_STOP);
+    fiber_park(stage_core(sim));
+    abort();
+}
+
+void sim_abort_is_crash(struct sim *sim, bool allowed)
+{
+    sim->may_abort = allowed;
+}
+
+const char *sim_aborted(const struct sim *sim)
+{
+    return sim->abort_text[0] == '\0' ? NULL : sim->abort_text;
+}
+
 /* ---------------------------------------------------------------- a core's thread */
 
 /* From inside enter (or between turns with a deadline that has passed): gives way. */
@@ -193,9 +225,9 @@ int sim_start(struct sim *sim)
         kernel->wakes = 0;
         kernel->fiber = stage_start(sim, core_thread, kernel);
         fibers_run(stage_core(sim));
-        assert(kernel->is_opened);
+        assert(kernel->is_opened || sim->crash_soon);
         if (result == 0)
-            result = kernel->open_result;
+            result = sim->crash_soon ? -ECANCELED : kernel->open_result;
     }
     if (result < 0)
         sim_crash(sim, SIM_FAIL_STOP);

@@ -131,6 +131,11 @@ void memory_enter_surely(struct sim *sim)
     is_sure = true;
 }
 
+struct sim *memory_owner(void)
+{
+    return living;
+}
+
 void memory_leave(void)
 {
     living = NULL;

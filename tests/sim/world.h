@@ -281,6 +281,8 @@ struct sim {
     char failure[512];
     uint64_t counts[SIM_COUNT_COUNT], fault_counts[SIM_FAULT_COUNT];
     struct planned planned;
+    bool may_abort;
+    char abort_text[200];
     int crash_kind; /* planned; NONE */
     uint64_t crash_at;
     bool crash_soon;
@@ -427,8 +429,9 @@ void actors_look(struct sim *sim, const struct sim_client *client);
 void actors_free(struct sim *sim);
 
 /* memory.c */
-void memory_enter(struct sim *sim); /* what is allocated from now on belongs to the life */
+void memory_enter(struct sim *sim);        /* what is allocated from now on belongs to the life */
 void memory_enter_surely(struct sim *sim); /* the same, and none of it fails */
+struct sim *memory_owner(void);            /* whose core runs now, or NULL */
 void memory_leave(void);
 void memory_drop(void); /* frees all that is left of the life */
 uint64_t memory_live(void);
