@@ -11,12 +11,19 @@ static const char BASE32[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /* ---------------------------------------------------------------- per core */
 
-/* The end of a turn: every stack was taken when the first in the queue came. */
+/* The end of a turn: every stack was taken, or there was no memory for one, when the first in the
+ * queue came. The timer makes a turn in which to try again. */
 static void queue_hook(struct hook *hook)
 {
     struct sessions *sessions = (struct sessions *)((char *)hook - offsetof(struct sessions, hook));
-    if (sessions->queue != NULL)
-        (void)fiber_start(sessions->core, sessions_fiber, sessions);
+    struct core *core = sessions->core;
+    if (sessions->queue != NULL && fiber_start(core, sessions_fiber, sessions) < 0)
+        timer_set(core, &sessions->retry, core_now_ns(core) + (uint64_t)RETRY_MS * 1000000);
+}
+
+static void retry(struct timer *timer)
+{
+    (void)timer;
 }
 
 int sessions_open(struct core *core)
@@ -26,6 +33,7 @@ int sessions_open(struct core *core)
         return -ENOMEM;
     sessions->core = core;
     sessions->hook.run = queue_hook;
+    sessions->retry.fire = retry;
     sessions->queue_end = &sessions->queue;
     core_random(core, &sessions->addresses.key, sizeof sessions->addresses.key);
     core_hook_add(core, &sessions->hook);
@@ -38,6 +46,7 @@ void sessions_close(struct core *core)
     struct sessions *sessions = sessions_of(core);
     assert(sessions->count == 0 && sessions->listeners == NULL && "sessions_drain comes first");
     core_hook_remove(core, &sessions->hook);
+    timer_clear(core, &sessions->retry);
     core_local_set(core, CORE_LOCAL_SESSION, NULL);
     free(sessions->addresses.slots);
     free(sessions);

@@ -15,7 +15,8 @@ enum {
     INDEX_HEADS = 128,        /* of a command index; more than COMMANDS_MAX */
     ADDRESSES_FIRST = 64,     /* slots of the per-address table at first, a power of two */
     GOODBYE_MS_MAX = 5000,    /* for the last words to find room */
-    DRAIN_TICK_MS = 10
+    DRAIN_TICK_MS = 10,
+    RETRY_MS = 16 /* to find a stack */
 };
 
 /* Bits of session->private_bits. From FROM_SHIFT on: the core it comes from, while it moves. */
@@ -66,6 +67,7 @@ struct service_listener {
 struct sessions {
     struct core *core;
     struct hook hook;
+    struct timer retry;
     struct session *list;               /* newest first, linked by next */
     struct session *cursor;             /* of sessions_drain: the next one to be told */
     struct session *queue, **queue_end; /* waiting for a stack, linked by queued */

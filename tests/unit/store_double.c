@@ -121,8 +121,8 @@ static bool is_duplicate(const struct delivery *deliveries, unsigned at)
     return false;
 }
 
-static void keep(const struct message_body *body, struct slice envelope, struct slice user,
-                 struct slice mailbox)
+static int keep(const struct message_body *body, struct slice envelope, struct slice user,
+                struct slice mailbox)
 {
     check(store_double.count < sizeof store_double.deliveries / sizeof *store_double.deliveries);
     struct double_delivery *kept = &store_double.deliveries[store_double.count];
@@ -131,10 +131,12 @@ static void keep(const struct message_body *body, struct slice envelope, struct 
     copy(kept->envelope, sizeof kept->envelope, envelope);
     kept->size = body->size;
     kept->data = malloc(body->size + 1);
-    check(kept->data != NULL);
+    if (kept->data == NULL)
+        return -ENOMEM;
     memcpy(kept->data, body->data, body->size);
     kept->data[body->size] = '\0';
     store_double.count++;
+    return 0;
 }
 
 int store_deliver(struct core *core, struct message_body *body, struct slice envelope,
@@ -147,12 +149,12 @@ int store_deliver(struct core *core, struct message_body *body, struct slice env
         bool is_failing = store_double.failing_user != NULL &&
                           slice_equal(deliveries[i].user, slice_cstr(store_double.failing_user));
         int result = is_failing ? store_double.failing_result : store_double.result;
+        if (result == 0 && !is_duplicate(deliveries, i))
+            result = keep(body, envelope, deliveries[i].user, deliveries[i].mailbox);
         if (!store_double.is_silent)
             deliveries[i].result = result;
         if (result < 0)
             first_error = first_error < 0 ? first_error : result;
-        else if (!is_duplicate(deliveries, i))
-            keep(body, envelope, deliveries[i].user, deliveries[i].mailbox);
     }
     store_double.delivered += first_error == 0;
     message_body_give(body);
