@@ -172,11 +172,11 @@ static struct fiber *fiber_make(struct core *core)
     size_t size = GUARD_BYTES + stack_bytes(core);
     fiber->mapping =
         mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    char *stack = fiber->mapping + GUARD_BYTES;
     if (fiber->mapping == MAP_FAILED) {
         free(fiber);
         return NULL;
     }
+    char *stack = fiber->mapping + GUARD_BYTES;
     if (mprotect(stack, stack_bytes(core), PROT_READ | PROT_WRITE) < 0) {
         munmap(fiber->mapping, size);
         free(fiber);
