@@ -83,7 +83,7 @@ static void mailbox_capture(struct capture *capture, struct mailbox *mailbox)
 {
     struct bytes *bytes = &capture->directory;
     if (capture->mailbox_count == capture->mailbox_capacity) {
-        capture->mailbox_capacity = capture->mailbox_capacity ? capture->mailbox_capacity * 2 : 64;
+        capture->mailbox_capacity = capture->mailbox_capacity ? capture->mailbox_capacity * 2 : 4;
         capture->mailboxes = store_need_resize(capture->mailboxes, capture->mailbox_capacity *
                                                                        sizeof *capture->mailboxes);
     }

@@ -87,7 +87,7 @@ static uint32_t part_checksum(const struct captured *captured, const unsigned ch
     return checksum;
 }
 
-static int part_write(struct shard *shard, struct output *output, struct captured *captured)
+static int part_write(struct shard *shard, struct output *output, const struct captured *captured)
 {
     unsigned char *cold = NULL;
     int result = 0;
@@ -114,8 +114,6 @@ static int part_write(struct shard *shard, struct output *output, struct capture
         if (++written % ENTRIES_A_TURN == 0)
             fiber_yield(shard->core);
     }
-    list_unref(captured->list);
-    captured->list = NULL;
     return result;
 }
 
@@ -145,8 +143,12 @@ static int content_write(struct shard *shard, struct output *output, struct capt
     for (bool more = true; result == 0 && (more || written < capture->mailbox_count);) {
         if (more)
             more = capture_step(capture);
-        for (; result == 0 && written < capture->mailbox_count; written++)
-            result = part_write(shard, output, &capture->mailboxes[written]);
+        for (; result == 0 && written < capture->mailbox_count; written++) {
+            struct captured captured = capture->mailboxes[written]; /* the array may move */
+            result = part_write(shard, output, &captured);
+            list_unref(captured.list);
+            capture->mailboxes[written].list = NULL;
+        }
         fiber_yield(shard->core);
     }
     if (result == 0)

@@ -90,8 +90,12 @@ static int mailboxes_check(struct verifying *verifying)
         ids[count++] = (uint32_t)slot->key;
     for (size_t i = 0; i < count; i++) {
         struct mailbox *mailbox = mailbox_by_id(shard, ids[i]);
-        if (mailbox != NULL)
+        if (mailbox != NULL) {
+            struct account *account = mailbox->account;
+            account->refs++; /* so that the mailbox lives */
             mailbox_check(verifying, mailbox);
+            account_close(account);
+        }
         fiber_yield(shard->core);
     }
     free(ids);
