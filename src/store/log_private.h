@@ -27,13 +27,14 @@
 #include "log.h"
 
 enum {
-    /* Bodies up to this are copied into the commit: from 4 to 16 KiB the copy costs no more than two
-     * more pieces and the padding (measured), and it frees the body's memory at once. */
+    /* Bodies up to this are copied into the commit: from 4 to 16 KiB the copy costs no more than
+     * two more pieces and the padding (measured), and it frees the body's memory at once. */
     LOG_COPY_BYTES_MAX = 16384,
     LOG_COMMIT_BUFFER_BYTES = 1048576, /* per commit in flight; holds the largest meta */
     /* Then the commit ends, unless it is one record: more writes at once are faster for small
      * records, fewer larger ones are cheaper for large ones. */
     LOG_COMMIT_BYTES_MAX = 524288,
+    LOG_PIPELINED_BYTES_MIN = 65536, /* gathered: then a commit begins beside one in flight */
     LOG_PIECES_MAX = 64,
     LOG_SPARES_MAX = 8,
     LOG_ZERO_BYTES = 1048576, /* of one write of the zero fill */

@@ -239,6 +239,31 @@ static void resumes(void **state)
     store_end(&store);
 }
 
+/* Opening reads the newest segment, however many there are. */
+static uint64_t reads_of_open(unsigned records)
+{
+    struct log_store store;
+    store_begin(&store, &oracle, 13);
+    assert_int_equal(store_open(&store), 0);
+    assert_int_equal(store_append(&store, records, 15000, 20), 0);
+    oracle.from = log_durable_end(store.log);
+    assert_int_equal(store_close(&store), 0);
+    uint64_t before = sim_count(store.sim, SIM_COUNT_FILE_READS);
+    assert_int_equal(store_open(&store), 0);
+    uint64_t reads = sim_count(store.sim, SIM_COUNT_FILE_READS) - before;
+    assert_true(log_segments(store.log, NULL, 0) > records / 5);
+    assert_int_equal(store_close(&store), 0);
+    no_failure(&store, "opening", records);
+    store_end(&store);
+    return reads;
+}
+
+static void opening_is_bounded(void **state)
+{
+    (void)state;
+    assert_int_equal(reads_of_open(6), reads_of_open(81));
+}
+
 /* ---------------------------------------------------------------- D12 */
 
 /* Writes of a killed process land before its lock is free, never after. */
@@ -273,6 +298,7 @@ int main(void)
                                        cmocka_unit_test(d10_disk_full),
                                        cmocka_unit_test(d10_heals),
                                        cmocka_unit_test(resumes),
+                                       cmocka_unit_test(opening_is_bounded),
                                        cmocka_unit_test(d12_late_writes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

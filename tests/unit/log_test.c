@@ -190,6 +190,50 @@ static void read_fn(struct core *core, void *argument)
     free(is);
 }
 
+/* The newest lie in memory; every segment can be scanned; a dropped one is gone. */
+static void scan_fn(struct core *core, void *argument)
+{
+    (void)core;
+    struct store *store = argument;
+    struct log_segment segments[64];
+    struct slice peeked;
+    char *want = malloc(700000);
+    assert_true(log_peek_body(store->log, store->positions[MESSAGES - 1], &peeked));
+    assert_false(log_peek_body(store->log, store->positions[0], &peeked));
+    body_fill(want, MESSAGES - 1);
+    assert_true(log_peek_body(store->log, store->positions[MESSAGES - 1], &peeked));
+    assert_int_equal(peeked.size, size_of(MESSAGES - 1));
+    assert_memory_equal(peeked.data, want, peeked.size);
+    unsigned count = log_segments(store->log, segments, 64);
+    assert_in_range(count, 3, 64);
+    store->replayed = 0;
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(log_scan(store->log, segments[i].number, replay, store), 0);
+    assert_int_equal(store->replayed, MESSAGES);
+    assert_int_equal(log_damage(store->log, NULL, 0), 0);
+    assert_int_equal(log_drop(store->log, segments[count - 1].number), -EBUSY);
+    assert_int_equal(log_drop(store->log, segments[0].number), 0);
+    assert_int_equal(log_drop(store->log, segments[0].number), -ENOENT);
+    assert_int_equal(log_scan(store->log, segments[0].number, replay, store), -ENOENT);
+    assert_int_equal(log_read_body(store->log, store->positions[0], size_of(0), 0, want, 1),
+                     -ENOENT);
+    free(want);
+}
+
+static void scan_and_drop(void **state)
+{
+    (void)state;
+    struct store store;
+    store_make(&store);
+    struct life life = life_begin();
+    run(&life, open_fn, &store);
+    run(&life, append_fn, &store);
+    run(&life, scan_fn, &store);
+    run(&life, close_fn, &store);
+    life_end(&life);
+    store_remove(&store);
+}
+
 static void lives(void **state)
 {
     (void)state;
@@ -271,6 +315,7 @@ static void not_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked),
+                                       cmocka_unit_test(scan_and_drop),
                                        cmocka_unit_test(not_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
