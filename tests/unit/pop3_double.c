@@ -5,10 +5,31 @@
 #include "pop3_double.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct drop drops[DROPS];
+static pthread_mutex_t ordered = PTHREAD_MUTEX_INITIALIZER;
+
+static int ordered_begin(void)
+{
+    return pthread_mutex_lock(&ordered);
+}
+
+static void ordered_end(int *unused)
+{
+    (void)unused;
+    pthread_mutex_unlock(&ordered);
+}
+
+/* To the end of the function. */
+#define ORDERED() __attribute__((cleanup(ordered_end), unused)) int is_ordered = ordered_begin()
+
+void drops_sync(void)
+{
+    ORDERED();
+}
 
 struct mailbox_snapshot {
     uint32_t count;
@@ -17,6 +38,7 @@ struct mailbox_snapshot {
 
 void drops_reset(void)
 {
+    drops_sync();
     static const char *const users[DROPS] = {"u0@x.test", "u1@x.test", "u2@x.test"};
     memset(drops, 0, sizeof drops);
     for (unsigned i = 0; i < DROPS; i++) {
@@ -60,6 +82,7 @@ unsigned store_home_core(struct core *core, struct slice user)
 
 int account_open(struct core *core, struct slice user, struct account **ret_account)
 {
+    ORDERED();
     assert(core_index(core) == core_count(core) - 1);
     for (unsigned i = 0; i < DROPS; i++) {
         if (!slice_equal(user, slice_cstr(drops[i].user)))
@@ -75,6 +98,7 @@ int account_open(struct core *core, struct slice user, struct account **ret_acco
 
 void account_close(struct account *account)
 {
+    ORDERED();
     atomic_fetch_sub(&((struct drop *)account)->accounts, 1);
 }
 
@@ -86,6 +110,7 @@ struct mailbox *account_mailbox(struct account *account, struct slice name)
 
 bool mailbox_pop3_lock(struct mailbox *mailbox)
 {
+    ORDERED();
     struct drop *drop = (struct drop *)mailbox;
     bool was_locked = drop->is_locked;
     drop->is_locked = true;
@@ -94,6 +119,7 @@ bool mailbox_pop3_lock(struct mailbox *mailbox)
 
 void mailbox_pop3_unlock(struct mailbox *mailbox)
 {
+    ORDERED();
     struct drop *drop = (struct drop *)mailbox;
     assert(drop->is_locked);
     drop->is_locked = false;
@@ -101,6 +127,7 @@ void mailbox_pop3_unlock(struct mailbox *mailbox)
 
 int mailbox_status(struct mailbox *mailbox, struct mailbox_status *ret_status)
 {
+    ORDERED();
     const struct drop *drop = (struct drop *)mailbox;
     *ret_status = (struct mailbox_status){.uidvalidity = 1700000000};
     for (unsigned i = 0; i < drop->count; i++)
@@ -115,6 +142,7 @@ int mailbox_status(struct mailbox *mailbox, struct mailbox_status *ret_status)
 
 int view_open(struct account *account, struct mailbox *mailbox, bool examine, struct view *view)
 {
+    ORDERED();
     struct drop *drop = (struct drop *)account;
     struct mailbox_snapshot *snapshot =
         malloc(sizeof *snapshot + (DROP_MESSAGES_MAX + 1) * sizeof snapshot->entries[0]);
@@ -134,17 +162,20 @@ int view_open(struct account *account, struct mailbox *mailbox, bool examine, st
 
 void view_close(struct view *view)
 {
+    ORDERED();
     free(view->snapshot);
     atomic_fetch_sub(&((struct drop *)view->mailbox)->views, 1);
 }
 
 bool view_stale(const struct view *view)
 {
+    ORDERED();
     return ((const struct drop *)view->mailbox)->made_up > 0;
 }
 
 const struct mail_entry *view_entry(const struct view *view, uint32_t number)
 {
+    ORDERED();
     assert(number >= 1 && number <= view->count);
     struct mailbox_snapshot *snapshot = view->snapshot;
     if (((const struct drop *)view->mailbox)->made_up == 0)
@@ -155,6 +186,7 @@ const struct mail_entry *view_entry(const struct view *view, uint32_t number)
 
 int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, uint32_t count)
 {
+    ORDERED();
     struct drop *drop = (struct drop *)mailbox;
     atomic_fetch_add(&drop->expunges, 1);
     if (drop->expunge_error < 0)
@@ -171,6 +203,7 @@ int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, uint32_t coun
 bool message_peek(struct mailbox *mailbox, const struct mail_entry *entry,
                   struct slice *ret_message)
 {
+    ORDERED();
     const struct drop *drop = (struct drop *)mailbox;
     if (!drop->is_peeked || drop->read_error < 0)
         return false;
@@ -181,6 +214,7 @@ bool message_peek(struct mailbox *mailbox, const struct mail_entry *entry,
 int64_t message_read(struct mailbox *mailbox, const struct mail_entry *entry, uint64_t offset,
                      void *data, size_t size)
 {
+    ORDERED();
     const struct drop *drop = (struct drop *)mailbox;
     struct slice rest = slice_from(drop->messages[entry->message].bytes, offset);
     if (drop->read_error < 0 && offset >= drop->read_error_at)

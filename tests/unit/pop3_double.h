@@ -22,17 +22,20 @@ struct drop_message {
 struct drop {
     const char *user;
     struct drop_message messages[DROP_MESSAGES_MAX];
-    atomic_uint count; /* ever added; the next UID is one more */
-    uint32_t made_up;  /* instead of messages: so many, of 1000 to 1999 octets */
-    bool is_locked;    /* by a session */
-    bool is_peeked;    /* messages lie in memory */
-    size_t read_max;   /* message_read gives at most so many; 0: all */
+    atomic_uint count;     /* ever added; the next UID is one more */
+    uint32_t made_up;      /* instead of messages: so many, of 1000 to 1999 octets */
+    atomic_bool is_locked; /* by a session */
+    bool is_peeked;        /* messages lie in memory */
+    size_t read_max;       /* message_read gives at most so many; 0: all */
     int open_error, expunge_error, read_error;
     uint64_t read_error_at; /* the offset from which on read_error comes */
     atomic_uint views, accounts, expunges;
 };
 extern struct drop drops[DROPS];
 
+/* Orders what the test did to the drops so far before what the cores do to them from now on, and
+ * the other way round: for ThreadSanitizer, which does not see that they talk by sockets. */
+void drops_sync(void);
 void drops_reset(void); /* empty: u0@x.test, u1@x.test, u2@x.test */
 void drop_add(struct drop *drop, struct slice bytes);
 unsigned drop_alive(const struct drop *drop);

@@ -51,6 +51,7 @@ static void whole_dialogue(void **state)
         drop_add(&drops[0], SLICE(ONE));
         drop_add(&drops[0], SLICE(TWO));
         drops[0].is_peeked = split % 2;
+        drops_sync();
         int fd = client_open(POP3_PORT);
         if (split == size + 1) {
             client_say_in_pieces(fd, dialogue, size, 1);
@@ -62,6 +63,7 @@ static void whole_dialogue(void **state)
         }
         client_expect(fd, answers);
         client_expect_end(fd);
+        drops_sync();
         check_equal(drop_alive(&drops[0]), 1);
         check_equal(drops[0].expunges, 1);
     }
@@ -109,7 +111,10 @@ static void log_ins(void **state)
     pop3_ask(fd, "user U2@X.test", "+OK\r\n");
     pop3_ask(fd, "pass  pa  ss ", "+OK Logged in\r\n"); /* blanks are the password's */
     pop3_quit_client(fd);
+    pop3_finish(host);
+    pop3_setup();
     pop3_options.plain_login_allowed = false;
+    host = host_begin(&pop3_host_options);
     fd = pop3_greeted();
     pop3_ask(fd, "USER u0", "-ERR Log-in is allowed on encrypted connections only\r\n");
     pop3_quit_client(fd);
@@ -224,6 +229,7 @@ static void expunge_fails(void **state)
         client_say(fd, "QUIT\r\n");
         client_expect_like(fd, "-ERR [SYS/TEMP]*");
         client_expect_end(fd);
+        drops_sync();
         check_equal(drop_alive(&drops[0]), 2);
     }
     drops[0].expunge_error = 0;
