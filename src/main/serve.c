@@ -70,13 +70,16 @@ static void on_signal(int number)
     errno = error;
 }
 
-static bool signals_open(void)
+/* A service is not tied to a terminal, and reloading by SIGHUP is not there yet: it is ignored. */
+static bool signals_open(bool is_service)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
+    struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset(&stop.sa_mask);
     signal_fd = eventfd(0, EFD_CLOEXEC);
-    return signal_fd >= 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
-           sigaction(SIGINT, &action, NULL) == 0;
+    return signal_fd >= 0 && sigaction(SIGTERM, &stop, NULL) == 0 &&
+           sigaction(SIGINT, &stop, NULL) == 0 &&
+           sigaction(SIGHUP, is_service ? &ignore : &stop, NULL) == 0;
 }
 
 /* ---------------------------------------------------------------- on the cores */
@@ -250,7 +253,7 @@ static int run(struct serving *serving)
 int serve(struct setup *setup, bool is_service)
 {
     const struct config *config = setup->config;
-    if (!process_check_kernel() || !process_log_to(config->log.file) || !signals_open()) {
+    if (!process_check_kernel() || !process_log_to(config->log.file) || !signals_open(is_service)) {
         setup_free(setup);
         return STATUS_FAILED;
     }
