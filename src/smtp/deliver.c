@@ -4,6 +4,9 @@
  * (S1 of store.h). SMTP gives one for all recipients, LMTP one for each (RFC 2033 4.2), in the
  * order of their RCPTs.
  */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "smtp_private.h"
 
 /* "250 2.0.0 OK <id>" */
@@ -83,9 +86,11 @@ static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
     const struct transaction *transaction = smtp->transaction;
     struct event event;
     struct slice line = smtp_replies[reply];
+    char session_id[20]; /* as in the session's own line */
+    snprintf(session_id, sizeof session_id, "%" PRIx64, smtp->session.id);
     event_begin(&event, "message", reply == REPLY_OK ? "info" : "warning");
     event_text(&event, "id", slice_cstr(transaction->id));
-    event_number(&event, "session", (int64_t)smtp->session.id);
+    event_text(&event, "session", slice_cstr(session_id));
     event_text(&event, "from", transaction->reverse_path);
     event_text(&event, "to", transaction->recipients[0].text);
     event_number(&event, "recipients", transaction->recipient_count);

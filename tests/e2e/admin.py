@@ -117,12 +117,16 @@ def test_log(gateway): # N04
     time.sleep(0.5)
     with open(gateway.log, 'rb') as file:
         lines = file.read().split(b'\n')
-    sessions = 0
+    sessions, senders = set(), set()
     for line in lines:
         check(all(byte >= 0x20 for byte in line), f'control bytes in {line!r}')
-        if line.startswith(b'{'):
-            sessions += json.loads(line)['event'] == 'session'
-    check(sessions >= 2, 'no session was logged')
+        event = json.loads(line) if line.startswith(b'{') else {'event': ''}
+        if event['event'] == 'session':
+            sessions.add(event['id'])
+        if event['event'] == 'message':
+            senders.add(event['session'])
+    check(len(sessions) >= 2 and senders, 'no session or message was logged')
+    check(senders <= sessions, f'messages of sessions {senders - sessions} that never ended')
 
 
 def main():
