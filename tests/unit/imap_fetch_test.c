@@ -109,6 +109,9 @@ static void test_sections(void **state)
             "* 1 FETCH (BODY[HEADER.FIELDS (subject From)] {26}|From: a@b|Subject: hi||)|");
     answers(world, "1 BODY[HEADER.FIELDS.NOT (X-LONG from)]<3.4>",
             "* 1 FETCH (BODY[HEADER.FIELDS.NOT (X-LONG from)]<3> {4}|ject)|");
+    answers(world, "1:2 BODY[HEADER]<43.99>",
+            "* 1 FETCH (BODY[HEADER]<43> {2}||)|* 2 FETCH (BODY[HEADER]<43> {37}|Type: "
+            "multipart/mixed; boundary=x||)|");
     answers(world, "2 BODY[1]", "* 2 FETCH (BODY[1] {3}|one)|");
     answers(world, "2 BODY[1.MIME]",
             "* 2 FETCH (BODY[1.MIME] {39}|Content-Type: text/plain|X-Part: 1||)|");
@@ -382,6 +385,8 @@ static void test_damaged(void **state)
     world->messages[2].summary = SLICE("RPM1 not a summary at all");
     answers(world, "3 BODY[1]", "t1 NO [74]|");
     assert_int_equal(world->end, SESSION_END_NONE);
+    world->messages[2].entry.size++; /* shorter than it says */
+    answers(world, "3 BODY[]", "t1 NO [74]|");
 }
 
 /* Expunged by another session, still numbered (RFC 2180 4.1). */
