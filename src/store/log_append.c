@@ -267,13 +267,22 @@ static void commit_begin(struct log *log)
               commit->first->position.offset, RWF_DSYNC);
 }
 
+/* A second commit beside one in flight pays when it is large; small records gather meanwhile, and
+ * share the cost of one write (about 30 us of CPU each, whatever its size). */
+static bool commit_pays(const struct log *log)
+{
+    const struct log_position first = log->staged->position;
+    return log->commit_count == 0 || log->tail.segment != first.segment ||
+           log->tail.offset - first.offset >= LOG_PIPELINED_BYTES_MIN;
+}
+
 void append_begin_commits(struct log *log)
 {
     if (log->phase != LOG_RUNNING || log->rolling)
         return;
     const struct segment *last = &log->segments[log->segment_count - 1];
     while (log->staged != NULL && log->staged->position.segment == last->number &&
-           log->commit_count < LOG_COMMITS_IN_FLIGHT)
+           log->commit_count < LOG_COMMITS_IN_FLIGHT && commit_pays(log))
         commit_begin(log);
     if (log->staged != NULL && log->staged->position.segment != last->number &&
         log->commit_count == 0)
