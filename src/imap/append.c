@@ -10,10 +10,6 @@
  */
 #include "families.h"
 
-enum {
-    MESSAGE_BYTES_PER_SECOND_MIN = 4096 /* slower senders run into the deadline */
-};
-
 const char *imap_append_parse(struct slice text, struct arena *arena, void *ret_arguments)
 {
     struct imap_append_arguments *arguments = ret_arguments;
@@ -157,8 +153,7 @@ void imap_append_run(struct session *session, const void *arguments)
         say_failure(session, result);
         return;
     }
-    session_deadline(session, session->service->command_ms_max +
-                                  append->size / (MESSAGE_BYTES_PER_SECOND_MIN / 1000));
+    session_deadline(session, imap_receive_ms(session, append->size));
     if (result == 0) {
         if (append->is_sync)
             stream_write(&session->stream, SLICE("+ OK\r\n"));

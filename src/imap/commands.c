@@ -90,5 +90,5 @@ const struct session_protocol imap_protocol = {
     .goodbye = imap_goodbye,
     .woken = imap_woken,
     .closed = imap_closed,
-    .refusal = {"* BYE [UNAVAILABLE] Too many connections\r\n", 42},
+    .refusal = SLICE("* BYE [UNAVAILABLE] Too many connections\r\n"),
 };

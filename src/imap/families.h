@@ -32,6 +32,27 @@ int imap_read(struct session *session, struct command_line *ret_line);
 
 const char *imap_nothing_parse(struct slice text, struct arena *arena, void *ret_arguments);
 
+/* ---------------------------------------------------------------- reply.c: changes */
+
+struct imap_report {
+    struct session *session;
+    struct arena arena; /* of its own: woken() has no command */
+    struct text line;
+};
+void imap_report_begin(struct imap_report *report, struct session *session);
+/* Without memory for what had to be told the session ends. */
+void imap_report_end(struct imap_report *report);
+/* "* number FETCH (UID u FLAGS (...) [MODSEQ (m)])" */
+void imap_report_flags(struct imap_report *report, uint32_t number, const struct mail_entry *entry);
+/* view_update, telling EXPUNGE, EXISTS, RECENT; `flags` gets the report as its argument. */
+void imap_report_update(struct imap_report *report, bool may_expunge,
+                        void (*flags)(void *argument, uint32_t number,
+                                      const struct mail_entry *entry));
+
+/* FLAGS and PERMANENTFLAGS of the selected mailbox: `always`, or when there are keywords that the
+ * client has not been told of (before a FETCH answer names them). */
+void imap_keywords_tell(struct session *session, bool always);
+
 /* ---------------------------------------------------------------- session.c, login.c */
 
 void imap_open(struct session *session);

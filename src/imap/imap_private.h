@@ -47,7 +47,9 @@ enum {
     IMAP_LITERALS_MAX_BEFORE = 4,
     IMAP_COMMAND_BYTES_MAX = 1048576, /* lines and literals of one command */
     IMAP_COMMAND_BYTES_MAX_BEFORE = 8192,
-    IMAP_LITERAL_DISCARD_MAX = 16777216, /* of an unwanted {n+}: read off; above: BYE (RFC 7888) */
+    IMAP_LITERAL_DISCARD_MAX = 16777216, /* of an unwanted {n+}, or the largest message: read off;
+                                            above: BYE (RFC 7888 section 4) */
+    IMAP_BYTES_PER_MS_MIN = 4, /* slower senders of messages run into the deadline */
     IMAP_ARENA_BYTES_MAX = 16777216,     /* a command's text, arguments and answers being made */
     IMAP_PATTERN_BYTES_MAX = 4000,       /* of LIST: all patterns, each behind its reference */
     IMAP_FLAGS_MAX = 128,                /* named in one flag list */
@@ -59,6 +61,7 @@ struct imap_session {
     struct account *account;
     struct view view;         /* M4; view.mailbox is NULL when closed */
     char *kept_tag;           /* of IDLE, or of a log-in that moves cores; NUL-ended, owned */
+    uint64_t keywords_told; /* those that a FLAGS answer has named */
     uint64_t literal_pending; /* bytes of a {n+} that its command has not read yet */
     uint32_t enabled;         /* enum imap_enabled */
 };
@@ -71,6 +74,12 @@ static inline struct imap_session *imap_of(struct session *session)
 static inline const struct imap_options *imap_options_of(const struct session *session)
 {
     return session->service->options;
+}
+
+/* How long receiving so much may take. */
+static inline uint64_t imap_receive_ms(const struct session *session, uint64_t bytes)
+{
+    return session->service->command_ms_max + bytes / IMAP_BYTES_PER_MS_MIN;
 }
 
 /* ---------------------------------------------------------------- the table: commands.c
@@ -235,8 +244,6 @@ void imap_report(struct session *session, bool may_expunge);
 /* How many of the view's messages are \Recent. */
 uint32_t imap_recent_count(const struct view *view);
 void imap_report_exists(struct session *session, uint32_t count); /* and RECENT */
-/* "* number FETCH (UID u FLAGS (...) [MODSEQ (m)])" */
-void imap_report_flags(struct session *session, uint32_t number, const struct mail_entry *entry);
 /* The first CONDSTORE-enabling command (RFC 7162 3.1): from now on MODSEQ is told; says
  * HIGHESTMODSEQ of the selected mailbox. */
 void imap_condstore_enable(struct session *session);

@@ -40,7 +40,8 @@ static void at_home(struct session *session)
 
 static void wipe(struct slice secret)
 {
-    explicit_bzero((void *)(uintptr_t)secret.data, secret.size);
+    if (secret.size > 0)
+        explicit_bzero((void *)(uintptr_t)secret.data, secret.size);
 }
 
 static void log_in(struct session *session, struct slice user, struct slice password)
@@ -49,7 +50,8 @@ static void log_in(struct session *session, struct slice user, struct slice pass
     struct auth_result auth = {0};
     int result = auth_password(core, user, password, session->stream.peer,
                                session->stream.peer_family, &auth);
-    wipe(password);
+    wipe(password); /* may be a copy of what stands in the arguments */
+    wipe(session->line.arguments);
     if (result == 0)
         result = session_logged_in(session, auth.user);
     if (result == 0) {

@@ -135,8 +135,12 @@ static int skip_bytes(struct stream *stream, uint64_t size)
 int imap_skip_command(struct session *session, uint64_t size)
 {
     struct imap_literal literal = {.size = size};
-    uint64_t left = session->state == IMAP_NOT_AUTHENTICATED ? IMAP_COMMAND_BYTES_MAX_BEFORE
-                                                             : IMAP_LITERAL_DISCARD_MAX;
+    uint64_t left = IMAP_COMMAND_BYTES_MAX_BEFORE;
+    if (session->state != IMAP_NOT_AUTHENTICATED) {
+        left = imap_options_of(session)->append_bytes_max;
+        left = left > IMAP_LITERAL_DISCARD_MAX ? left : IMAP_LITERAL_DISCARD_MAX;
+        session_deadline(session, imap_receive_ms(session, size < left ? size : left));
+    }
     for (;;) {
         struct slice line;
         if (literal.size > left) {

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "imap_private.h"
+#include "families.h"
 
 enum { ANSWER_BYTES_MAX = 1024 };
 
@@ -99,16 +99,48 @@ void imap_fail(struct session *session, int error)
 
 /* ---------------------------------------------------------------- changes */
 
-struct report {
-    struct session *session;
-    struct arena arena; /* of its own: woken() has no command */
-};
+_Static_assert(KEYWORDS_MAX == 64, "keywords_in_use has a bit for each");
 
-static void report_expunged(void *argument, uint32_t number, uint32_t uid)
+static uint64_t keywords_in_use(const struct mailbox *mailbox)
 {
-    struct report *report = argument;
-    (void)uid;
-    imap_untagged(report->session, "%u EXPUNGE", number);
+    uint64_t bits = 0;
+    for (unsigned bit = 0; bit < KEYWORDS_MAX; bit++)
+        if (mailbox_keyword(mailbox, bit).size > 0)
+            bits |= UINT64_C(1) << bit;
+    return bits;
+}
+
+void imap_keywords_tell(struct session *session, bool always)
+{
+    static const uint16_t all =
+        MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT;
+    struct imap_session *imap = imap_of(session);
+    const struct view *view = &imap->view;
+    uint64_t keywords = keywords_in_use(view->mailbox);
+    if (!always && (keywords & ~imap->keywords_told) == 0)
+        return;
+    struct arena arena;
+    struct text text;
+    arena_init(&arena, IMAP_COMMAND_BYTES_MAX);
+    text_init(&text, &arena);
+    text_append(&text, SLICE("* FLAGS "));
+    imap_text_flags(&text, view->mailbox, all, keywords, false);
+    text_append(&text, SLICE("\r\n* OK [PERMANENTFLAGS "));
+    if (view->examine) {
+        text_append(&text, SLICE("()"));
+    } else {
+        imap_text_flags(&text, view->mailbox, all, keywords, false);
+        if (keywords != UINT64_MAX && !text.failed) {
+            text.size--; /* the parenthesis */
+            text_append(&text, SLICE(" \\*)"));
+        }
+    }
+    text_append(&text, SLICE("] Flags that can be set\r\n"));
+    if (!text.failed) {
+        imap->keywords_told = keywords;
+        stream_write(&session->stream, text_slice(&text));
+    }
+    arena_reset(&arena);
 }
 
 uint32_t imap_recent_count(const struct view *view)
@@ -124,60 +156,79 @@ void imap_report_exists(struct session *session, uint32_t count)
     imap_untagged(session, "%u RECENT", imap_recent_count(&imap_of(session)->view));
 }
 
-static void report_exists(void *argument, uint32_t count)
+void imap_report_begin(struct imap_report *report, struct session *session)
 {
-    struct report *report = argument;
-    imap_report_exists(report->session, count);
+    *report = (struct imap_report){.session = session};
+    arena_init(&report->arena, IMAP_COMMAND_BYTES_MAX);
+    text_init(&report->line, &report->arena);
 }
 
-static void write_flags(struct session *session, struct arena *arena, uint32_t number,
-                        const struct mail_entry *entry)
+void imap_report_end(struct imap_report *report)
 {
-    struct imap_session *imap = imap_of(session);
-    struct text text;
-    text_init(&text, arena);
-    text_printf(&text, "* %u FETCH (UID %u FLAGS ", number, entry->uid);
-    imap_text_flags(&text, imap->view.mailbox, entry->flags, entry->keywords,
+    if (report->line.failed) /* the client's picture is wrong now */
+        session_end(report->session, SESSION_END_MEMORY);
+    arena_reset(&report->arena);
+}
+
+void imap_report_flags(struct imap_report *report, uint32_t number, const struct mail_entry *entry)
+{
+    struct imap_session *imap = imap_of(report->session);
+    struct text *line = &report->line;
+    line->size = 0;
+    text_printf(line, "* %u FETCH (UID %u FLAGS ", number, entry->uid);
+    imap_text_flags(line, imap->view.mailbox, entry->flags, entry->keywords,
                     imap_is_recent(&imap->view, entry));
     if (imap->enabled & IMAP_CONDSTORE)
-        text_printf(&text, " MODSEQ (%llu)", (unsigned long long)entry->modseq);
-    text_append(&text, SLICE(")\r\n"));
-    if (text.failed)
-        session_end(session, SESSION_END_MEMORY); /* the client's picture would be wrong */
-    else
-        stream_write(&session->stream, text_slice(&text));
+        text_printf(line, " MODSEQ (%llu)", (unsigned long long)entry->modseq);
+    text_append(line, SLICE(")\r\n"));
+    if (!line->failed)
+        stream_write(&report->session->stream, text_slice(line));
+}
+
+static void report_expunged(void *argument, uint32_t number, uint32_t uid)
+{
+    struct imap_report *report = argument;
+    (void)uid;
+    imap_untagged(report->session, "%u EXPUNGE", number);
+}
+
+static void report_exists(void *argument, uint32_t count)
+{
+    struct imap_report *report = argument;
+    imap_report_exists(report->session, count);
 }
 
 static void report_flags(void *argument, uint32_t number, const struct mail_entry *entry)
 {
-    struct report *report = argument;
-    write_flags(report->session, &report->arena, number, entry);
-    arena_reset(&report->arena);
+    imap_report_flags(argument, number, entry);
 }
 
-void imap_report_flags(struct session *session, uint32_t number, const struct mail_entry *entry)
+void imap_report_update(struct imap_report *report, bool may_expunge,
+                        void (*flags)(void *argument, uint32_t number,
+                                      const struct mail_entry *entry))
 {
-    struct report report = {.session = session};
-    arena_init(&report.arena, IMAP_COMMAND_BYTES_MAX);
-    report_flags(&report, number, entry);
+    struct view *view = &imap_of(report->session)->view;
+    struct view_listener listener = {
+        .argument = report, .expunged = report_expunged, .exists = report_exists, .flags = flags};
+    imap_keywords_tell(report->session, false);
+    view_update(view, may_expunge, &listener);
 }
 
 void imap_report(struct session *session, bool may_expunge)
 {
     struct imap_session *imap = imap_of(session);
+    struct imap_report report;
     if (imap->view.mailbox == NULL)
         return;
     if (view_mailbox_deleted(&imap->view)) {
         session_end(session, SESSION_END_MAILBOX_GONE);
         return;
     }
-    struct report report = {.session = session};
-    arena_init(&report.arena, IMAP_COMMAND_BYTES_MAX);
-    struct view_listener listener = {.argument = &report,
-                                     .expunged = report_expunged,
-                                     .exists = report_exists,
-                                     .flags = report_flags};
-    view_update(&imap->view, may_expunge, &listener);
+    if (!view_stale(&imap->view))
+        return;
+    imap_report_begin(&report, session);
+    imap_report_update(&report, may_expunge, report_flags);
+    imap_report_end(&report);
 }
 
 void imap_condstore_enable(struct session *session)

@@ -40,23 +40,6 @@ const char *imap_select_parse(struct slice text, struct arena *arena, void *ret_
     return imap_at_end(&cursor) ? NULL : "Not a mailbox name";
 }
 
-static bool has_room_for_keyword(const struct mailbox *mailbox)
-{
-    for (unsigned bit = 0; bit < KEYWORDS_MAX; bit++)
-        if (mailbox_keyword(mailbox, bit).size == 0)
-            return true;
-    return false;
-}
-
-static uint64_t keywords_in_use(const struct mailbox *mailbox)
-{
-    uint64_t bits = 0;
-    for (unsigned bit = 0; bit < KEYWORDS_MAX; bit++)
-        if (mailbox_keyword(mailbox, bit).size > 0)
-            bits |= UINT64_C(1) << bit;
-    return bits;
-}
-
 static uint32_t first_unseen(const struct view *view)
 {
     for (uint32_t number = 1; number <= view->count; number++)
@@ -65,34 +48,10 @@ static uint32_t first_unseen(const struct view *view)
     return 0;
 }
 
-static void say_flags(struct session *session, const struct view *view)
-{
-    static const uint16_t all =
-        MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT;
-    struct text text;
-    text_init(&text, &session->arena);
-    uint64_t keywords = keywords_in_use(view->mailbox);
-    text_append(&text, SLICE("* FLAGS "));
-    imap_text_flags(&text, view->mailbox, all, keywords, false);
-    text_append(&text, SLICE("\r\n* OK [PERMANENTFLAGS "));
-    if (view->examine) {
-        text_append(&text, SLICE("()"));
-    } else {
-        imap_text_flags(&text, view->mailbox, all, keywords, false);
-        if (has_room_for_keyword(view->mailbox) && !text.failed) {
-            text.size--; /* the parenthesis */
-            text_append(&text, SLICE(" \\*)"));
-        }
-    }
-    text_append(&text, SLICE("] Flags that can be set\r\n"));
-    if (!text.failed)
-        stream_write(&session->stream, text_slice(&text));
-}
-
 static void say_mailbox(struct session *session, const struct view *view,
                         const struct mailbox_status *status)
 {
-    say_flags(session, view);
+    imap_keywords_tell(session, true);
     imap_report_exists(session, view->count);
     uint32_t unseen = status->unseen > 0 ? first_unseen(view) : 0;
     if (unseen > 0)

@@ -50,6 +50,7 @@ struct stored_message {
 };
 
 struct stored {
+    struct imap_report report; /* first: tell_flags is given it */
     struct session *session;
     const struct imap_store_arguments *store;
     struct store_change change;
@@ -102,7 +103,7 @@ static void tell_flags(void *argument, uint32_t number, const struct mail_entry 
     bool is_silent = stored->store->is_silent && message != NULL &&
                      message->flags == entry->flags && message->keywords == entry->keywords;
     if (!is_silent)
-        imap_report_flags(session, number, entry);
+        imap_report_flags(&stored->report, number, entry);
     else if (imap_of(session)->enabled & IMAP_CONDSTORE) /* RFC 7162 3.1.3: even if .SILENT */
         imap_untagged(session, "%u FETCH (UID %u MODSEQ (%llu))", number, entry->uid,
                       (unsigned long long)entry->modseq);
@@ -110,33 +111,20 @@ static void tell_flags(void *argument, uint32_t number, const struct mail_entry 
         message->is_told = true;
 }
 
-static void tell_exists(void *argument, uint32_t count)
-{
-    struct stored *stored = argument;
-    imap_report_exists(stored->session, count);
-}
-
-static void tell_expunged(void *argument, uint32_t number, uint32_t uid)
-{
-    struct stored *stored = argument;
-    (void)uid;
-    imap_untagged(stored->session, "%u EXPUNGE", number);
-}
-
 /* Updates the view, then tells those whose flags STORE left as they were (a STORE is answered for
  * each message, RFC 9051 6.4.6). */
 static void tell(struct stored *stored, bool may_expunge)
 {
     struct view *view = &imap_of(stored->session)->view;
-    struct view_listener listener = {
-        .argument = stored, .flags = tell_flags, .exists = tell_exists, .expunged = tell_expunged};
-    view_update(view, may_expunge, &listener);
+    imap_report_begin(&stored->report, stored->session);
+    imap_report_update(&stored->report, may_expunge, tell_flags);
     for (uint32_t i = 0; i < stored->count && !stored->store->is_silent; i++) {
         bool is_told = stored->messages[i].is_told;
         uint32_t number = is_told ? 0 : view_number(view, stored->uids[i], false);
         if (number > 0 && !view_entry(view, number)->expunged)
-            imap_report_flags(stored->session, number, view_entry(view, number));
+            imap_report_flags(&stored->report, number, view_entry(view, number));
     }
+    imap_report_end(&stored->report);
 }
 
 /* ---------------------------------------------------------------- running */

@@ -26,6 +26,8 @@ C: b SELECT INBOX (CONDSTORE)
 S* \* 4 EXISTS
 S* b OK [READ-WRITE] *
 a> C: d STORE 1:2 +FLAGS (\Flagged $Later)
+S: \* FLAGS (*$Later)
+S: \* OK [PERMANENTFLAGS (*$Later \\\*)] *
 S: \* 1 FETCH (UID 1 FLAGS (\\Flagged *$Later))
 S: \* 2 FETCH (UID 2 FLAGS (\\Flagged *$Later))
 S: d OK Done
@@ -33,6 +35,8 @@ acked FLAGS
 C: e STORE 2 +FLAGS.SILENT (\Deleted)
 S: e OK Done
 b> C: c NOOP
+S: \* FLAGS (*$Later)
+S: \* OK [PERMANENTFLAGS (*$Later \\\*)] *
 S: \* 1 FETCH (UID 1 FLAGS (\\Flagged *$Later) MODSEQ (*))
 S: \* 2 FETCH (UID 2 FLAGS (\\Flagged \\Deleted *$Later) MODSEQ (${modseq}))
 S: c OK Done

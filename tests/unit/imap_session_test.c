@@ -321,7 +321,8 @@ static void store_and_expunge(void **state)
         append_quietly(fd, "INBOX", "", "x");
     select_inbox(fd, 5);
     talk(fd,
-         "> a STORE 1:2 +FLAGS (\\Seen $A)\n< * 1 FETCH (UID 1 FLAGS (\\Seen \\Recent $A))\n"
+         "> a STORE 1:2 +FLAGS (\\Seen $A)\n< * FLAGS (*$A)\n< * OK [PERMANENTFLAGS (*$A \\*)] "
+         "*\n< * 1 FETCH (UID 1 FLAGS (\\Seen \\Recent $A))\n"
          "< * 2 FETCH (UID 2 FLAGS (\\Seen \\Recent $A))\n< a OK Done\n"
          "> a STORE 2:3 +FLAGS.SILENT \\Deleted\n< a OK Done\n"
          "> a UID STORE 1 -FLAGS (\\Seen)\n< * 1 FETCH (UID 1 FLAGS (\\Recent $A))\n< a OK Done\n"
@@ -490,7 +491,10 @@ static void hostile_logged_in(void **state)
     talk(fd, "< * 1 EXISTS\n< * 1 RECENT\n< ap OK *\n");
     for (unsigned i = 0; i < 64; i++) {
         char text[100];
-        snprintf(text, sizeof text, "> a STORE 1 +FLAGS.SILENT (k%u)\n< a OK Done\n", i);
+        snprintf(
+            text, sizeof text,
+            "> a STORE 1 +FLAGS.SILENT (k%u)\n< * FLAGS *\n< * OK [PERMANENTFLAGS *\n< a OK Done\n",
+            i);
         talk(fd, text);
     }
     talk(fd, "> a STORE 1 +FLAGS.SILENT (onemore)\n< a NO [LIMIT] *\n"
