@@ -11,10 +11,12 @@
 /* name, has to fail (a planted bug: proves that the checker sees), what it is */
 #define SCENARIO_TABLE(ROW)                                                                        \
     ROW(net, false, "line server on 1-3 cores, clients that misbehave, all faults of the network") \
+    ROW(gateway, false, "senders and readers over the whole gateway, through crashes")             \
     ROW(disk, false, "a tiny store that acknowledges what is durable; crashes in a row")           \
     ROW(disk_early, true, "the same, but it acknowledges before its bytes are durable")            \
     ROW(disk_nameless, true, "the same, but it never syncs the directory")                         \
-    ROW(store, false, "users and deliveries over shards, checkpoints, crashes, against a model")
+    ROW(store, false, "users and deliveries over shards, checkpoints, crashes, against a model")   \
+    ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")
 
 #define SCENARIO_DECLARE(name, has_to_fail, help) sim_scenario_run scenario_##name;
 SCENARIO_TABLE(SCENARIO_DECLARE)
