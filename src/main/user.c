@@ -86,12 +86,12 @@ static bool ask(const char *prompt, char *line, size_t size, size_t *ret_size)
     if (is_terminal) {
         silent = before;
         silent.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent); /* first: it throws away what was typed */
         fputs(prompt, stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     }
     bool ok = read_line(line, size, ret_size);
     if (is_terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
         fputc('\n', stderr);
     }
     return ok;

@@ -6,6 +6,7 @@ reference page is the table's, every command has its help."""
 import concurrent.futures
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -154,6 +155,39 @@ def test_user(place):
     check(sorted(os.listdir(place.path)) == ['ringpost.conf', 'users'], os.listdir(place.path))
 
 
+def on_terminal(arguments, *answers):
+    """What a person at a terminal sees, and the exit status."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(RINGPOST, [RINGPOST, *arguments])
+    seen = b''
+    waiting = list(answers)
+    while True:
+        try:
+            data = os.read(terminal, 1000)
+        except OSError: # the other side is gone
+            data = b''
+        if not data:
+            break
+        seen += data
+        if seen.endswith(b': ') and waiting:
+            os.write(terminal, waiting.pop(0) + b'\n')
+    os.close(terminal)
+    return seen, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_user_terminal(place):
+    arguments = ('user', 'passwd', '--file', place.users, 'u0@example.test')
+    seen, status = on_terminal(arguments, b'secret', b'secret')
+    check(status == 0 and b'secret' not in seen, f'{status} {seen}')
+    check(b'Password: ' in seen and b'Once more: ' in seen, seen)
+    before = place.read_users()
+    check(f'u0@example.test:{HASH}' not in before, 'nothing changed')
+    seen, status = on_terminal(arguments, b'secret', b'other')
+    check(status == 1 and b'not the same' in seen, f'{status} {seen}')
+    same(place.read_users(), before, 'after two different passwords')
+
+
 def test_user_at_once(place):
     """Many commands at the same time: no line is lost."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -203,8 +237,8 @@ def test_sample(place):
 
 
 def main():
-    for test in (test_check, test_mistakes, test_users_file, test_user, test_user_at_once,
-                 test_command_line, test_reference, test_sample):
+    for test in (test_check, test_mistakes, test_users_file, test_user, test_user_terminal,
+                 test_user_at_once, test_command_line, test_reference, test_sample):
         place = Place()
         try:
             test(place)
