@@ -41,6 +41,9 @@ int imap_expunge(struct session *session, const struct imap_set *only)
     const struct view *view = &imap_of(session)->view;
     uint32_t count = 0, matching = 0;
     uint32_t *uids = NULL;
+    struct mailbox_status status;
+    if (mailbox_status(view->mailbox, &status) == 0 && status.deleted == 0)
+        return 0;
     for (uint32_t number = 1; number <= view->count; number++)
         matching += (view_entry(view, number)->flags & MAIL_DELETED) != 0;
     if (matching > 0)

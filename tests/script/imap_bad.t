@@ -52,6 +52,11 @@ raw ")))\r\n"
 S: \* BAD *
 S: \* BYE *
 expect-close
+e = imap
+S: \* OK *
+C: GET / HTTP/1.1
+S: \* BYE not this protocol
+expect-close
 d = imap
 S: \* OK *
 C: a LOGIN anna secret
