@@ -281,11 +281,12 @@ static int run_open(struct sim *sim, struct operation *operation)
 {
     uint32_t flags = operation->file_flags;
     int32_t inode = disk_find(sim, operation->path);
+    struct place_in place;
     if (inode == NONE) {
-        if (!disk_parent_is_there(sim, operation->path) || !(flags & O_CREAT))
+        if (!disk_place(sim, operation->path, &place) || !(flags & O_CREAT))
             return -ENOENT;
-        inode = disk_make(sim, NULL, false);
-        disk_name_add(sim, NAME_CREATE, operation->path, NULL, inode);
+        inode = disk_make(sim, false);
+        disk_name_add(sim, NAME_CREATE, place, NULL, inode);
     } else if ((flags & O_CREAT) && (flags & O_EXCL)) {
         return -EEXIST;
     }
@@ -302,23 +303,32 @@ static int run_open(struct sim *sim, struct operation *operation)
 static int run_unlink(struct sim *sim, const struct operation *operation)
 {
     int32_t inode = disk_find(sim, operation->path);
-    if (inode == NONE)
+    struct place_in place;
+    if (inode == NONE || !disk_place(sim, operation->path, &place))
         return -ENOENT;
     if (sim->inodes[inode].is_directory)
         return -EISDIR;
-    disk_name_add(sim, NAME_UNLINK, operation->path, NULL, inode);
+    disk_name_add(sim, NAME_UNLINK, place, NULL, inode);
     return 0;
 }
 
 static int run_rename(struct sim *sim, const struct operation *operation)
 {
     int32_t inode = disk_find(sim, operation->path), old = disk_find(sim, operation->path2);
-    if (inode == NONE || !disk_parent_is_there(sim, operation->path2))
+    struct place_in from, to;
+    if (inode == NONE || !disk_place(sim, operation->path, &from) ||
+        !disk_place(sim, operation->path2, &to))
         return -ENOENT;
-    if (sim->inodes[inode].is_directory || (old != NONE && sim->inodes[old].is_directory))
-        return -EISDIR; /* of files only: nobody needs more */
-    if (old != inode)
-        disk_name_add(sim, NAME_RENAME, operation->path, operation->path2, inode);
+    if (old == inode)
+        return 0;
+    bool is_directory = sim->inodes[inode].is_directory;
+    if (old != NONE && sim->inodes[old].is_directory && !is_directory)
+        return -EISDIR;
+    if (old != NONE && !sim->inodes[old].is_directory && is_directory)
+        return -ENOTDIR;
+    if (old != NONE && is_directory && !disk_is_empty(sim, old))
+        return -ENOTEMPTY;
+    disk_name_add(sim, NAME_RENAME, from, &to, inode);
     return 0;
 }
 
@@ -360,6 +370,10 @@ void file_run(struct sim *sim, int32_t index)
     } else if (operation->has_failed && operation->opcode == IORING_OP_FSYNC) {
         fsync_failed(sim, operation);
     }
+    if (sim->options.verbose && operation->path != NULL)
+        sim_trace(sim, "core %u: operation %d: %s%s%s", operation->core, index, operation->path,
+                  operation->path2 == NULL ? "" : " to ",
+                  operation->path2 == NULL ? "" : operation->path2);
     operation_end(sim, index, result, 0);
 }
 

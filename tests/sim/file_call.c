@@ -37,6 +37,7 @@ static int call_error(struct kernel *kernel)
 static int make_directories(struct sim *sim, const char *path, bool is_durable)
 {
     char part[PATH_BYTES_MAX];
+    struct place_in place;
     for (size_t i = 1; path[0] != '\0' && path[1] != '\0'; i++) {
         if (path[i] != '/' && path[i] != '\0')
             continue;
@@ -44,9 +45,13 @@ static int make_directories(struct sim *sim, const char *path, bool is_durable)
         part[i] = '\0';
         int32_t inode = disk_find(sim, part);
         if (inode == NONE) {
-            inode = disk_make(sim, is_durable ? part : NULL, true);
-            if (!is_durable)
-                disk_name_add(sim, NAME_CREATE, part, NULL, inode);
+            if (!disk_place(sim, part, &place))
+                return -ENOTDIR;
+            inode = disk_make(sim, true);
+            if (is_durable)
+                disk_name_now(sim, place, inode);
+            else
+                disk_name_add(sim, NAME_CREATE, place, NULL, inode);
         } else if (!sim->inodes[inode].is_directory) {
             return -ENOTDIR;
         }
@@ -68,20 +73,6 @@ int kernel_directory_make(struct kernel *kernel, const char *path, unsigned mode
     return make_directories(kernel->sim, whole, false);
 }
 
-static const char *name_in(const char *path, const char *directory)
-{
-    size_t size = strlen(directory);
-    if (strncmp(path, directory, size) != 0)
-        return NULL;
-    const char *rest = path + size;
-    if (size > 1) {
-        if (*rest != '/')
-            return NULL;
-        rest++;
-    }
-    return *rest == '\0' || strchr(rest, '/') != NULL ? NULL : rest;
-}
-
 int kernel_directory_list(struct kernel *kernel, const char *path,
                           void (*each)(void *argument, const char *name, bool is_regular),
                           void *argument)
@@ -97,9 +88,9 @@ int kernel_directory_list(struct kernel *kernel, const char *path,
     if (!sim->inodes[inode].is_directory)
         return -ENOTDIR;
     for (uint32_t i = 0; i < sim->names.count; i++) {
-        const char *name = name_in(sim->names.rows[i].path, whole);
-        if (name != NULL)
-            each(argument, name, !sim->inodes[sim->names.rows[i].inode].is_directory);
+        const struct name *name = &sim->names.rows[i];
+        if (name->directory == inode)
+            each(argument, name->text, !sim->inodes[name->inode].is_directory);
     }
     return 0;
 }
@@ -160,7 +151,11 @@ int sim_file_patch(struct sim *sim, const char *path, uint64_t offset, const voi
         int error = make_directories(sim, parent, true);
         if (error < 0)
             return error;
-        inode = disk_make(sim, whole, false);
+        struct place_in place;
+        if (!disk_place(sim, whole, &place))
+            return -ENOTDIR;
+        inode = disk_make(sim, false);
+        disk_name_now(sim, place, inode);
     }
     return disk_write(sim, inode, offset, data, size, true);
 }
@@ -191,10 +186,11 @@ int sim_file_truncate(struct sim *sim, const char *path, uint64_t size)
 int sim_file_delete(struct sim *sim, const char *path)
 {
     char whole[PATH_BYTES_MAX];
-    int32_t inode = path_normalize(path, whole) ? disk_find(sim, whole) : NONE;
-    if (inode == NONE)
+    struct place_in place;
+    if (!path_normalize(path, whole) || disk_find(sim, whole) == NONE ||
+        !disk_place(sim, whole, &place))
         return -ENOENT;
-    disk_forget_name(sim, whole);
+    disk_forget_name(sim, place);
     return 0;
 }
 
@@ -202,13 +198,13 @@ int sim_file_list(struct sim *sim, const char *directory,
                   void (*each)(void *argument, const char *name, uint64_t size), void *argument)
 {
     char whole[PATH_BYTES_MAX];
-    if (!path_normalize(directory, whole) || disk_find(sim, whole) == NONE)
+    int32_t inode = path_normalize(directory, whole) ? disk_find(sim, whole) : NONE;
+    if (inode == NONE)
         return -ENOENT;
     for (uint32_t i = 0; i < sim->names.count; i++) {
-        const char *name = name_in(sim->names.rows[i].path, whole);
-        const struct inode *inode = &sim->inodes[sim->names.rows[i].inode];
-        if (name != NULL && !inode->is_directory)
-            each(argument, name, inode->size);
+        const struct name *name = &sim->names.rows[i];
+        if (name->directory == inode && !sim->inodes[name->inode].is_directory)
+            each(argument, name->text, sim->inodes[name->inode].size);
     }
     return 0;
 }

@@ -161,7 +161,7 @@ struct sim *sim_create(const struct sim_options *options)
     sim->stage = stage_make();
     for (unsigned i = 0; i < CORES_MAX; i++)
         sim->kernels[i] = (struct kernel){.sim = sim, .index = i, .operations = NONE};
-    disk_make(sim, "/", true);
+    disk_make(sim, true); /* the root directory: the first */
     return sim;
 }
 

@@ -194,8 +194,9 @@ struct inode {
 };
 
 struct name {
-    char *path;
+    int32_t directory;
     uint32_t hash;
+    char *text;
     int32_t inode;
 };
 struct names {
@@ -206,9 +207,15 @@ enum name_operation_kind { NAME_CREATE, NAME_UNLINK, NAME_RENAME };
 struct name_operation {
     enum name_operation_kind kind;
     bool is_doomed; /* a sync of its directory has failed: it will not be durable */
-    char *path, *to;
+    int32_t directory, to_directory;
+    char *text, *to_text;
     int32_t inode;
     uint64_t sequence;
+};
+/* Where a path leads: a name (borrowed from the path) in a directory. */
+struct place_in {
+    int32_t directory;
+    const char *text;
 };
 
 enum descriptor_kind {
@@ -376,13 +383,15 @@ void client_kick(struct sim *sim, struct sim_client *client);
 void client_server_gone(struct sim *sim, struct sim_client *client, bool is_reset);
 void clients_free(struct sim *sim);
 
-/* name.c */
+/* name.c; paths are normalized */
+bool disk_place(const struct sim *sim, const char *path, struct place_in *ret_place);
 int32_t disk_find(const struct sim *sim, const char *path);
-int32_t disk_make(struct sim *sim, const char *path, bool is_directory);
-bool disk_parent_is_there(const struct sim *sim, const char *path);
-void disk_name_add(struct sim *sim, enum name_operation_kind kind, const char *path, const char *to,
-                   int32_t inode);
-void disk_forget_name(struct sim *sim, const char *path); /* durably */
+int32_t disk_make(struct sim *sim, bool is_directory);                     /* without a name yet */
+void disk_name_now(struct sim *sim, struct place_in place, int32_t inode); /* durably */
+void disk_name_add(struct sim *sim, enum name_operation_kind kind, struct place_in place,
+                   const struct place_in *to, int32_t inode);
+void disk_forget_name(struct sim *sim, struct place_in place); /* durably */
+bool disk_is_empty(const struct sim *sim, int32_t directory);
 void disk_release(struct sim *sim, int32_t inode);
 /* Successful or not. */
 void disk_sync_directory(struct sim *sim, int32_t inode, uint64_t mark, bool failed);

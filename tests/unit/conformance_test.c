@@ -78,6 +78,22 @@ static void paths(struct core *core, struct transcript *transcript)
     say(transcript, "sync", await_fsync(core, directory, false));
     say(transcript, "read", await_read(core, directory, data, sizeof data, 0));
     await_close(core, directory);
+    say(transcript, "make inner",
+        kernel_directory_make(kernel, in(transcript, "inner/most", a), 0700));
+    fd = await_open(core, in(transcript, "inner/most/file", a), O_RDWR | O_CREAT, 0600);
+    say(transcript, "close", await_close(core, fd));
+    say(transcript, "rename directory",
+        await_rename(core, in(transcript, "inner/most", a), in(transcript, "outer", b)));
+    fd = say_fd(transcript, "moved along",
+                await_open(core, in(transcript, "outer/file", a), O_RDWR, 0));
+    await_close(core, fd);
+    say(transcript, "rename into full",
+        await_rename(core, in(transcript, "inner", a), in(transcript, "outer", b)));
+    say(transcript, "rename file over directory",
+        await_rename(core, in(transcript, "outer/file", a), in(transcript, "inner", b)));
+    say(transcript, "rename directory over file",
+        await_rename(core, in(transcript, "inner", a), in(transcript, "outer/file", b)));
+    await_unlink(core, b);
 }
 
 static void content(struct core *core, struct transcript *transcript)
@@ -192,6 +208,8 @@ static const char *const expected =
     "as directory -20\nwrite directory -21\nmake over file -20\nrename none -2\nrename 0\n"
     "rename same 0\nunlink old -2\nunlink directory -21\nwrite 5\nunlink 0\nread unlinked 5\n"
     "close 0\nclose again -9\nread closed -9\ndirectory 1\nsync 0\nread -21\n"
+    "make inner 0\nclose 0\nrename directory 0\nmoved along 1\nrename into full -39\n"
+    "rename file over directory -21\nrename directory over file -20\n"
     "create 1\nread empty 0\nwrite hole 3\nread hole 10\nis zero 1\nread over end 2\nis bc 1\n"
     "read past end 0\nfallocate 0\nsize 65536\nfallocate within 0\nsize 65536\ndsync 1\nopen 1\n"
     "write to read-only -9\nread 1\nis x 1\ntruncate 1\nread from write-only -9\nsize 0\n"
@@ -207,8 +225,12 @@ static void conformance(void **state)
     snprintf(transcript.directory, sizeof transcript.directory, "/tmp/conformance.%d",
              (int)getpid());
     check_equal(harness_run(&options, body, &transcript), 0);
-    if (!harness_is_simulated())
+    if (!harness_is_simulated()) {
+        char path[128];
+        rmdir(in(&transcript, "inner", path));
+        rmdir(in(&transcript, "outer", path));
         rmdir(transcript.directory);
+    }
     assert_string_equal(transcript.text, expected);
 }
 
