@@ -13,6 +13,13 @@
 
 /* ---------------------------------------------------------------- opening and closing */
 
+/* In loops over a whole maildrop, however large. */
+static void let_others_run(struct pop3 *pop3, uint32_t number)
+{
+    if (number % 65536 == 0)
+        fiber_yield(session_core(&pop3->session));
+}
+
 /* The octets of all messages: from the mailbox's own count when it is of the same moment, else
  * added up. */
 static void count_bytes(struct pop3 *pop3, const struct mailbox_status *status)
@@ -23,8 +30,7 @@ static void count_bytes(struct pop3 *pop3, const struct mailbox_status *status)
     }
     for (uint32_t number = 1; number <= pop3->view.count; number++) {
         pop3->bytes += view_entry(&pop3->view, number)->size;
-        if (number % 65536 == 0)
-            fiber_yield(session_core(&pop3->session));
+        let_others_run(pop3, number);
     }
 }
 
@@ -154,6 +160,7 @@ static void listing(struct session *session, uint32_t number, bool is_uidl)
     stream_write(&session->stream, SLICE("+OK Listing follows\r\n"));
     pop3->is_mute = true;
     for (number = 1; number <= pop3->view.count && session->stream.output_error == 0; number++) {
+        let_others_run(pop3, number);
         if (is_deleted(pop3, number))
             continue;
         at = put_line(at, pop3, number, is_uidl);
@@ -220,9 +227,11 @@ static int update(struct pop3 *pop3)
     uint32_t *uids = malloc(pop3->deleted_count * sizeof *uids);
     if (uids == NULL)
         return -ENOMEM;
-    for (uint32_t number = 1; number <= pop3->view.count; number++)
+    for (uint32_t number = 1; number <= pop3->view.count; number++) {
+        let_others_run(pop3, number);
         if (is_deleted(pop3, number))
             uids[count++] = view_entry(&pop3->view, number)->uid;
+    }
     assert(count == pop3->deleted_count);
     int result = mailbox_expunge(pop3->mailbox, uids, count);
     free(uids);
