@@ -106,6 +106,8 @@ void smtp_finish(struct smtp_session *smtp)
     struct counters *counters = core_counters(session_core(&smtp->session));
     enum smtp_reply reply = transaction->refusal;
     unsigned accepted = 0;
+    /* The message's own time is over; the store's and the reply's begins. */
+    session_deadline(&smtp->session, smtp->session.service->command_ms_max);
     if (reply == REPLY_OK) {
         struct slice bytes = message_body_bytes(transaction->body);
         if (smtp_is_loop(smtp, slice_from(bytes, bytes.size - transaction->taken)))
@@ -124,8 +126,8 @@ void smtp_finish(struct smtp_session *smtp)
         }
     }
     counter_add(counters, accepted > 0 ? COUNTER_SMTP_MESSAGES : COUNTER_SMTP_REFUSED, 1);
-    if (accepted > 0)
-        smtp->session.junk = 0;
+    if (accepted > 0) /* limits are on what is done without delivering mail */
+        smtp->session.junk = smtp->session.errors = 0;
     log_message(smtp, reply);
     smtp_reset(smtp);
 }

@@ -16,7 +16,7 @@
     ROW(RECIPIENT_OK, "250", "2.1.5 ", "Recipient OK")                                             \
     ROW(SEND_DATA, "354", "", "End data with <CR><LF>.<CR><LF>")                                   \
     ROW(BYE, "221", "2.0.0 ", "Bye")                                                               \
-    ROW(VERIFY_NOT, "252", "2.5.2 ",                                                               \
+    ROW(VERIFY_NOT, "252", "2.0.0 ",                                                               \
         "Will not verify, but will accept mail and try to deliver it")                             \
     /* commands */                                                                                 \
     ROW(UNKNOWN, "500", "5.5.2 ", "Command not recognized")                                        \

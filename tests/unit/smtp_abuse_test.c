@@ -259,9 +259,17 @@ static void s29_harvest(void **state)
         client_ask(client, text, "550 5.1.1 *");
     }
     expect_closed(client, "421 4.7.0 Too many errors");
+    client = smtp_hello(SMTP_PORT); /* a relay with stale recipients delivers in between */
+    for (int i = 0; i < 25; i++) {
+        client_ask(client, "MAIL FROM:<>\r\n", "250 *");
+        client_ask(client, "RCPT TO:<stale@example.test>\r\n", "550 5.1.1 *");
+        client_ask(client, "RCPT TO:<u0@example.test>\r\n", "250 *");
+        client_ask(client, "BDAT 0 LAST\r\n", "250 *");
+    }
+    smtp_quit(client);
     client = smtp_hello(SMTP_PORT); /* VRFY tells nothing, and not for ever */
     for (int i = 0; i < 99; i++)    /* EHLO has counted too */
-        client_ask(client, i % 2 ? "VRFY u0\r\n" : "VRFY nobody\r\n", "252 2.5.2 *");
+        client_ask(client, i % 2 ? "VRFY u0\r\n" : "VRFY nobody\r\n", "252 2.0.0 *");
     client_ask(client, "VRFY u0\r\n", "252 *");
     expect_closed(client, "421 4.7.0 Too many commands *");
     smtp_honest();
