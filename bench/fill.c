@@ -5,8 +5,8 @@
  *
  *   fill DIRECTORY [MESSAGES [USERS]]        defaults: 1000000 messages, 100 users
  *
- * One core. Half of the messages go to the first user, so that one mailbox is large. A store that is
- * there already is not filled again.
+ * One core. Half of the messages go to the first user, so that one mailbox is large. A store that
+ * is there already is not filled again.
  */
 #include <stdio.h>
 #include <stdlib.h>

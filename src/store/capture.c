@@ -14,7 +14,7 @@
  */
 #include "store_private.h"
 
-enum { ACCOUNTS_A_STEP = 64, DIRECTORY_VERSION = 1 };
+enum { ACCOUNTS_A_STEP_MAX = 64, DIRECTORY_VERSION = 1 };
 
 /* ---------------------------------------------------------------- out */
 
@@ -172,7 +172,9 @@ int capture_begin(struct shard *shard, struct capture *capture)
 
 bool capture_step(struct capture *capture)
 {
-    for (unsigned i = 0; i < ACCOUNTS_A_STEP; i++) {
+    size_t count =
+        1 + capture->account_next / 4; /* small ones first: small stores are shared too */
+    for (size_t i = 0; i < count && i < ACCOUNTS_A_STEP_MAX; i++) {
         if (capture->account_next == capture->account_count) {
             if (capture->shard->capture == capture) {
                 put_u8(&capture->directory, 0);

@@ -3,8 +3,8 @@
  * Delivery. The receiving core makes the summary and the meta, then one record is appended on the
  * shard of the first recipient, and that is all when the others live there too. Else the record
  * also lists the other shards with their recipients: once it is durable the message is accepted,
- * and couriers bring it to the other shards (courier.c). The delivery waits a while for them, so that
- * mail is seen by all when it is acknowledged, and couriers that are slow slow the senders down.
+ * and couriers bring it to the other shards (courier.c). The delivery waits a while for them, so
+ * that mail is seen by all when it is acknowledged, and slow couriers slow the senders down.
  */
 #include "store_private.h"
 

@@ -8,6 +8,8 @@
  *   id 0f3a...                  16 hexadecimal digits
  *   shards 2
  *   checksum 1a2b3c4d           CRC-32C of the lines above
+ *
+ * A shard's directory is shard-NNNN-XXXXXXXX: its number, and the id's last eight digits.
  */
 #include <stdio.h>
 
@@ -64,39 +66,92 @@ static int identity_parse(struct slice content, uint64_t *ret_id, unsigned *ret_
     return 0;
 }
 
-static int identity_make(struct core *core, const char *directory, const char *path,
-                         unsigned shard_count, uint64_t *ret_id, unsigned *ret_shard_count)
+/* The names of a directory that was just made, and of its parents, are durable. */
+static int ancestors_sync(struct core *core, const char *directory)
+{
+    char path[STORE_PATH_BYTES_MAX];
+    size_t size = strlen(directory);
+    int result = 0;
+    while (size > 0 && result == 0 && (size > 1 || directory[0] != '/')) {
+        while (size > 1 && directory[size - 1] == '/')
+            size--;
+        while (size > 0 && directory[size - 1] != '/')
+            size--;
+        memcpy(path, directory, size);
+        memcpy(path + size, size == 0 ? "." : "", size == 0 ? 2 : 1);
+        result = folder_sync(core, path);
+        if (result == -EACCES) /* a parent that was there before us */
+            result = 0;
+    }
+    return result;
+}
+
+static int identity_write(struct core *core, const char *directory, const char *path, uint64_t id,
+                          unsigned shard_count)
 {
     char text[IDENTITY_BYTES_MAX];
-    uint64_t id;
-    core_random(core, &id, sizeof id);
     int size = snprintf(text, sizeof text, "ringpost store %u\nid %016llx\nshards %u\n",
                         (unsigned)STORE_VERSION, (unsigned long long)id, shard_count);
     size += snprintf(text + size, sizeof text - (size_t)size, "checksum %08x\n",
                      crc32c(0, text, (size_t)size));
-    int result = file_replace(core, directory, path, slice_of(text, (size_t)size));
-    if (result < 0)
-        return result;
-    *ret_id = id;
-    *ret_shard_count = shard_count;
-    return 0;
+    return file_replace(core, directory, path, slice_of(text, (size_t)size));
 }
 
+void shard_directory(const char *directory, uint64_t id, unsigned number,
+                     char path[STORE_PATH_BYTES_MAX + 32])
+{
+    snprintf(path, STORE_PATH_BYTES_MAX + 32, "%s/shard-%04u-%08x", directory, number,
+             (unsigned)(uint32_t)id);
+}
+
+/* Makes a store: its directories are durable before the identity says that it is one. Their names
+ * are new each time: one from an earlier try may stem from a sync that failed, and then another
+ * sync of it promises nothing. */
+static int identity_make(struct core *core, const char *directory, const char *path,
+                         unsigned shard_count, uint64_t *ret_id)
+{
+    uint64_t id;
+    core_random(core, &id, sizeof id);
+    int result = ancestors_sync(core, directory);
+    for (unsigned number = 0; number < shard_count && result == 0; number++) {
+        char shard[STORE_PATH_BYTES_MAX + 32];
+        shard_directory(directory, id, number, shard);
+        result = kernel_directory_make(core_kernel(core), shard, 0700);
+    }
+    if (result == 0)
+        result = folder_sync(core, directory);
+    if (result == 0)
+        result = identity_write(core, directory, path, id, shard_count);
+    if (result == 0)
+        *ret_id = id;
+    return result;
+}
+
+/* One that is there is written again, so that its name is durable whatever became of the life that
+ * made it. */
 int identity_open(struct core *core, const char *directory, unsigned shard_count, uint64_t *ret_id,
                   unsigned *ret_shard_count)
 {
     char path[STORE_PATH_BYTES_MAX + 32];
     snprintf(path, sizeof path, "%s/identity", directory);
     struct bytes content;
+    uint64_t id = 0;
     int result = file_load(core, path, IDENTITY_BYTES_MAX, &content);
     if (result == -ENOENT) {
         if (shard_count == 0 || shard_count > SHARDS_MAX)
             return -EINVAL;
-        return identity_make(core, directory, path, shard_count, ret_id, ret_shard_count);
+        result = identity_make(core, directory, path, shard_count, &id);
+    } else if (result == 0) {
+        result = identity_parse(slice_of(content.data, content.size), &id, &shard_count);
+        put_free(&content);
+        if (result == 0)
+            result = identity_write(core, directory, path, id, shard_count);
+        if (result == -ENOSPC) /* a full store is opened for those who will delete */
+            result = 0;
     }
     if (result < 0)
         return result;
-    result = identity_parse(slice_of(content.data, content.size), ret_id, ret_shard_count);
-    put_free(&content);
-    return result;
+    *ret_id = id;
+    *ret_shard_count = shard_count;
+    return 0;
 }

@@ -3,8 +3,6 @@
  * A shard: opening it, from the checkpoint and what the log has behind it, or from the log alone;
  * closing it.
  */
-#include <stdio.h>
-
 #include "store_private.h"
 
 struct shard *shard_new(struct store *store, unsigned number)
@@ -17,7 +15,7 @@ struct shard *shard_new(struct store *store, unsigned number)
     shard->number = number;
     shard->checkpoint.fd = -1;
     core_random(store->core, &shard->key, sizeof shard->key);
-    snprintf(shard->directory, sizeof shard->directory, "%s/shard-%04u", store->directory, number);
+    shard_directory(store->directory, store->id, number, shard->directory);
     return shard;
 }
 
@@ -158,11 +156,7 @@ int shard_open(struct store *store, unsigned number, struct shard **ret_shard)
     struct shard *shard = shard_new(store, number);
     if (shard == NULL)
         return -ENOMEM;
-    int result = kernel_directory_make(core_kernel(store->core), shard->directory, 0700);
-    if (result == 0)
-        result = folder_sync(store->core, store->directory);
-    if (result == 0)
-        result = log_begin(shard);
+    int result = log_begin(shard);
     if (result < 0) {
         if (shard->log != NULL)
             log_close(shard->log);

@@ -68,34 +68,12 @@ static int identity_ask(struct core *core_0, void *argument)
     return 0;
 }
 
-/* The names of a directory that was just made, and of its parents, are durable. */
-static int ancestors_sync(struct core *core, const char *directory)
-{
-    char path[STORE_PATH_BYTES_MAX];
-    size_t size = strlen(directory);
-    int result = 0;
-    while (size > 0 && result == 0 && (size > 1 || directory[0] != '/')) {
-        while (size > 1 && directory[size - 1] == '/')
-            size--;
-        while (size > 0 && directory[size - 1] != '/')
-            size--;
-        memcpy(path, directory, size);
-        memcpy(path + size, size == 0 ? "." : "", size == 0 ? 2 : 1);
-        result = folder_sync(core, path);
-        if (result == -EACCES) /* a parent that was there before us */
-            result = 0;
-    }
-    return result;
-}
-
 static int identity_get(struct core *core, struct store *store)
 {
     struct identity identity = {0};
     int result;
     if (core_index(core) == 0) {
         result = kernel_directory_make(core_kernel(core), store->directory, 0700);
-        if (result == 0)
-            result = ancestors_sync(core, store->directory);
         if (result == 0)
             result = identity_open(core, store->directory, store->options.shard_count, &identity.id,
                                    &identity.shard_count);
@@ -122,7 +100,7 @@ static int shards_open(struct store *store)
         int result = shard_open(store, number, &shard);
         if (result < 0) {
             char where[STORE_PATH_BYTES_MAX + 32];
-            snprintf(where, sizeof where, "%s/shard-%04u", store->directory, number);
+            shard_directory(store->directory, store->id, number, where);
             say(store->core, "cannot open shard", where, result);
             return result;
         }

@@ -287,6 +287,8 @@ unsigned store_shard_of(const struct store *store, struct slice user);
 /* identity.c: reads or makes the file `directory`/identity. 0 or -errno. */
 int identity_open(struct core *core, const char *directory, unsigned shard_count, uint64_t *ret_id,
                   unsigned *ret_shard_count);
+void shard_directory(const char *directory, uint64_t id, unsigned number,
+                     char path[STORE_PATH_BYTES_MAX + 32]);
 /* Replaces `path` by these bytes, durably. */
 int file_replace(struct core *core, const char *directory, const char *path, struct slice content);
 /* The whole file, malloc'd. */

@@ -91,20 +91,27 @@ static void copy_file(struct sim *sim, const char *from, const char *to)
     free(data);
 }
 
+static void checkpoint_path(struct sim *sim, unsigned shard, char path[64])
+{
+    char identity[200] = "";
+    sim_file_read(sim, "/store/identity", 0, identity, sizeof identity - 1);
+    const char *id = strstr(identity, "\nid ");
+    snprintf(path, 64, "/store/shard-%04u-%.8s/checkpoint", shard, id == NULL ? "" : id + 12);
+}
+
 /* The checkpoint is a cache: whatever happens to it between two lives, nothing is lost. */
 static void checkpoint_damage(struct run *run)
 {
     struct sim *sim = run->sim;
     char path[64], other[64], old[64];
     unsigned shard = sim_below(sim, run->options.shard_count);
-    snprintf(path, sizeof path, "/store/shard-%04u/checkpoint", shard);
-    snprintf(other, sizeof other, "/store/shard-%04u/checkpoint",
-             (shard + 1) % run->options.shard_count);
+    checkpoint_path(sim, shard, path);
+    checkpoint_path(sim, (shard + 1) % run->options.shard_count, other);
     snprintf(old, sizeof old, "/kept-%u", shard);
     int64_t size = sim_file_size(sim, path);
     if (size <= 0)
         return;
-    switch (sim_below(sim, 8)) {
+    switch (sim_below(sim, 12)) {
     case 0:
         sim_file_delete(sim, path);
         break;
@@ -119,6 +126,9 @@ static void checkpoint_damage(struct run *run)
         copy_file(sim, other, path);
         break;
     case 5: /* a stale one */
+    case 6:
+    case 7:
+    case 8:
         copy_file(sim, old, path);
         break;
     default:
@@ -141,7 +151,7 @@ static bool life_begin(struct run *run)
             sim_fail(sim, "the store does not open");
             break;
         }
-        if (sim_below(sim, 3) == 0)
+        if (sim_below(sim, 2) == 0)
             checkpoint_damage(run);
         if (sim_start(sim) < 0)
             continue;
@@ -249,6 +259,8 @@ int scenario_store(const struct sim_case *one, char *why, size_t why_size)
                     .index_bytes_max = (draw >> 48) % 2 == 0 ? 1 : 1 << 20},
     };
     model_begin(model, sim);
+    if (options.faults[SIM_FAULT_FSYNC_ERROR] > 0) /* the operator's directory is durable */
+        sim_file_patch(sim, "/store/made", 0, "", 1);
     for (unsigned i = 0; i < LIVES && life_begin(&run); i++) {
         if (sim_case_step(one, i))
             life_work(&run);
