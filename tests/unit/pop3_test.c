@@ -182,6 +182,42 @@ static void guesses(void **state)
     pop3_finish(host);
 }
 
+/* A12: more log-ins at once than are hashed or held back: temporary errors, no memory of them, and
+ * who is known logs in at once. */
+static void crowd(void **state)
+{
+    (void)state;
+    enum { CROWD = 40 };
+    int fds[CROWD];
+    char line[200];
+    unsigned wrong = 0, busy = 0;
+    pop3_setup();
+    pop3_service.errors_max = 1;
+    struct host *host = host_begin(&pop3_host_options);
+    for (unsigned i = 0; i < 8; i++) /* each core learns */
+        pop3_quit_client(pop3_logged_in("u1"));
+    for (unsigned i = 0; i < CROWD; i++)
+        fds[i] = pop3_greeted();
+    for (unsigned i = 0; i < CROWD; i++) {
+        snprintf(line, sizeof line, "USER u0\r\nPASS guess %u\r\n", i);
+        client_say(fds[i], line);
+    }
+    pop3_quit_client(pop3_logged_in("u1"));
+    for (unsigned i = 0; i < CROWD; i++) {
+        client_expect(fds[i], "+OK\r\n");
+        client_line(fds[i], line, sizeof line);
+        wrong += strcmp(line, "-ERR [AUTH] Wrong user name or password") == 0;
+        busy += strcmp(line, "-ERR [SYS/TEMP] Too busy, try again later") == 0;
+        client_close(fds[i]);
+    }
+    check_equal(wrong + busy, CROWD);
+    check(wrong > 0);
+    check(host_counter(host, COUNTER_AUTH_FAILED) == wrong);
+    harness_nap(500000);
+    pop3_quit_client(pop3_logged_in("u0")); /* not locked out */
+    pop3_finish(host);
+}
+
 /* ---------------------------------------------------------------- deletions */
 
 /* P02 */
@@ -272,10 +308,10 @@ static void delete_and_reset(void **state)
 static int pop3_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_dialogue),   cmocka_unit_test(log_ins),
-        cmocka_unit_test(bad_arguments),    cmocka_unit_test(guesses),
-        cmocka_unit_test(no_quit),          cmocka_unit_test(expunge_fails),
-        cmocka_unit_test(delete_and_reset),
+        cmocka_unit_test(whole_dialogue), cmocka_unit_test(log_ins),
+        cmocka_unit_test(bad_arguments),  cmocka_unit_test(guesses),
+        cmocka_unit_test(crowd),          cmocka_unit_test(no_quit),
+        cmocka_unit_test(expunge_fails),  cmocka_unit_test(delete_and_reset),
     };
     return cmocka_run_group_tests_name("pop3", tests, NULL, NULL);
 }
