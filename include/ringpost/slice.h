@@ -82,7 +82,7 @@ static inline size_t slice_find(struct slice s, char c)
     return at ? (size_t)(at - s.data) : s.size;
 }
 
-/* Length of the UTF-8 sequence that s begins with (RFC 3629, section 4), or 0 when there is none. */
+/* Length of the UTF-8 sequence that s begins with (RFC 3629, section 4); 0 when there is none. */
 size_t utf8_length(struct slice s);
 /* Nothing but whole UTF-8 sequences. */
 bool slice_is_utf8(struct slice s);
