@@ -12,7 +12,8 @@
 
 #include <fcntl.h>
 
-enum { HEAD_GUESS_BYTES = 4096, BUFFER_BYTES_ALL = LOG_READ_HEAD_BYTES + FORMAT_CHUNK_BYTES };
+enum { READS_MAX = 1000 /* of one span, all short */, HEAD_GUESS_BYTES = 4096 };
+enum { BUFFER_BYTES_ALL = LOG_READ_HEAD_BYTES + FORMAT_CHUNK_BYTES };
 
 void segment_unpin(struct log *log, uint32_t number)
 {
@@ -120,32 +121,44 @@ static void reader_give(struct log *log, struct reader *reader)
     waiters_wake_one(log->core, &log->reader_free);
 }
 
+/* Which descriptor, past the page cache or through it. The segment being written is read past it:
+ * pages of a file that is written past the page cache at the same time are trouble. -errno. */
+static int span_fd(struct log *log, uint32_t number, bool *direct, bool *is_own)
+{
+    char path[LOG_PATH_BYTES_MAX];
+    *is_own = false;
+    if (number == log->segments[log->segment_count - 1].number) {
+        *direct = true;
+        return log->write_fd;
+    }
+    if (!*direct)
+        return fd_of(log, number);
+    *is_own = true;
+    segment_path(log, number, path);
+    return open_direct(log, path, O_RDONLY);
+}
+
 /* [offset, offset + size) of the file into `buffer`, aligned and with room for two pages more. */
 static int span_read(struct log *log, uint32_t number, char *buffer, uint32_t offset, uint32_t size,
                      bool direct, const char **ret_bytes)
 {
-    char path[LOG_PATH_BYTES_MAX];
-    uint32_t skip = direct ? offset % FORMAT_HEADER_ALIGN_BYTES : 0;
-    uint64_t whole = size + skip, got = 0;
-    int fd;
-    if (direct) {
-        whole = format_round(whole, FORMAT_HEADER_ALIGN_BYTES);
-        segment_path(log, number, path);
-        fd = open_direct(log, path, O_RDONLY);
-    } else {
-        fd = fd_of(log, number);
-    }
+    bool is_own;
+    int fd = span_fd(log, number, &direct, &is_own);
     if (fd < 0)
         return fd;
+    uint32_t skip = direct ? offset % FORMAT_HEADER_ALIGN_BYTES : 0;
+    uint64_t whole = size + skip, got = 0;
+    if (direct)
+        whole = format_round(whole, FORMAT_HEADER_ALIGN_BYTES);
     int result = 0;
-    for (unsigned tries = 0; got < size + skip && tries < 1000; tries++) {
+    for (unsigned tries = 0; got < size + skip && tries < READS_MAX; tries++) {
         result = await_read(log->core, fd, buffer + got, whole - got, offset - skip + got);
         if (result <= 0)
             break;
         got +=
             direct ? (uint32_t)result / FORMAT_BLOCK_BYTES * FORMAT_BLOCK_BYTES : (uint32_t)result;
     }
-    if (direct)
+    if (is_own)
         await_close(log->core, fd);
     if (result < 0)
         return result;

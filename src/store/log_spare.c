@@ -75,7 +75,7 @@ static int fill_begin(struct log *log)
     log->zeros = zeros;
     uint32_t id = log->spare_id_next++;
     spare_path(log, id, path);
-    int fd = open_direct(log, path, O_CREAT | O_EXCL | O_WRONLY);
+    int fd = open_direct(log, path, O_CREAT | O_EXCL | O_RDWR);
     if (fd == -EEXIST)
         return 0;
     if (fd < 0)

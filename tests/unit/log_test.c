@@ -279,6 +279,48 @@ static void locked(void **state)
     store_remove(&store);
 }
 
+/* The budget of bodies is an answer, and all of it comes back. */
+static void budget_fn(struct core *core, void *argument)
+{
+    (void)argument;
+    struct log_body *bodies[65];
+    size_t room;
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned count = 0;
+        while ((bodies[count] = log_body_take(core, 0)) != NULL)
+            count++;
+        assert_int_equal(count, (1 << 20) / 16384);
+        assert_non_null(log_body_room(bodies[0], 100000, &room));
+        assert_int_equal(room, 16384);
+        log_body_added(bodies[0], room);
+        assert_null(log_body_room(bodies[0], 1, &room));
+        while (count > 0)
+            log_body_give(bodies[--count]);
+        struct log_body *large = log_body_take(core, UINT64_MAX);
+        assert_non_null(large);
+        for (size_t all = 0; log_body_room(large, SIZE_MAX, &room) != NULL; all += room) {
+            assert_true(all < 1 << 20);
+            log_body_added(large, room);
+        }
+        assert_int_equal(log_body_bytes(large).size, 1 << 20);
+        log_body_give(large);
+    }
+}
+
+static void budget(void **state)
+{
+    (void)state;
+    struct store store;
+    store_make(&store);
+    store.options.body_bytes = 1 << 20;
+    struct life life = life_begin();
+    run(&life, open_fn, &store);
+    run(&life, budget_fn, &store);
+    run(&life, close_fn, &store);
+    life_end(&life);
+    store_remove(&store);
+}
+
 static int open_result(struct store *store)
 {
     struct life life = life_begin();
@@ -315,7 +357,7 @@ static void not_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked),
-                                       cmocka_unit_test(scan_and_drop),
+                                       cmocka_unit_test(scan_and_drop), cmocka_unit_test(budget),
                                        cmocka_unit_test(not_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
