@@ -510,6 +510,39 @@ static void hostile_logged_in(void **state)
     bye(honest);
 }
 
+/* More messages than STORE and EXPUNGE hand to the store at once. */
+static void large_mailbox(void **state)
+{
+    (void)state;
+    if (!harness_is_simulated())
+        return;
+    enum { COUNT = 40960 };
+    char line[300];
+    int fd = imap_login(4);
+    talk(fd, "> a CREATE Large\n< a OK Done\n");
+    for (unsigned i = 0; i < 10; i++)
+        append_quietly(fd, "Large", "", "x");
+    check_equal(lines_of(fd, "t SELECT Large"), 8);
+    for (unsigned i = 10; i < COUNT; i *= 2)
+        check_equal(lines_of(fd, "t COPY 1:* Large"), 2);
+    talk(fd, "> a ENABLE CONDSTORE\n< * ENABLED CONDSTORE\n< * OK [HIGHESTMODSEQ *\n< a OK Done\n");
+    client_say(fd, "a STATUS Large (HIGHESTMODSEQ)\r\n");
+    client_line(fd, line, sizeof line);
+    unsigned long modseq = strtoul(strchr(line, '(') + sizeof "HIGHESTMODSEQ", NULL, 10);
+    talk(fd, "< a OK Done\n");
+    check_equal(lines_of(fd, "t STORE 2:3,40000 +FLAGS.SILENT (\\Seen)"), 3);
+    snprintf(line, sizeof line, "b STORE 1:* (UNCHANGEDSINCE %lu) +FLAGS.SILENT (\\Deleted)\r\n",
+             modseq);
+    client_say(fd, line);
+    for (unsigned i = 0; i < COUNT - 3; i++)
+        talk(fd, "< * FETCH (UID * MODSEQ (*))\n");
+    talk(fd, "< b OK [MODIFIED 2:3,40000] *\n");
+    check_equal(lines_of(fd, "t EXPUNGE"), COUNT - 3);
+    check_equal(lines_of(fd, "t FETCH 1:* (UID)"), 3);
+    talk(fd, "> a DELETE Large\n< * OK [CLOSED] *\n< a OK Done\n");
+    bye(fd);
+}
+
 static int imap_tests(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +561,7 @@ static int imap_tests(void)
         cmocka_unit_test(idle),
         cmocka_unit_test(delete_own_selected),
         cmocka_unit_test(hostile_logged_in),
+        cmocka_unit_test(large_mailbox),
     };
     imap_host_begin();
     int result = cmocka_run_group_tests_name("imap", tests, NULL, NULL);
