@@ -27,7 +27,8 @@ struct gateway {
     struct gateway_options options;
     uint32_t state; /* enum gateway_state of all cores together; read by any thread */
     /* how many cores have come to a point; atomic */
-    uint32_t store_made, cores_open, cores_ready, cores_drained, cores_gone, failed;
+    uint32_t store_made, cores_open, cores_ready, cores_drained, cores_gone;
+    uint32_t failed; /* 0, or the errno of the first core that could not open; atomic */
 };
 
 void gateway_init(struct gateway *gateway, const struct gateway_options *options);

@@ -45,13 +45,13 @@ static void raise_state(struct gateway *gateway, enum gateway_state to)
         ;
 }
 
-/* Until `count` cores have come to a point; -ECANCELED when one of them failed before. */
+/* Until `count` cores have come to a point; when one of them failed before, its error. */
 static int wait_for(struct core *core, struct gateway *gateway, const uint32_t *word,
                     uint32_t count)
 {
     while (load(word) < count) {
         if (load(&gateway->failed) != 0)
-            return -ECANCELED;
+            return -(int)load(&gateway->failed);
         fiber_sleep(core, LOOK_NS);
     }
     return 0;
@@ -125,7 +125,9 @@ int gateway_open(struct core *core, void *argument)
     struct gateway *gateway = argument;
     int result = open_all(core, gateway);
     if (result < 0) {
-        add_one(&gateway->failed);
+        uint32_t none = 0; /* the first error is everybody's: it is what the operator has to hear */
+        __atomic_compare_exchange_n(&gateway->failed, &none, (uint32_t)-result, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
         return result;
     }
     if (add_one(&gateway->cores_ready) == core_count(core)) {
