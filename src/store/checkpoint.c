@@ -10,7 +10,6 @@
  * use, made durable, then renamed over it. Parts are written in the order in which mailboxes are
  * captured, so every offset is known before anything is written.
  */
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "store_private.h"
@@ -22,6 +21,7 @@ struct output {
     int fd;
     uint64_t offset; /* of what is in `bytes` */
     struct bytes bytes;
+    uint32_t checksum; /* of all before `offset` */
 };
 
 void checkpoint_path(const struct shard *shard, char path[STORE_PATH_BYTES_MAX + 64])
@@ -61,6 +61,7 @@ static int output_flush(struct output *output)
         return -ENOMEM;
     int result = file_write(output->core, output->fd, output->offset,
                             slice_of(output->bytes.data, output->bytes.size));
+    output->checksum = crc32c(output->checksum, output->bytes.data, output->bytes.size);
     output->offset += output->bytes.size;
     output->bytes.size = 0;
     return result;
@@ -179,16 +180,19 @@ static void tail_trim(struct mailbox *mailbox, uint32_t uidnext)
     mailbox->list = tail;
 }
 
-static void take_into_use(struct shard *shard, const struct capture *capture, int fd, uint64_t size)
+static void take_into_use(struct shard *shard, const struct capture *capture,
+                          const struct output *output)
 {
     while (shard->loading > 0)
         waiters_wait(shard->core, &shard->loaded, 0);
     int old = shard->checkpoint.fd;
-    shard->checkpoint = (struct checkpoint){.fd = fd,
+    shard->checkpoint = (struct checkpoint){.fd = output->fd,
                                             .position = capture->position,
                                             .sequence = capture->sequence,
-                                            .size = size,
-                                            .is_seen = true};
+                                            .size = output->offset,
+                                            .is_seen = true,
+                                            .is_own = true,
+                                            .content_checksum = output->checksum};
     for (size_t i = 0; i < capture->mailbox_count; i++) {
         const struct captured *captured = &capture->mailboxes[i];
         struct mailbox *mailbox = mailbox_by_id(shard, captured->id);
@@ -203,15 +207,16 @@ static void take_into_use(struct shard *shard, const struct capture *capture, in
         await_close(shard->core, old);
 }
 
-int checkpoint_write_locked(struct shard *shard)
+int checkpoint_write_locked(struct shard *shard, bool is_own_needed)
 {
     char path[STORE_PATH_BYTES_MAX + 64], temporary[STORE_PATH_BYTES_MAX + 80];
     struct capture capture;
-    if (shard->checkpoint.fd >= 0 && shard->checkpoint.sequence == shard->folded_sequence)
+    if (shard->checkpoint.fd >= 0 && shard->checkpoint.sequence == shard->folded_sequence &&
+        (shard->checkpoint.is_own || !is_own_needed))
         return 0;
     checkpoint_path(shard, path);
     snprintf(temporary, sizeof temporary, "%s.new", path);
-    int fd = await_open(shard->core, temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = file_make(shard->core, temporary);
     if (fd < 0)
         return fd;
     struct output output = {.core = shard->core, .fd = fd, .offset = CHECKPOINT_HEAD_BYTES};
@@ -224,7 +229,7 @@ int checkpoint_write_locked(struct shard *shard)
     put_free(&output.bytes);
     if (result == 0) {
         shard->bytes_since -= bytes_since;
-        take_into_use(shard, &capture, fd, output.offset);
+        take_into_use(shard, &capture, &output);
     } else {
         await_close(shard->core, fd);
     }
@@ -234,9 +239,13 @@ int checkpoint_write_locked(struct shard *shard)
 
 int checkpoint_write(struct shard *shard)
 {
-    fiber_lock_take(shard->core, &shard->checkpoint_lock);
-    int result = checkpoint_write_locked(shard);
-    fiber_lock_give(shard->core, &shard->checkpoint_lock);
+    int result;
+    do {
+        fiber_lock_take(shard->core, &shard->checkpoint_lock);
+        result = checkpoint_write_locked(shard, false);
+        fiber_lock_give(shard->core, &shard->checkpoint_lock);
+        /* A part of the old one is damaged: it must come from the log. */
+    } while (result == -EBADMSG && cold_rebuild(shard) == 0);
     return result;
 }
 

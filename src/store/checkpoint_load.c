@@ -109,9 +109,12 @@ int checkpoint_load(struct shard *shard)
 
 void checkpoint_forget(struct shard *shard)
 {
-    if (shard->checkpoint.fd >= 0)
-        await_close(shard->core, shard->checkpoint.fd);
+    while (shard->loading > 0)
+        waiters_wait(shard->core, &shard->loaded, 0);
+    int fd = shard->checkpoint.fd;
     shard->checkpoint = (struct checkpoint){.fd = -1};
+    if (fd >= 0)
+        await_close(shard->core, fd);
 }
 
 /* ---------------------------------------------------------------- one mailbox's part */

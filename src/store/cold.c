@@ -165,21 +165,37 @@ static void say_rebuilt(struct shard *shard, int result)
     core_log(shard->core, &event);
 }
 
+static bool any_cold(const struct shard *shard)
+{
+    size_t index = 0;
+    for (const struct table_slot *slot; (slot = table_next(&shard->mailboxes, &index)) != NULL;)
+        if (((const struct mailbox *)(uintptr_t)slot->value)->is_cold)
+            return true;
+    return false;
+}
+
+static int rebuild_locked(struct shard *shard)
+{
+    if (shard->checkpoint.fd < 0) /* another fiber was here */
+        return any_cold(shard) ? -EBADMSG : 0;
+    struct shard *past = shard_new(shard->store, shard->number);
+    if (past == NULL)
+        return -ENOMEM;
+    int result = shard_rebuild(past, shard->log, shard->checkpoint.sequence);
+    if (result == 0)
+        result = cold_take(shard, past);
+    shard_clear(past);
+    free(past);
+    say_rebuilt(shard, result);
+    if (result == 0)
+        checkpoint_forget(shard);
+    return result;
+}
+
 int cold_rebuild(struct shard *shard)
 {
     fiber_lock_take(shard->core, &shard->checkpoint_lock);
-    int result = -ENOMEM;
-    struct shard *past = shard->checkpoint.fd < 0 ? NULL : shard_new(shard->store, shard->number);
-    if (past != NULL) {
-        result = shard_rebuild(past, shard->log, shard->checkpoint.sequence);
-        if (result == 0)
-            result = cold_take(shard, past);
-        shard_clear(past);
-        free(past);
-        say_rebuilt(shard, result);
-        if (result == 0)
-            checkpoint_forget(shard);
-    }
+    int result = rebuild_locked(shard);
     fiber_lock_give(shard->core, &shard->checkpoint_lock);
     return result;
 }

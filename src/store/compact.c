@@ -218,7 +218,7 @@ static int compact_locked(struct shard *shard, unsigned percent)
     result = victims_empty(shard, &victims);
     if (result < 0 || victims.count == 0)
         return result;
-    result = checkpoint_write_locked(shard);
+    result = checkpoint_write_locked(shard, true);
     if (result == 0)
         result = dump_write(shard);
     return result < 0 ? result : victims_drop(shard, &victims);
@@ -229,7 +229,7 @@ int shard_compact(struct shard *shard, unsigned percent)
     fiber_lock_take(shard->core, &shard->checkpoint_lock);
     int result = compact_locked(shard, percent);
     fiber_lock_give(shard->core, &shard->checkpoint_lock);
-    return result;
+    return result == -EBADMSG ? cold_rebuild(shard) : result;
 }
 
 int store_compact(struct core *core, unsigned percent)

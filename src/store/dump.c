@@ -29,7 +29,7 @@ static int pieces_write(struct shard *shard, uint64_t dump, uint64_t size, uint3
         segment != 0 && segment / 4 < PIECE_BYTES_MAX ? segment / 4 : PIECE_BYTES_MAX;
     char *piece = malloc(piece_max);
     int result = piece == NULL ? -ENOMEM : 0;
-    uint32_t checksum = 0;
+    uint32_t checksum = 0, content_checksum = 0;
     for (uint64_t offset = 0; offset < size && result == 0;) {
         size_t count = size - offset < piece_max ? (size_t)(size - offset) : piece_max;
         struct change change = {0};
@@ -37,6 +37,9 @@ static int pieces_write(struct shard *shard, uint64_t dump, uint64_t size, uint3
         if (result < 0)
             break;
         checksum = crc32c(checksum, piece, count);
+        size_t head = offset < CHECKPOINT_HEAD_BYTES ? CHECKPOINT_HEAD_BYTES - (size_t)offset : 0;
+        if (head < count)
+            content_checksum = crc32c(content_checksum, piece + head, count - head);
         event_begin_meta(&change.meta, EVENT_DUMP_PART);
         put_u64(&change.meta, dump);
         put_u64(&change.meta, offset);
@@ -45,13 +48,17 @@ static int pieces_write(struct shard *shard, uint64_t dump, uint64_t size, uint3
         offset += count;
     }
     free(piece);
+    if (result == 0 && content_checksum != shard->checkpoint.content_checksum)
+        result = -EBADMSG; /* what was written is not what is read */
     *ret_checksum = checksum;
     return result;
 }
 
-/* The checkpoint in use, into the log. The caller holds checkpoint_lock. */
+/* The checkpoint in use, into the log. It is this life's own: what it holds was checked when it was
+ * written, and is checked once more. The caller holds checkpoint_lock. */
 int dump_write(struct shard *shard)
 {
+    assert(shard->checkpoint.is_own);
     uint64_t size = shard->checkpoint.size;
     uint32_t checksum = 0;
     struct change begin = {0}, end = {0};

@@ -63,13 +63,21 @@ int file_commit(struct core *core, int fd, const char *temporary, const char *pa
     return result < 0 ? result : folder_sync(core, directory);
 }
 
+int file_make(struct core *core, const char *path)
+{
+    int result = await_unlink(core, path);
+    if (result < 0 && result != -ENOENT)
+        return result;
+    return await_open(core, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
 int file_replace(struct core *core, const char *directory, const char *path, struct slice content)
 {
     char temporary[STORE_PATH_BYTES_MAX + 64];
     int size = snprintf(temporary, sizeof temporary, "%s.new", path);
     if (size < 0 || (size_t)size >= sizeof temporary)
         return -ENAMETOOLONG;
-    int fd = await_open(core, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = file_make(core, temporary);
     if (fd < 0)
         return fd;
     int result = file_write(core, fd, 0, content);

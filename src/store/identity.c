@@ -16,6 +16,7 @@
 #include "store_private.h"
 
 enum { IDENTITY_BYTES_MAX = 1000 };
+static const uint64_t LOCK_NS_MAX = UINT64_C(10000000000), LOCK_NS = UINT64_C(20000000);
 
 static bool take_line(struct slice *rest, struct slice key, struct slice *ret_value)
 {
@@ -127,6 +128,24 @@ static int identity_make(struct core *core, const char *directory, const char *p
     return result;
 }
 
+/* Held by the ring: one process at a time makes or opens a store, and no write of a dead one is
+ * still to land. */
+static int lock_take(struct core *core, const char *directory)
+{
+    char path[STORE_PATH_BYTES_MAX + 32];
+    snprintf(path, sizeof path, "%s/lock", directory);
+    uint64_t until = core_now_ns(core) + LOCK_NS_MAX;
+    int fd;
+    while ((fd = kernel_file_lock(core_kernel(core), path)) == -EWOULDBLOCK &&
+           core_now_ns(core) < until)
+        fiber_sleep(core, LOCK_NS);
+    if (fd < 0)
+        return fd;
+    int result = core_hold_fd(core, fd);
+    await_close(core, fd);
+    return result;
+}
+
 /* One that is there is written again, so that its name is durable whatever became of the life that
  * made it. */
 int identity_open(struct core *core, const char *directory, unsigned shard_count, uint64_t *ret_id,
@@ -136,7 +155,10 @@ int identity_open(struct core *core, const char *directory, unsigned shard_count
     snprintf(path, sizeof path, "%s/identity", directory);
     struct bytes content;
     uint64_t id = 0;
-    int result = file_load(core, path, IDENTITY_BYTES_MAX, &content);
+    int result = lock_take(core, directory);
+    if (result < 0)
+        return result;
+    result = file_load(core, path, IDENTITY_BYTES_MAX, &content);
     if (result == -ENOENT) {
         if (shard_count == 0 || shard_count > SHARDS_MAX)
             return -EINVAL;

@@ -122,9 +122,10 @@ int store_open(struct core *core, const struct store_options *options)
         result = identity_get(core, store);
     if (result < 0) {
         say(core,
-            result == -EPROTO    ? "made by a newer version of this program"
-            : result == -EBADMSG ? "the file identity is damaged"
-                                 : "cannot open the store",
+            result == -EWOULDBLOCK ? "another process has the store open"
+            : result == -EPROTO    ? "made by a newer version of this program"
+            : result == -EBADMSG   ? "the file identity is damaged"
+                                   : "cannot open the store",
             options->directory, result);
         free(store);
         return result;

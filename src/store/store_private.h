@@ -225,7 +225,9 @@ struct checkpoint {
     int fd;                       /* -1: none */
     struct log_position position; /* of the last record that it knows */
     uint64_t sequence, size;
-    bool is_seen; /* replay has found that record */
+    bool is_seen;              /* replay has found that record */
+    bool is_own;               /* written in this life: all of it was checked */
+    uint32_t content_checksum; /* if own: of what follows the head */
 };
 
 struct shard {
@@ -293,6 +295,8 @@ void shard_directory(const char *directory, uint64_t id, unsigned number,
 int file_replace(struct core *core, const char *directory, const char *path, struct slice content);
 /* The whole file, malloc'd. */
 int file_load(struct core *core, const char *path, size_t size_max, struct bytes *ret_content);
+/* A new file, whatever had that name: a write of a dead process may still land in its old one. */
+int file_make(struct core *core, const char *path);
 int folder_sync(struct core *core, const char *directory);
 int file_write(struct core *core, int fd, uint64_t offset, struct slice content);
 int file_read(struct core *core, int fd, uint64_t offset, void *data, size_t size);
@@ -482,7 +486,8 @@ struct checkpoint_head {
     uint32_t directory_checksum, checksum; /* of the head, this taken as 0 */
 };
 int checkpoint_write(struct shard *shard); /* takes the lock. Fiber */
-int checkpoint_write_locked(struct shard *shard);
+/* is_own_needed: one of another life will not do. */
+int checkpoint_write_locked(struct shard *shard, bool is_own_needed);
 /* 0 when there is one that looks right (the shard then holds its state), else -errno. */
 int checkpoint_load(struct shard *shard);
 int checkpoint_head_check(const struct shard *shard, const struct checkpoint_head *head,
