@@ -12,7 +12,7 @@
  * After each play the server is ended (power cut, or well), started afresh, and the sections that
  * were acknowledged are played.
  *
- *   script_sim|script_linux [--seconds N] [--only as-is|cut|fail|memory] [--at N] SCRIPT ...
+ *   script_sim|script_linux [--seconds N] [--only as-is|cut|fail|memory] [--at N] SCRIPT...
  *
  * --seconds bounds each script: offsets and operations are then taken at equal distances. --at plays
  * one of them.

@@ -132,6 +132,31 @@ static void slots_full(void **state)
     }
 }
 
+/* R06: the system has no file left for a while: nobody is accepted, nobody is lost, and the core
+ * does not ask in a loop. */
+static void files_out(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct sim_options options;
+        struct served served;
+        sim_options_calm(&options, seed);
+        begin(&served, &options);
+        sim_fail_nth(served.sim, SIM_OPERATION_SOCKET, 1, -ENFILE, true);
+        for (int i = 0; i < CLIENTS; i++) {
+            served.clients[i] = sim_connect(served.sim, "192.0.2.1", PORT);
+            sim_client_text(served.clients[i], "hello\r\n");
+        }
+        uint64_t turns = sim_count(served.sim, SIM_COUNT_TURNS);
+        sim_pass(served.sim, 10 * SECOND_NS);
+        assert_true(sim_count(served.sim, SIM_COUNT_TURNS) - turns < 2000);
+        assert_int_equal(answered(&served, 1), 0);
+        sim_fail_nth(served.sim, 0, 0, 0, false);
+        wait_answers(&served, CLIENTS);
+        end(&served);
+    }
+}
+
 /* R07: one or two buffers for many senders, and multishot receives that end for no reason. */
 static void buffers_out(void **state)
 {
@@ -219,10 +244,8 @@ static void each_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_full),
-        cmocka_unit_test(buffers_out),
-        cmocka_unit_test(queues_full),
-        cmocka_unit_test(each_fails),
+        cmocka_unit_test(slots_full),  cmocka_unit_test(files_out),  cmocka_unit_test(buffers_out),
+        cmocka_unit_test(queues_full), cmocka_unit_test(each_fails),
     };
     return cmocka_run_group_tests_name("ring faults", tests, NULL, NULL);
 }

@@ -205,8 +205,8 @@ static void accept_run(struct sim *sim, int32_t index)
     if (listening->backlog_count == 0)
         return;
     int error = accept_error(sim);
-    if (error < 0 && error != -ECONNABORTED && chance_below(sim, 2) == 0) {
-        finish(sim, index, error, 0); /* the connection stays where it is */
+    if (error < 0 && error != -ECONNABORTED) { /* before it was accepted: it stays where it is */
+        finish(sim, index, error, 0);
         return;
     }
     int32_t taken = listening->backlog[0];
