@@ -473,6 +473,30 @@ static void test_header_ends(void **state)
     free(data);
 }
 
+/* HEADER.FIELDS looks at MIME_HEADER_BYTES_MAX bytes of a header, up to a whole line. */
+static void test_large_header(void **state)
+{
+    struct imap_double *world = *state;
+    for (size_t filler = 100000; filler <= 300000; filler += 50000) {
+        struct text message;
+        text_init(&message, &world->arena);
+        text_append(&message, SLICE("A: 1\r\n"));
+        while (message.size < filler)
+            text_append(&message, SLICE("X-Filler: filler filler filler filler\r\n"));
+        text_append(&message, SLICE("Z: 2\r\n\r\nbody\r\n"));
+        world->imap.view.count = 0;
+        double_add_bytes(world, text_slice(&message));
+        answers(world, "1 BODY.PEEK[HEADER.FIELDS (Z A)]",
+                filler > MIME_HEADER_BYTES_MAX
+                    ? "* 1 FETCH (BODY[HEADER.FIELDS (Z A)] {8}|A: 1||)|"
+                    : "* 1 FETCH (BODY[HEADER.FIELDS (Z A)] {14}|A: 1|Z: 2||)|");
+        assert_in_range(world->write_largest, 1, FETCH_PIECE_BYTES);
+        answers(world, "1 BODY.PEEK[TEXT]", "* 1 FETCH (BODY[TEXT] {6}|body|)|");
+        assert_true(double_fetch(world, "1 BODY.PEEK[HEADER.FIELDS.NOT (A Z)]<35.6>"));
+        assert_non_null(strstr(world->output, "{6}\r\ner\r\nX-)\r\n"));
+    }
+}
+
 /* F1: a literal that cannot be finished ends the connection, and nothing follows. */
 static void test_breaks_off(void **state)
 {
@@ -572,10 +596,12 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_attributes),  TEST(test_sections),  TEST(test_grammar), TEST(test_limits),
-        TEST(test_partials),    TEST(test_sets),      TEST(test_seen),    TEST(test_modseq),
-        TEST(test_damaged),     TEST(test_expunged),  TEST(test_large),   TEST(test_breaks_off),
-        TEST(test_header_ends), TEST(test_injection), TEST(test_many),
+        TEST(test_attributes),   TEST(test_sections),    TEST(test_grammar),
+        TEST(test_limits),       TEST(test_partials),    TEST(test_sets),
+        TEST(test_seen),         TEST(test_modseq),      TEST(test_damaged),
+        TEST(test_expunged),     TEST(test_large),       TEST(test_breaks_off),
+        TEST(test_large_header), TEST(test_header_ends), TEST(test_injection),
+        TEST(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
