@@ -114,7 +114,7 @@ static bool append(struct reading *reading, struct slice bytes)
 
 static struct slice text_of(const struct reading *reading)
 {
-    return slice_of(reading->data, reading->size);
+    return reading->data != NULL ? slice_of(reading->data, reading->size) : SLICE("");
 }
 
 /* Reads off `size` bytes. 0 or -errno of the stream. */
@@ -167,15 +167,15 @@ int imap_skip_command(struct session *session, uint64_t size)
     }
 }
 
-/* Answers a command that cannot be gathered. -EAGAIN: go on. */
-static int refuse(struct reading *reading, bool is_too_big, const char *why)
+/* Answers a command that cannot be gathered: BAD, or NO [code]. -EAGAIN: go on. */
+static int refuse(struct reading *reading, const char *code, const char *why)
 {
     struct session *session = reading->session;
     struct command_line line;
     imap_line_split(text_of(reading), &line);
     session->line.tag = line.tag;
-    if (is_too_big)
-        imap_no(session, "TOOBIG", why);
+    if (code != NULL)
+        imap_no(session, code, why);
     else
         imap_bad(session, why);
     return -EAGAIN;
@@ -184,7 +184,7 @@ static int refuse(struct reading *reading, bool is_too_big, const char *why)
 /* The same, and the client may be out of step: R1. */
 static int refuse_and_end(struct reading *reading, const char *why)
 {
-    refuse(reading, false, why);
+    refuse(reading, NULL, why);
     session_end(reading->session, SESSION_END_PROTOCOL);
     return -EAGAIN;
 }
@@ -206,11 +206,13 @@ static int gather_line(struct reading *reading, struct imap_literal *ret_literal
     bool is_lost = announced == IMAP_ANNOUNCED_LOST ||
                    (announced == IMAP_ANNOUNCED && result < 0 && !ret_literal->is_sync);
     if (!append(reading, line))
-        return is_lost || announced == IMAP_ANNOUNCED ? -ENOMEM : refuse(reading, true, "Too big");
+        return is_lost || announced == IMAP_ANNOUNCED
+                   ? -ENOMEM
+                   : refuse(reading, "UNAVAILABLE", "Out of memory");
     if (is_lost)
         return refuse_and_end(reading, "Bad literal");
     if (result == -EBADMSG)
-        return refuse(reading, false, "Line not ended by CRLF, or with a bare CR in it");
+        return refuse(reading, NULL, "Line not ended by CRLF, or with a bare CR in it");
     return announced == IMAP_ANNOUNCED;
 }
 
@@ -224,11 +226,11 @@ static int gather_literal(struct reading *reading, const struct imap_literal *li
         int result = literal->is_sync ? 0 : imap_skip_command(session, literal->size);
         if (result < 0)
             return result;
-        return refuse(reading, is_logged_in, "Literal too big, or too many");
+        return refuse(reading, is_logged_in ? "TOOBIG" : NULL, "Literal too big, or too many");
     }
     if (!append(reading, SLICE("\r\n")) || !reserve(reading, (size_t)literal->size)) {
         int result = literal->is_sync ? 0 : imap_skip_command(session, literal->size);
-        return result < 0 ? result : refuse(reading, true, "Out of memory");
+        return result < 0 ? result : refuse(reading, "UNAVAILABLE", "Out of memory");
     }
     if (literal->is_sync)
         stream_write(&session->stream, SLICE("+ OK\r\n"));
@@ -304,5 +306,5 @@ int imap_read(struct session *session, struct command_line *ret_line)
     uint64_t pending = imap_of(session)->literal_pending;
     imap_of(session)->literal_pending = 0;
     result = pending > 0 ? imap_skip_command(session, pending) : 0;
-    return result < 0 ? result : refuse(&reading, false, why);
+    return result < 0 ? result : refuse(&reading, NULL, why);
 }
