@@ -50,7 +50,21 @@ C: e NOOP
 S: d BAD Expected DONE
 C: e NOOP
 S: e OK *
-C: f IDLE
+x = imap
+S: \* OK *
+C: a LOGIN anna secret
+S: a OK *
+C: b CREATE Short
+S: b OK *
+C: c SELECT Short
+S* c OK *
+C: d IDLE
+S: + idling
+a> C: e DELETE Short
+S: e OK *
+x> S: \* BYE selected mailbox was deleted
+expect-close
+a> C: f IDLE
 S: + idling
 honest off
 pass 29m
