@@ -39,7 +39,8 @@ MUTANTS = [
      '    case SESSION_END_IDLE:\n        pop3_error(session, -EIO);\n        break;\n'
      '    default: /* timers', POP3),
     ('a message cut short looks whole', RETRIEVE,
-     '        session_end(session, SESSION_END_STORE);\n        return 0;', '        got = 0;', MAIL),
+     '        session_end(session, SESSION_END_STORE);\n        return 0;', '        got = 0;',
+     MAIL),
     ('last words inside a message', RETRIEVE, '    pop3->is_mute = true;\n', '', MAIL),
     ('PASS twice for one USER', LOGIN, '    session->state = POP3_AUTHORIZATION;\n', '', POP3),
     ('blanks of a password are lost', LOGIN,

@@ -46,7 +46,7 @@ void pop3_setup(void)
                                     .options = &pop3_options,
                                     .host_name = SLICE("mail.x.test"),
                                     .address = "127.0.0.1",
-                                    .port = POP3_PORT,
+                                    .port = pop3_port,
                                     .connections_max = 50,
                                     .login_ms_max = 10000,
                                     .idle_ms_max = 10000,
@@ -72,7 +72,7 @@ void pop3_finish(struct host *host)
 int pop3_greeted(void)
 {
     drops_sync();
-    int fd = client_open(POP3_PORT);
+    int fd = client_open(pop3_port);
     client_expect(fd, "+OK Ringpost ready\r\n");
     return fd;
 }

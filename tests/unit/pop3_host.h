@@ -11,7 +11,7 @@
 #include "ringpost/pop3.h"
 #include "service_host.h"
 
-enum { POP3_PORT = 22110 };
+extern const unsigned pop3_port; /* the test's own: tests run side by side */
 
 extern struct pop3_options pop3_options;
 extern struct service pop3_service;

@@ -13,6 +13,8 @@
 
 #include "pop3_host.h"
 
+const unsigned pop3_port = 22111;
+
 #define ONE "Subject: one\r\n\r\nfirst\r\n.\r\n..x\r\nlast"
 #define TWO "Subject: two\r\n\r\nbody\r\n"
 

@@ -13,6 +13,8 @@
 
 #include "pop3_host.h"
 
+const unsigned pop3_port = 22110;
+
 #define ONE "Subject: one\r\n\r\nfirst\r\n.\r\n..x\r\nlast"
 #define TWO "Subject: two\r\n\r\nbody\r\n"
 
@@ -52,7 +54,7 @@ static void whole_dialogue(void **state)
         drop_add(&drops[0], SLICE(TWO));
         drops[0].is_peeked = split % 2;
         drops_sync();
-        int fd = client_open(POP3_PORT);
+        int fd = client_open(pop3_port);
         if (split == size + 1) {
             client_say_in_pieces(fd, dialogue, size, 1);
         } else {
