@@ -15,8 +15,8 @@ enum { IMAP_PORT = 22210, IMAP_PLAIN_PORT = 22211 /* without plain log-in */ };
 void imap_host_begin(void);
 void imap_host_end(void);
 
-/* "> text" is sent with CRLF behind it, "< pattern" must be the next line ('*': any bytes), "=
- * text" is sent as it is, with CRLF for "\n". A newline ends each. `slowly`: a byte at a time. */
+/* A script of lines: "> text" is sent with CRLF behind it; "= text" as it is, with CRLF for "\n";
+ * "< pattern" must be the next line ('*': any bytes). `slowly`: sent a byte at a time. */
 void talk(int fd, const char *script);
 void talk_slowly(int fd, const char *script);
 /* A connection, greeted, logged in as "u<number>". */

@@ -3,8 +3,8 @@
  * Several clients work on one mailbox at once, each keeping the picture of it that the server's
  * answers give (RFC 9051 5.2, 7.5.1): numbers, UIDs, flags. After every few rounds each picture is
  * compared with what the server says now. EXPUNGE where it is forbidden, a number beyond the
- * picture, a UID that changed, a flag that was not told, a keyword
- * without a name: each ends the test.
+ * picture, a UID that changed, a flag that was not told, a keyword without a name: each ends the
+ * test.
  *
  * Row of the list of bad input: I18.
  */
