@@ -14,8 +14,8 @@
  *
  *   script_sim|script_linux [--seconds N] [--only as-is|cut|fail|memory] [--at N] SCRIPT...
  *
- * --seconds bounds each script: offsets and operations are then taken at equal distances. --at plays
- * one of them.
+ * --seconds bounds each script: offsets and operations are then taken at equal distances. --at
+ * plays one of them.
  */
 #include <signal.h>
 #include <stdio.h>

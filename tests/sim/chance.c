@@ -123,9 +123,12 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
 void sim_case_options(const struct sim_case *one, struct sim_options *options)
 {
     sim_options_draw(options, one->seed);
-    for (int i = 0; i < SIM_FAULT_COUNT; i++)
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        if (one->rates != NULL && one->rates[i] != UINT32_MAX)
+            options->faults[i] = one->rates[i];
         if (!(one->faults_allowed >> i & 1))
             options->faults[i] = 0;
+    }
     options->fault_events_max = one->events_max;
     options->verbose = one->verbose;
 }

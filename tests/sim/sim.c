@@ -4,6 +4,7 @@
  *
  *   sim --list
  *   sim [SCENARIO ...] [--seed N | --seeds A..B] [--seconds S] [--twice] [--verbose]
+ *   sim ... --rate no-memory=500              this fault in every run, per million chances
  *   sim SCENARIO --seed N --shrink            the same failure with less
  *   sim SCENARIO --seed N [--faults a,b] [--events N] [--drop 3,7-9]    what --shrink printed
  *
@@ -32,6 +33,7 @@ struct arguments {
     bool twice, shrink;
     struct sim_case one;
     uint8_t dropped[SHRINK_STEPS_MAX];
+    uint32_t rates[SIM_FAULT_COUNT];
 };
 
 static struct running {
@@ -60,7 +62,8 @@ static int64_t now_ms(void)
 static void usage(void)
 {
     fprintf(stderr, "usage: sim [SCENARIO ...] [--seed N | --seeds A..B] [--seconds S] [--twice] "
-                    "[--verbose] [--shrink] [--faults a,b] [--events N] [--drop 3,7-9] [--list]\n");
+                    "[--verbose] [--shrink] [--rate fault=N] [--faults a,b] [--events N] [--drop "
+                    "3,7-9] [--list]\n");
     exit(2);
 }
 
@@ -105,6 +108,20 @@ static void parse_drop(struct arguments *arguments, const char *list)
     }
     arguments->one.dropped = arguments->dropped;
     arguments->one.dropped_count = SHRINK_STEPS_MAX;
+}
+
+static void parse_rate(struct arguments *arguments, const char *text)
+{
+    for (int i = 0; i < SIM_FAULT_COUNT; i++) {
+        size_t size = strlen(sim_fault_rows[i].name);
+        if (strncmp(text, sim_fault_rows[i].name, size) != 0 || text[size] != '=')
+            continue;
+        text += size + 1;
+        arguments->rates[i] = (uint32_t)number(&text);
+        arguments->one.rates = arguments->rates;
+        return;
+    }
+    usage();
 }
 
 static bool choose(struct arguments *arguments, const char *name)
@@ -159,6 +176,8 @@ static void parse(struct arguments *arguments, int count, char **words)
                 arguments->one.events_max = number(&value);
             } else if (strcmp(word, "--faults") == 0) {
                 parse_faults(arguments, value);
+            } else if (strcmp(word, "--rate") == 0) {
+                parse_rate(arguments, value);
             } else if (strcmp(word, "--drop") == 0) {
                 parse_drop(arguments, value);
             } else {
@@ -225,6 +244,7 @@ int main(int count, char **words)
 {
     static struct arguments arguments;
     arguments.last = 99;
+    memset(arguments.rates, 0xff, sizeof arguments.rates);
     arguments.one.faults_allowed = UINT64_MAX;
     arguments.one.events_max = UINT64_MAX;
     parse(&arguments, count, words);

@@ -374,6 +374,7 @@ uint64_t sim_memory_live(const struct sim *sim);
 struct sim_case {
     uint64_t seed;
     uint64_t faults_allowed; /* a bit per enum sim_fault; all set, unless shrinking */
+    const uint32_t *rates;   /* per fault: UINT32_MAX as drawn, else this; NULL: all as drawn */
     uint64_t events_max;     /* UINT64_MAX, unless shrinking: then no fault after that many */
     const uint8_t *dropped;  /* a byte per step that --shrink left out; NULL: none */
     uint32_t dropped_count;
