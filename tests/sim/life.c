@@ -90,8 +90,8 @@ _Noreturn void __wrap___assert_fail(const char *text, const char *file, unsigned
 void __wrap___assert_fail(const char *text, const char *file, unsigned line, const char *function)
 {
     struct sim *sim = memory_owner();
-    if (sim == NULL || !sim->may_abort || !sim->planned.has_failed ||
-        fiber_current(stage_core(sim)) == NULL)
+    if (sim == NULL || !sim->may_abort || fiber_current(stage_core(sim)) == NULL ||
+        !(sim->planned.has_failed || sim->fault_counts[SIM_FAULT_NO_MEMORY] > 0))
         __real___assert_fail(text, file, line, function);
     memory_leave();
     snprintf(sim->abort_text, sizeof sim->abort_text, "%s:%u: %s", file, line, text);

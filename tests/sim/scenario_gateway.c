@@ -430,6 +430,7 @@ int scenario_gateway(const struct sim_case *one, char *why, size_t why_size)
     post->cores = options.engine.core_count;
     post->state = host_gateway.make(post->cores, PORT_SMTP, "/store");
     sim_directory_make(sim, "/store");
+    sim_abort_is_crash(sim, options.faults[SIM_FAULT_NO_MEMORY] > 0);
     unsigned lives = 1 + sim_below(sim, LIVES_MAX);
     for (unsigned i = 0; i < lives && sim_failure(sim) == NULL; i++)
         live(post);

@@ -244,8 +244,8 @@ void sim_fail_nth(struct sim *sim, unsigned kinds, uint64_t n, int error, bool p
 uint64_t sim_operations(const struct sim *sim, unsigned kinds);
 bool sim_nth_failed(const struct sim *sim); /* has the planned failure happened? */
 /* Where the program prefers dying to being wrong (out of memory with a durable record in its
- * hands): from now on an assertion that fails once the planned failure has happened ends the life
- * as SIM_FAIL_STOP, not the test. */
+ * hands): from now on an assertion that fails once the planned failure or a SIM_FAULT_NO_MEMORY has
+ * happened ends the life as SIM_FAIL_STOP, not the test. */
 void sim_abort_is_crash(struct sim *sim, bool allowed);
 /* The last such assertion: "file:line: text", or NULL. */
 const char *sim_aborted(const struct sim *sim);
