@@ -52,13 +52,13 @@ static void log_in(struct session *session, struct slice user, struct slice pass
                                session->stream.peer_family, &auth);
     wipe(password); /* may be a copy of what stands in the arguments */
     wipe(session->line.arguments);
+    if (result == 0 || result == -EACCES)
+        auth_wait(core, &auth); /* right or wrong: silence tells nothing */
     if (result == 0)
         result = session_logged_in(session, auth.user);
     if (result == 0) {
         session_move(session, store_home_core(core, auth.user), at_home);
     } else if (result == -EACCES || result == -EINVAL) {
-        if (auth.delay_ms > 0)
-            fiber_sleep(core, auth.delay_ms * 1000000);
         session_count_error(session);
         imap_no(session, "AUTHENTICATIONFAILED", "Authentication failed");
     } else {
