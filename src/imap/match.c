@@ -57,8 +57,9 @@ bool imap_pattern_compile(struct slice text, struct arena *arena, struct imap_pa
 /* One byte of the name. False: nothing is reached any more. */
 static bool step(const struct imap_pattern *pattern, uint64_t *reached, char c, bool any_case)
 {
+    char alike = !any_case ? c : ascii_lower(c) != c ? ascii_lower(c) : ascii_upper(c);
     const uint64_t *same = pattern->literals[(unsigned char)c];
-    const uint64_t *other = any_case ? pattern->literals[(unsigned char)ascii_lower(c)] : NULL;
+    const uint64_t *other = alike != c ? pattern->literals[(unsigned char)alike] : NULL;
     uint64_t carry = 0, alive = 0;
     for (uint32_t i = 0; i < pattern->words; i++) {
         uint64_t was = reached[i], literal = 0;

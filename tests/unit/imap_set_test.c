@@ -250,6 +250,7 @@ static void patterns(void **state)
     }
     assert_true(found > 1000);
     assert_true(matches(SLICE("inbox"), SLICE("INBOX")));
+    assert_true(matches(SLICE("I%"), SLICE("iNBOX")));
     assert_true(matches(SLICE("iNb%/a"), SLICE("INBOX/a")));
     assert_false(matches(SLICE("INBOX/A"), SLICE("INBOX/a")));
     assert_false(matches(SLICE("inboxes"), SLICE("INBOXES")));
