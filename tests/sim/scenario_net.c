@@ -66,6 +66,8 @@ struct text {
 
 static void text_add(struct text *text, const void *data, size_t size)
 {
+    if (size == 0)
+        return;
     if (text->size + size > text->capacity) {
         text->capacity = 2 * (text->size + size) + 1024;
         text->data = sim_keep_resize(text->data, text->capacity);

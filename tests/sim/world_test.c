@@ -202,7 +202,7 @@ static int sweep_body(struct core *core, void *argument)
     results[0] = await_open(core, "/s", O_RDWR | O_CREAT, 0600);
     results[1] = await_write(core, results[0], "x", 1, 0, 0);
     results[2] = await_fsync(core, results[0], false);
-    char *memory = malloc(100);
+    char *volatile memory = malloc(100); /* volatile: compilers know malloc */
     results[3] = memory == NULL ? -ENOMEM : 0;
     free(memory);
     return await_close(core, results[0]);
@@ -230,7 +230,7 @@ static void sweeps(void **state)
 static int leak_body(struct core *core, void *argument)
 {
     (void)core;
-    void **leaked = argument;
+    void *volatile *leaked = argument;
     *leaked = malloc(1000);
     return 0;
 }
@@ -238,10 +238,10 @@ static int leak_body(struct core *core, void *argument)
 static void leaks_are_seen(void **state)
 {
     (void)state;
-    void *leaked;
+    void *volatile leaked;
     struct sim *sim = world(5);
     uint64_t before = sim_memory_live(sim);
-    assert_int_equal(sim_run(sim, 0, leak_body, &leaked), 0);
+    assert_int_equal(sim_run(sim, 0, leak_body, (void *)(uintptr_t)&leaked), 0);
     assert_true(sim_memory_live(sim) >= before + 1000);
     assert_int_equal(sim_stop(sim), 0);
     assert_non_null(sim_failure(sim));
