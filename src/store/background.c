@@ -38,7 +38,7 @@ static int tend(struct shard *shard)
         if (result == 0 && over_budget(shard))
             mailboxes_evict(shard, shard->store->options.index_bytes_max);
     }
-    if (result == 0)
+    if (result == 0 || result == -ENOSPC) /* which is what heals a full disk */
         result = shard_compact(shard, COMPACT_PERCENT);
     return result;
 }

@@ -16,14 +16,6 @@
 
 enum { WRITE_BYTES = 1 << 18, ENTRIES_A_TURN = 4096 };
 
-struct output {
-    struct core *core;
-    int fd;
-    uint64_t offset; /* of what is in `bytes` */
-    struct bytes bytes;
-    uint32_t checksum; /* of all before `offset` */
-};
-
 void checkpoint_path(const struct shard *shard, char path[STORE_PATH_BYTES_MAX + 64])
 {
     snprintf(path, STORE_PATH_BYTES_MAX + 64, "%s/checkpoint", shard->directory);
@@ -59,10 +51,10 @@ static int output_flush(struct output *output)
 {
     if (output->bytes.failed)
         return -ENOMEM;
-    int result = file_write(output->core, output->fd, output->offset,
-                            slice_of(output->bytes.data, output->bytes.size));
-    output->checksum = crc32c(output->checksum, output->bytes.data, output->bytes.size);
-    output->offset += output->bytes.size;
+    struct slice bytes = slice_of(output->bytes.data, output->bytes.size);
+    int result = output->write(output, output->offset, bytes);
+    output->checksum = crc32c(output->checksum, bytes.data, bytes.size);
+    output->offset += bytes.size;
     output->bytes.size = 0;
     return result;
 }
@@ -88,8 +80,9 @@ static uint32_t part_checksum(const struct captured *captured, const unsigned ch
     return checksum;
 }
 
-static int part_write(struct shard *shard, struct output *output, const struct captured *captured)
+static int part_write(struct output *output, const struct captured *captured)
 {
+    struct shard *shard = output->shard;
     unsigned char *cold = NULL;
     int result = 0;
     if (captured->cold_count > 0)
@@ -118,27 +111,9 @@ static int part_write(struct shard *shard, struct output *output, const struct c
     return result;
 }
 
-static int head_write(struct shard *shard, struct output *output, const struct capture *capture,
-                      uint64_t directory_offset)
+int content_write(struct output *output, struct capture *capture, struct checkpoint_head *ret_head)
 {
-    struct checkpoint_head head = {
-        .magic = "RINGPCHK",
-        .version = 1,
-        .shard = shard->number,
-        .store_id = shard->store->id,
-        .sequence = capture->sequence,
-        .segment = capture->position.segment,
-        .offset = capture->position.offset,
-        .directory_offset = directory_offset,
-        .directory_bytes = capture->directory.size,
-        .directory_checksum = crc32c(0, capture->directory.data, capture->directory.size),
-    };
-    head.checksum = crc32c(0, &head, sizeof head);
-    return file_write(shard->core, output->fd, 0, slice_of(&head, sizeof head));
-}
-
-static int content_write(struct shard *shard, struct output *output, struct capture *capture)
-{
+    struct shard *shard = output->shard;
     int result = 0;
     size_t written = 0;
     for (bool more = true; result == 0 && (more || written < capture->mailbox_count);) {
@@ -146,7 +121,7 @@ static int content_write(struct shard *shard, struct output *output, struct capt
             more = capture_step(capture);
         for (; result == 0 && written < capture->mailbox_count; written++) {
             struct captured captured = capture->mailboxes[written]; /* the array may move */
-            result = part_write(shard, output, &captured);
+            result = part_write(output, &captured);
             list_unref(captured.list);
             capture->mailboxes[written].list = NULL;
         }
@@ -157,12 +132,31 @@ static int content_write(struct shard *shard, struct output *output, struct capt
     if (result < 0)
         return result;
     assert(output->offset == capture->offset && "parts lie where the directory says");
-    uint64_t directory_offset = output->offset;
+    struct checkpoint_head head = {
+        .magic = "RINGPCHK",
+        .version = 1,
+        .shard = shard->number,
+        .store_id = shard->store->id,
+        .sequence = capture->sequence,
+        .segment = capture->position.segment,
+        .offset = capture->position.offset,
+        .directory_offset = output->offset,
+        .directory_bytes = capture->directory.size,
+        .directory_checksum = crc32c(0, capture->directory.data, capture->directory.size),
+    };
+    head.checksum = crc32c(0, &head, sizeof head);
     put_raw(&output->bytes, slice_of(capture->directory.data, capture->directory.size));
     if (capture->directory.failed)
         return -ENOMEM;
     result = output_flush(output);
-    return result < 0 ? result : head_write(shard, output, capture, directory_offset);
+    if (result == 0)
+        *ret_head = head;
+    return result;
+}
+
+static int to_file(struct output *output, uint64_t offset, struct slice bytes)
+{
+    return file_write(output->shard->core, output->fd, offset, bytes);
 }
 
 /* ---------------------------------------------------------------- taking it into use */
@@ -190,9 +184,7 @@ static void take_into_use(struct shard *shard, const struct capture *capture,
                                             .position = capture->position,
                                             .sequence = capture->sequence,
                                             .size = output->offset,
-                                            .is_seen = true,
-                                            .is_own = true,
-                                            .content_checksum = output->checksum};
+                                            .is_seen = true};
     for (size_t i = 0; i < capture->mailbox_count; i++) {
         const struct captured *captured = &capture->mailboxes[i];
         struct mailbox *mailbox = mailbox_by_id(shard, captured->id);
@@ -207,23 +199,26 @@ static void take_into_use(struct shard *shard, const struct capture *capture,
         await_close(shard->core, old);
 }
 
-int checkpoint_write_locked(struct shard *shard, bool is_own_needed)
+int checkpoint_write_locked(struct shard *shard)
 {
     char path[STORE_PATH_BYTES_MAX + 64], temporary[STORE_PATH_BYTES_MAX + 80];
     struct capture capture;
-    if (shard->checkpoint.fd >= 0 && shard->checkpoint.sequence == shard->folded_sequence &&
-        (shard->checkpoint.is_own || !is_own_needed))
+    if (shard->checkpoint.fd >= 0 && shard->checkpoint.sequence == shard->folded_sequence)
         return 0;
     checkpoint_path(shard, path);
     snprintf(temporary, sizeof temporary, "%s.new", path);
     int fd = file_make(shard->core, temporary);
     if (fd < 0)
         return fd;
-    struct output output = {.core = shard->core, .fd = fd, .offset = CHECKPOINT_HEAD_BYTES};
+    struct checkpoint_head head;
+    struct output output = {
+        .shard = shard, .write = to_file, .fd = fd, .offset = CHECKPOINT_HEAD_BYTES};
     uint64_t bytes_since = shard->bytes_since;
     int result = capture_begin(shard, &capture);
     if (result == 0)
-        result = content_write(shard, &output, &capture);
+        result = content_write(&output, &capture, &head);
+    if (result == 0)
+        result = file_write(shard->core, fd, 0, slice_of(&head, sizeof head));
     if (result == 0)
         result = file_commit(shard->core, fd, temporary, path, shard->directory);
     put_free(&output.bytes);
@@ -242,7 +237,7 @@ int checkpoint_write(struct shard *shard)
     int result;
     do {
         fiber_lock_take(shard->core, &shard->checkpoint_lock);
-        result = checkpoint_write_locked(shard, false);
+        result = checkpoint_write_locked(shard);
         fiber_lock_give(shard->core, &shard->checkpoint_lock);
         /* A part of the old one is damaged: it must come from the log. */
     } while (result == -EBADMSG && cold_rebuild(shard) == 0);

@@ -5,8 +5,8 @@
  * the list (mailbox_pin) reads it. A list is dropped again, the one unused for longest first, when
  * the checkpoint holds it as it is and the shard's budget is passed.
  *
- * When a part is damaged, the state as of the checkpoint's record is made once more, from the log,
- * beside the living one, and all cold lists are taken from there.
+ * When a part is damaged, the state is made once more, from the log, beside the living one, and all
+ * cold lists are taken from there.
  */
 #include "store_private.h"
 
@@ -138,19 +138,37 @@ void mailboxes_evict(struct shard *shard, uint64_t bytes_max)
 
 /* ---------------------------------------------------------------- from the log */
 
+/* `past` is the state of a moment ago: no later than now, no earlier than the checkpoint. A cold
+ * mailbox has had additions only since then. */
+static int cold_take_one(struct mailbox *mailbox, const struct mailbox *past)
+{
+    struct shard *shard = mailbox->account->shard;
+    struct mailbox_snapshot *list = list_ref(past->list);
+    struct list_cursor cursor = {.list = mailbox->list};
+    for (const struct mail_entry *entry; (entry = list_next(&cursor)) != NULL;)
+        if (entry->uid >= past->uidnext)
+            list_append(&list, entry);
+    if (list_count(list) != mailbox->messages) {
+        list_unref(list);
+        return -EBADMSG;
+    }
+    shard->entries_loaded += list_count(list);
+    shard->entries_loaded -= list_count(mailbox->list);
+    list_unref(mailbox->list);
+    mailbox->list = list;
+    mailbox->is_cold = false;
+    return 0;
+}
+
 static int cold_take(struct shard *shard, const struct shard *past)
 {
     size_t index = 0;
     int result = 0;
     for (const struct table_slot *slot; (slot = table_next(&shard->mailboxes, &index)) != NULL;) {
         struct mailbox *mailbox = (struct mailbox *)(uintptr_t)slot->value;
-        struct mailbox *then = mailbox_by_id(past, mailbox->id);
-        if (!mailbox->is_cold)
-            continue;
-        if (then == NULL || list_count(then->list) != mailbox->cold_count)
+        const struct mailbox *then = mailbox_by_id(past, mailbox->id);
+        if (mailbox->is_cold && (then == NULL || cold_take_one(mailbox, then) < 0))
             result = -EBADMSG;
-        else
-            tail_join(mailbox, list_ref(then->list));
     }
     return result;
 }
@@ -181,7 +199,7 @@ static int rebuild_locked(struct shard *shard)
     struct shard *past = shard_new(shard->store, shard->number);
     if (past == NULL)
         return -ENOMEM;
-    int result = shard_rebuild(past, shard->log, shard->checkpoint.sequence);
+    int result = shard_rebuild(past, shard->log, shard->folded_sequence);
     if (result == 0)
         result = cold_take(shard, past);
     shard_clear(past);

@@ -2,8 +2,8 @@
  *
  * Getting space back. Segments of which little lives are emptied and dropped:
  *
- *   choose ─▶ each message that lives there is appended again (MOVED, same id) ─▶ checkpoint, as of
- *   some record S ─▶ the checkpoint's bytes are written into the log (dump.c) ─▶ durable ─▶ drop
+ *   choose ─▶ each message that lives there is appended again (MOVED, same id) ─▶ the state as of
+ *   some record S is written into the log (dump.c) ─▶ durable ─▶ drop ─▶ checkpoint
  *
  * A dropped segment takes with it events that the state was made from. So the state as of S must be
  * in the log itself before anything below S goes: then the log alone is still the whole truth, and
@@ -218,10 +218,13 @@ static int compact_locked(struct shard *shard, unsigned percent)
     result = victims_empty(shard, &victims);
     if (result < 0 || victims.count == 0)
         return result;
-    result = checkpoint_write_locked(shard, true);
+    result = dump_write(shard);
     if (result == 0)
-        result = dump_write(shard);
-    return result < 0 ? result : victims_drop(shard, &victims);
+        result = victims_drop(shard, &victims);
+    /* The one in use is older than the dump: without a new one, the next start begins from the
+     * dump. On a full disk it may do so. */
+    int checkpoint_result = result == 0 ? checkpoint_write_locked(shard) : 0;
+    return result == 0 && checkpoint_result != -ENOSPC ? checkpoint_result : result;
 }
 
 int shard_compact(struct shard *shard, unsigned percent)

@@ -5,7 +5,7 @@
  * records that are gone.
  *
  *   BEGIN │ PART: which dump (its BEGIN's sequence), offset, bytes │ … │ END: which dump, size,
- *   checksum of all its bytes, the last record it knows
+ *   checksum of all its bytes, the last record it knows, the checkpoint's head
  *
  * Invariant: a dump counts if and only if all its parts are there and the checksum holds; of those
  * the last one counts.
@@ -17,63 +17,63 @@ static const uint64_t DUMP_BYTES_MAX = UINT64_C(1) << 36;
 
 /* ---------------------------------------------------------------- out */
 
-static int put_record(struct shard *shard, struct change *change)
+static int to_log(struct output *output, uint64_t offset, struct slice bytes)
 {
-    return change_commit(change, shard, NULL, true);
-}
-
-static int pieces_write(struct shard *shard, uint64_t dump, uint64_t size, uint32_t *ret_checksum)
-{
+    struct shard *shard = output->shard;
     uint32_t segment = shard->store->options.segment_bytes;
     size_t piece_max =
         segment != 0 && segment / 4 < PIECE_BYTES_MAX ? segment / 4 : PIECE_BYTES_MAX;
-    char *piece = malloc(piece_max);
-    int result = piece == NULL ? -ENOMEM : 0;
-    uint32_t checksum = 0, content_checksum = 0;
-    for (uint64_t offset = 0; offset < size && result == 0;) {
-        size_t count = size - offset < piece_max ? (size_t)(size - offset) : piece_max;
+    int result = 0;
+    while (bytes.size > 0 && result == 0) {
         struct change change = {0};
-        result = file_read(shard->core, shard->checkpoint.fd, offset, piece, count);
-        if (result < 0)
-            break;
-        checksum = crc32c(checksum, piece, count);
-        size_t head = offset < CHECKPOINT_HEAD_BYTES ? CHECKPOINT_HEAD_BYTES - (size_t)offset : 0;
-        if (head < count)
-            content_checksum = crc32c(content_checksum, piece + head, count - head);
+        struct slice piece = slice_first(bytes, piece_max);
         event_begin_meta(&change.meta, EVENT_DUMP_PART);
-        put_u64(&change.meta, dump);
+        put_u64(&change.meta, output->dump);
         put_u64(&change.meta, offset);
-        put_text(&change.meta, slice_of(piece, count));
-        result = put_record(shard, &change);
-        offset += count;
+        put_text(&change.meta, piece);
+        result = change_commit(&change, shard, NULL, true);
+        offset += piece.size;
+        bytes = slice_from(bytes, piece.size);
     }
-    free(piece);
-    if (result == 0 && content_checksum != shard->checkpoint.content_checksum)
-        result = -EBADMSG; /* what was written is not what is read */
-    *ret_checksum = checksum;
     return result;
 }
 
-/* The checkpoint in use, into the log. It is this life's own: what it holds was checked when it was
- * written, and is checked once more. The caller holds checkpoint_lock. */
-int dump_write(struct shard *shard)
+static int dump_content(struct output *output)
 {
-    assert(shard->checkpoint.is_own);
-    uint64_t size = shard->checkpoint.size;
-    uint32_t checksum = 0;
-    struct change begin = {0}, end = {0};
-    event_begin_meta(&begin.meta, EVENT_DUMP_BEGIN);
-    int result = put_record(shard, &begin);
-    if (result == 0)
-        result = pieces_write(shard, begin.append.sequence, size, &checksum);
+    struct capture capture;
+    struct checkpoint_head head;
+    int result = capture_begin(output->shard, &capture);
     if (result < 0)
         return result;
+    result = content_write(output, &capture, &head);
+    capture_end(&capture);
+    if (result < 0)
+        return result;
+    struct change end = {0};
     event_begin_meta(&end.meta, EVENT_DUMP_END);
-    put_u64(&end.meta, begin.append.sequence);
-    put_u64(&end.meta, size);
-    put_u32(&end.meta, checksum);
-    put_u64(&end.meta, shard->checkpoint.sequence);
-    return put_record(shard, &end);
+    put_u64(&end.meta, output->dump);
+    put_u64(&end.meta, output->offset);
+    put_u32(&end.meta, output->checksum);
+    put_u64(&end.meta, head.sequence);
+    put_text(&end.meta, slice_of(&head, sizeof head));
+    return change_commit(&end, output->shard, NULL, true);
+}
+
+/* The caller holds checkpoint_lock. */
+int dump_write(struct shard *shard)
+{
+    struct change begin = {0};
+    event_begin_meta(&begin.meta, EVENT_DUMP_BEGIN);
+    int result = change_commit(&begin, shard, NULL, true);
+    if (result < 0)
+        return result;
+    struct output output = {.shard = shard,
+                            .write = to_log,
+                            .dump = begin.append.sequence,
+                            .offset = CHECKPOINT_HEAD_BYTES};
+    result = dump_content(&output);
+    put_free(&output.bytes);
+    return result;
 }
 
 /* In replay: there is one, which rebuilding must begin from. Segments may have been dropped behind
@@ -96,7 +96,7 @@ int fold_dump_end(struct shard *shard, struct reader *reader, struct change *cha
 struct gathering {
     uint64_t dump;          /* 0: none under way */
     struct bytes now, best; /* being gathered; the last whole one */
-    uint64_t sequence_max, best_sequence;
+    uint64_t sequence_max;
     bool no_memory;
 };
 
@@ -104,19 +104,26 @@ static void gather_end(struct gathering *gathering, struct reader *reader)
 {
     uint64_t dump = read_u64(reader), size = read_u64(reader);
     uint32_t checksum = read_u32(reader);
-    struct checkpoint_head head;
-    const struct bytes *now = &gathering->now;
+    uint64_t sequence = read_u64(reader);
+    struct slice head = read_text(reader);
+    struct bytes *now = &gathering->now;
     if (reader->failed || dump != gathering->dump || size != now->size || now->failed ||
-        now->size < sizeof head || crc32c(0, now->data, now->size) != checksum)
+        head.size != sizeof(struct checkpoint_head) || sequence > gathering->sequence_max ||
+        crc32c(0, now->data + CHECKPOINT_HEAD_BYTES, now->size - CHECKPOINT_HEAD_BYTES) != checksum)
         return;
-    memcpy(&head, now->data, sizeof head);
-    if (head.sequence > gathering->sequence_max)
-        return;
+    memcpy(now->data, head.data, head.size);
     put_free(&gathering->best);
-    gathering->best = gathering->now;
-    gathering->best_sequence = head.sequence;
-    gathering->now = (struct bytes){0};
+    gathering->best = *now;
+    *now = (struct bytes){0};
     gathering->dump = 0;
+}
+
+static void gather_begin(struct gathering *gathering, uint64_t dump)
+{
+    static const char zeros[CHECKPOINT_HEAD_BYTES];
+    gathering->dump = dump;
+    put_free(&gathering->now);
+    put_raw(&gathering->now, slice_of(zeros, sizeof zeros));
 }
 
 static int gather(void *argument, const struct log_record *record)
@@ -129,8 +136,7 @@ static int gather(void *argument, const struct log_record *record)
     if (reader.failed || version != META_VERSION)
         return 0;
     if (kind == EVENT_DUMP_BEGIN) {
-        gathering->dump = record->sequence;
-        put_free(&gathering->now);
+        gather_begin(gathering, record->sequence);
     } else if (kind == EVENT_DUMP_PART) {
         uint64_t dump = read_u64(&reader), offset = read_u64(&reader);
         struct slice piece = read_text(&reader);

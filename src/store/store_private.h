@@ -225,9 +225,7 @@ struct checkpoint {
     int fd;                       /* -1: none */
     struct log_position position; /* of the last record that it knows */
     uint64_t sequence, size;
-    bool is_seen;              /* replay has found that record */
-    bool is_own;               /* written in this life: all of it was checked */
-    uint32_t content_checksum; /* if own: of what follows the head */
+    bool is_seen; /* replay has found that record */
 };
 
 struct shard {
@@ -486,8 +484,19 @@ struct checkpoint_head {
     uint32_t directory_checksum, checksum; /* of the head, this taken as 0 */
 };
 int checkpoint_write(struct shard *shard); /* takes the lock. Fiber */
-/* is_own_needed: one of another life will not do. */
-int checkpoint_write_locked(struct shard *shard, bool is_own_needed);
+int checkpoint_write_locked(struct shard *shard);
+/* Where the bytes of a checkpoint go: a file, or records of the log. */
+struct output {
+    struct shard *shard;
+    int (*write)(struct output *output, uint64_t offset, struct slice bytes);
+    int fd;            /* of the file */
+    uint64_t dump;     /* of the records */
+    uint64_t offset;   /* of what is in `bytes` */
+    uint32_t checksum; /* of all before it, without the head */
+    struct bytes bytes;
+};
+/* All that follows the head, which the caller writes. */
+int content_write(struct output *output, struct capture *capture, struct checkpoint_head *ret_head);
 /* 0 when there is one that looks right (the shard then holds its state), else -errno. */
 int checkpoint_load(struct shard *shard);
 int checkpoint_head_check(const struct shard *shard, const struct checkpoint_head *head,
