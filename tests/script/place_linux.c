@@ -35,6 +35,7 @@ struct place {
     struct place_options options;
     char directory[64];
     unsigned port_base;
+    int claim; /* a socket */
     void *state;
     struct kernel *kernels[CORES_MAX];
     struct engine *engine;
@@ -59,6 +60,25 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* Its listeners share their ports (SO_REUSEPORT), also with another test: a socket that does not,
+ * at the end of the range, says that the range is taken. */
+static void claim_ports(struct place *place)
+{
+    for (unsigned i = 0; i < PORTS / PORTS_EACH; i++) {
+        place->port_base = PORT_FIRST + ((unsigned)getpid() + i) * PORTS_EACH % PORTS;
+        struct sockaddr_in name = {
+            .sin_family = AF_INET,
+            .sin_port = htons((uint16_t)(place->port_base + PORTS_EACH - 1)),
+            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        };
+        place->claim = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (bind(place->claim, (struct sockaddr *)&name, sizeof name) == 0)
+            return;
+        close(place->claim);
+    }
+    abort();
+}
+
 struct place *place_begin(const struct host *host, const struct place_options *options)
 {
     struct place *place = calloc(1, sizeof *place);
@@ -66,7 +86,7 @@ struct place *place_begin(const struct host *host, const struct place_options *o
         abort();
     place->host = host;
     place->options = *options;
-    place->port_base = PORT_FIRST + (unsigned)getpid() * PORTS_EACH % PORTS;
+    claim_ports(place);
     snprintf(place->directory, sizeof place->directory, "/tmp/script-XXXXXX");
     if (mkdtemp(place->directory) == NULL)
         abort();
@@ -179,6 +199,7 @@ void place_end(struct place *place)
         free(place->clients[i].in);
         free(place->clients[i].out);
     }
+    close(place->claim);
     nftw(place->directory, remove_one, 10, FTW_DEPTH | FTW_PHYS);
     place->host->free(place->state);
     free(place);
