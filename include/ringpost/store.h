@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The store: users' mailboxes on the shards' logs. Everything in memory is a cache of the log. A
- * shard belongs to one core;
- * all calls here are made on a fiber of the account's home core (store_home_core) unless they say
- * otherwise, and calls that
- * change something return when the change is durable.
+ * shard belongs to one core; all calls here are made on a fiber of the account's home core
+ * (store_home_core) unless they say otherwise, and calls that change something return when the
+ * change is durable.
  *
  * Invariants:
  *   S1 Nothing is shown or acknowledged before it is durable; state is applied in log order, when
@@ -40,8 +39,7 @@ struct store_options {
 };
 
 /* Opens the shards of this core (each core calls it, core 0 first makes or checks the store's
- * identity file). Fiber.
- * 0 or -errno; the event log says what and where. */
+ * identity file). Fiber. 0 or -errno; the event log says what and where. */
 int store_open(struct core *core, const struct store_options *options);
 void store_close(struct core *core); /* a last checkpoint, then the logs. Fiber. */
 
@@ -68,14 +66,11 @@ struct delivery {
     int result;           /* out: 0 or -errno */
 };
 /* Puts one message into each recipient's mailbox: returns when durable. Takes over the body. Any
- * core, on a fiber.
- * `envelope` is kept with the message (opaque bytes: reverse-path, protocol, client). Duplicate
- * recipients get one copy.
- * The common case (all recipients on one shard) is one commit on that shard; otherwise the message
- * is durable with its list of
- * shards on the first recipient's shard, then delivered exactly once to the others, over crashes
- * too.
- * Returns 0 when every recipient is safe; else the first error, with each result set (never half a
+ * core, on a fiber. `envelope` is kept with the message (opaque bytes: reverse-path, protocol,
+ * client). Duplicate recipients get one copy. The common case (all recipients on one shard) is
+ * one commit on that shard; otherwise the message is durable with its list of shards on the
+ * first recipient's shard, then delivered exactly once to the others, over crashes too. Returns
+ * 0 when every recipient is safe; else the first error, with each result set (never half a
  * recipient). */
 int store_deliver(struct core *core, struct message_body *body, struct slice envelope,
                   struct delivery *deliveries, unsigned count);
@@ -96,8 +91,7 @@ enum mailbox_use { /* RFC 6154 attributes */
 };
 
 /* Names are UTF-8, hierarchy separator '/', INBOX in any case is "INBOX". Makes INBOX and the
- * default folders (Drafts, Sent, Junk,
- * Trash, with their special uses, subscribed) at first use. */
+ * default folders (Drafts, Sent, Junk, Trash, with their special uses, subscribed) at first use. */
 int account_open(struct core *core, struct slice user, struct account **ret_account);
 void account_close(struct account *account);
 struct slice account_user(const struct account *account);
@@ -105,24 +99,23 @@ struct slice account_user(const struct account *account);
 struct mailbox;
 /* NULL when there is none. */
 struct mailbox *account_mailbox(struct account *account, struct slice name);
-/* In name order; subscribed names without a mailbox are not listed here. NULL: no more. Valid until
- * the fiber parks. */
+/* In name order; subscribed names without a mailbox are not listed here. NULL: no more. Valid
+ * until the fiber parks. */
 struct mailbox *account_next(struct account *account, struct mailbox *previous);
 struct slice mailbox_name(const struct mailbox *mailbox);
 enum mailbox_use mailbox_special_use(const struct mailbox *mailbox);
 
 /* 0 or -errno: -EEXIST, -ENOENT, -EINVAL (name not allowed: empty part, control bytes, invalid
- * UTF-8, too long, too deep), -EMLINK (too many), -EPERM
- * (INBOX cannot be deleted), -ENOSPC, -EIO. create makes missing parents too. rename moves children
- * too; renaming INBOX moves
- * its messages to the new mailbox and leaves INBOX empty (RFC 9051 6.3.6). */
+ * UTF-8, too long, too deep), -EMLINK (too many), -EPERM (INBOX cannot be deleted), -ENOSPC,
+ * -EIO. create makes missing parents too. rename moves children too; renaming INBOX moves its
+ * messages to the new mailbox and leaves INBOX empty (RFC 9051 6.3.6). */
 int account_create(struct account *account, struct slice name, enum mailbox_use use);
 int account_delete(struct account *account, struct slice name);
 int account_rename(struct account *account, struct slice from, struct slice to);
 int account_subscribe(struct account *account, struct slice name, bool subscribed);
 bool account_subscribed(const struct account *account, struct slice name);
-/* The index-th subscribed name (any order, stable until the fiber parks); data NULL past the end.
- * */
+/* The index-th subscribed name (any order, stable until the fiber parks); data NULL past the
+ * end. */
 struct slice account_subscription(const struct account *account, unsigned index);
 
 struct mailbox_status {
@@ -156,8 +149,8 @@ struct mail_entry {
     bool expunged;     /* gone from the mailbox, still numbered in some view */
 };
 
-/* A session's view: an immutable list of messages shared by all sessions that see the same state,
- * never a private copy. */
+/* A session's view: an immutable list of messages shared by all sessions that see the same
+ * state, never a private copy. */
 struct view {
     struct mailbox *mailbox;
     struct mailbox_snapshot *snapshot;
@@ -175,8 +168,8 @@ int view_open(struct account *account, struct mailbox *mailbox, bool examine, st
 void view_close(struct view *view);
 /* number 1..view->count; never NULL for those. */
 const struct mail_entry *view_entry(const struct view *view, uint32_t number);
-/* The number of the message with this UID, or 0; or with `or_next` of the first one with a higher
- * UID (count + 1 if none). */
+/* The number of the message with this UID, or 0; or with `or_next` of the first one with a
+ * higher UID (count + 1 if none). */
 uint32_t view_number(const struct view *view, uint32_t uid, bool or_next);
 bool view_stale(const struct view *view);
 bool view_mailbox_deleted(const struct view *view);
@@ -190,16 +183,16 @@ struct view_listener {
     void (*flags)(void *argument, uint32_t number, const struct mail_entry *entry);
 };
 /* Brings the view up to date, telling each difference. With may_expunge false, expunged messages
- * stay numbered (entry->expunged). The
- * changes this session made itself are told too unless silenced by view_own. */
+ * stay numbered (entry->expunged). The changes this session made itself are told too unless
+ * silenced by view_own. */
 void view_update(struct view *view, bool may_expunge, const struct view_listener *listener);
 /* The caller has told its client about everything up to this message's modseq itself (FETCH
  * response to STORE): not told again. */
 void view_own(struct view *view, uint32_t uid, uint64_t modseq);
 
 /* Keywords: the name of bit n (size 0: unused), and the bit of a name (-1: none; with `make`
- * allocated, -EMLINK when all are used,
- * -EINVAL when it is not an atom). Allocation becomes durable with the change that uses it. */
+ * allocated, -EMLINK when all are used, -EINVAL when it is not an atom). Allocation becomes
+ * durable with the change that uses it. */
 struct slice mailbox_keyword(const struct mailbox *mailbox, unsigned bit);
 int mailbox_keyword_bit(struct mailbox *mailbox, struct slice name, bool make);
 
@@ -218,15 +211,15 @@ struct store_change {
     uint64_t keywords;
     uint64_t unchanged_since; /* UINT64_MAX: no condition (CONDSTORE) */
 };
-/* Changes flags of the messages with these UIDs (ascending; those that are gone are passed over).
- * uids of messages whose modseq was
- * above unchanged_since are moved to the front of `uids` and counted in *ret_failed. */
+/* Changes flags of the messages with these UIDs (ascending; those that are gone are passed
+ * over). uids of messages whose modseq was above unchanged_since are moved to the front of
+ * `uids` and counted in *ret_failed. */
 int mailbox_store(struct mailbox *mailbox, uint32_t *uids, uint32_t count,
                   const struct store_change *change, uint32_t *ret_failed);
 /* Removes them. All or nothing. */
 int mailbox_expunge(struct mailbox *mailbox, const uint32_t *uids, uint32_t count);
-/* Copies (or moves, atomically) within one account. ret_uids[i] is the new UID of uids[i], 0 for a
- * message that was gone. */
+/* Copies (or moves, atomically) within one account. ret_uids[i] is the new UID of uids[i], 0 for
+ * a message that was gone. */
 int mailbox_copy(struct mailbox *from, const uint32_t *uids, uint32_t count, struct mailbox *to,
                  bool move, uint32_t *ret_uids, uint32_t *ret_uidvalidity);
 
@@ -234,8 +227,8 @@ int mailbox_copy(struct mailbox *from, const uint32_t *uids, uint32_t count, str
 bool mailbox_pop3_lock(struct mailbox *mailbox);
 void mailbox_pop3_unlock(struct mailbox *mailbox);
 
-/* Bytes of a message: count (0 at its end), or -errno: -ENOENT expunged and gone, -EBADMSG damaged,
- * -EIO. */
+/* Bytes of a message: count (0 at its end), or -errno: -ENOENT expunged and gone, -EBADMSG
+ * damaged, -EIO. */
 int64_t message_read(struct mailbox *mailbox, const struct mail_entry *entry, uint64_t offset,
                      void *data, size_t size);
 /* The whole message, if it lies in memory; valid until the fiber parks. */
