@@ -15,7 +15,7 @@
  */
 #include "store_private.h"
 
-enum { VICTIMS_MAX = 32, MOVES_A_TURN = 16 };
+enum { VICTIMS_MAX = 32, MOVES_A_TURN = 16, SEGMENT_BYTES = 67108864 };
 
 struct victims {
     uint32_t numbers[VICTIMS_MAX];
@@ -46,19 +46,53 @@ static int segments_list(struct shard *shard, struct log_segment **ret_segments,
     return 0;
 }
 
-static void victims_choose(struct shard *shard, unsigned percent,
-                           const struct log_segment *segments, unsigned count,
-                           struct victims *victims)
+struct candidate {
+    uint32_t number, bytes;
+    uint64_t live;
+};
+
+static int by_live(const void *a, const void *b)
 {
-    *victims = (struct victims){0};
-    for (unsigned i = 0; i + 1 < count && victims->count < VICTIMS_MAX; i++) {
+    const struct candidate *left = a, *right = b;
+    return left->live < right->live ? -1 : left->live > right->live;
+}
+
+/* How much may be moved. On a full disk there is one segment kept free for this, which must hold
+ * the dump too: little by little it comes back. */
+static uint64_t move_bytes_max(const struct shard *shard)
+{
+    uint32_t segment = shard->store->options.segment_bytes;
+    if (log_state(shard->log) != -ENOSPC)
+        return UINT64_MAX;
+    return (segment ? segment : SEGMENT_BYTES) / 4;
+}
+
+/* Those of which least lives. */
+static int victims_choose(struct shard *shard, unsigned percent, const struct log_segment *segments,
+                          unsigned count, struct victims *victims)
+{
+    unsigned candidate_count = 0;
+    uint64_t left = move_bytes_max(shard);
+    struct candidate *candidates = malloc((count + 1) * sizeof *candidates);
+    if (candidates == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i + 1 < count; i++) {
         uint64_t live = live_bytes(segment_of(shard, segments[i].number, false));
-        uint64_t bytes = segments[i].valid_bytes;
-        if (segments[i].number >= shard->folded.segment || live >= bytes * percent / 100)
-            continue;
-        victims->numbers[victims->count++] = segments[i].number;
-        victims->bytes += bytes - live;
+        uint32_t bytes = segments[i].valid_bytes;
+        if (segments[i].number < shard->folded.segment && live < (uint64_t)bytes * percent / 100)
+            candidates[candidate_count++] = (struct candidate){segments[i].number, bytes, live};
     }
+    qsort(candidates, candidate_count, sizeof *candidates, by_live);
+    *victims = (struct victims){0};
+    for (unsigned i = 0; i < candidate_count && victims->count < VICTIMS_MAX; i++) {
+        if (candidates[i].live > left)
+            break;
+        left -= candidates[i].live;
+        victims->numbers[victims->count++] = candidates[i].number;
+        victims->bytes += candidates[i].bytes - candidates[i].live;
+    }
+    free(candidates);
+    return 0;
 }
 
 /* ---------------------------------------------------------------- moving */
@@ -124,15 +158,17 @@ static int move_one(void *argument, const struct log_record *record)
     return result;
 }
 
-/* Those that cannot be emptied (a damaged message) are no victims. */
+/* Those that cannot be emptied (a damaged message, no more room) are no victims. */
 static int victims_empty(struct shard *shard, struct victims *victims)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < victims->count; i++) {
         struct moving moving = {.shard = shard};
         int result = log_scan(shard->log, victims->numbers[i], move_one, &moving);
-        if (result == -ESHUTDOWN || result == -ENOSPC || result == -ENOMEM)
+        if (result == -ESHUTDOWN || result == -ENOMEM)
             return result;
+        if (result == -ENOSPC)
+            break;
         if (result == 0)
             victims->numbers[kept++] = victims->numbers[i];
     }
@@ -211,10 +247,10 @@ static int compact_locked(struct shard *shard, unsigned percent)
     int result = segments_list(shard, &segments, &count);
     if (result < 0)
         return result;
-    victims_choose(shard, percent, segments, count, &victims);
+    result = victims_choose(shard, percent, segments, count, &victims);
     free(segments);
-    if (victims.count == 0 || victims.bytes < 2 * shard->checkpoint.size)
-        return 0;
+    if (result < 0 || victims.count == 0 || victims.bytes < 2 * shard->checkpoint.size)
+        return result;
     result = victims_empty(shard, &victims);
     if (result < 0 || victims.count == 0)
         return result;

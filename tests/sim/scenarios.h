@@ -16,6 +16,7 @@
     ROW(disk_early, true, "the same, but it acknowledges before its bytes are durable")            \
     ROW(disk_nameless, true, "the same, but it never syncs the directory")                         \
     ROW(store, false, "users and deliveries over shards, checkpoints, crashes, against a model")   \
+    ROW(store_full, false, "a disk that fills up, is read, is emptied and heals")                  \
     ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")
 
 #define SCENARIO_DECLARE(name, has_to_fail, help) sim_scenario_run scenario_##name;
