@@ -157,6 +157,8 @@ static int span_read(struct log *log, uint32_t number, char *buffer, uint32_t of
             break;
         got +=
             direct ? (uint32_t)result / FORMAT_BLOCK_BYTES * FORMAT_BLOCK_BYTES : (uint32_t)result;
+        if (direct && !is_own && fd != log->write_fd)
+            break; /* a rollover has closed it: once more from the start */
     }
     if (is_own)
         await_close(log->core, fd);
@@ -210,6 +212,8 @@ static int head_read(struct log *log, struct reader *reader, struct log_position
 {
     const struct segment *segment = segment_find(log, position.segment);
     struct format_record record;
+    if (segment == NULL)
+        return -ENOENT; /* dropped since it was pinned */
     uint32_t identity = segment->identity, end = segment->valid_bytes;
     uint32_t size = HEAD_GUESS_BYTES + more;
     for (;;) {
@@ -334,6 +338,8 @@ static int chunk_hold(struct log *log, struct log_position position, uint64_t bo
             if (result != -EAGAIN)
                 break;
         }
+        if (result == -EBADMSG && segment_find(log, position.segment) == NULL)
+            result = -ENOENT; /* dropped meanwhile */
         if (result == -EBADMSG)
             damage_of(log, position, body_size);
         segment_unpin(log, position.segment);

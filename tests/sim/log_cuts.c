@@ -347,12 +347,12 @@ static void last_life(struct cuts *cuts)
 
 static uint64_t seed_now;
 
-/* An assertion of the program has failed: which seed was it? */
+/* An assertion of the program has failed, or worse: which seed was it? */
 static void aborted(int signal_number)
 {
     char line[80];
-    int size = snprintf(line, sizeof line, "seed %llu: signal %d\n",
-                        (unsigned long long)seed_now, signal_number);
+    int size = snprintf(line, sizeof line, "seed %llu: signal %d\n", (unsigned long long)seed_now,
+                        signal_number);
     if (write(STDOUT_FILENO, line, (size_t)size) < 0)
         _exit(2);
     _exit(1);
@@ -461,6 +461,7 @@ int main(int count, char **arguments)
         }
     }
     signal(SIGABRT, aborted);
+    signal(SIGSEGV, aborted);
     struct oracle *oracle = calloc(1, sizeof *oracle);
     struct totals totals = {0};
     if (oracle == NULL)
