@@ -3,17 +3,17 @@
 #
 # The power-cut loop of the log at length: both cores, until a number of crashes is reached.
 #
-# usage: tests/cuts.sh [--crashes N] [--first SEED] [LOG_CUTS]
+# usage: tests/cuts.sh [--crashes N] [--first SEED] [BUILD]
 #
 #   --crashes N    at least so many power cuts, kills and fail-stops (default 1000000)
 #   --first SEED   where the seeds begin (default 1)
-#   LOG_CUTS       the program (default build/gcc/tests/sim/log_cuts)
+#   BUILD          the build folder (default build/gcc)
 #
 # Prints the totals over all processes, and every failure with its seed; exit status 1 if any.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-crashes=1000000 first=1 program=$here/build/gcc/tests/sim/log_cuts
+crashes=1000000 first=1 build=$here/build/gcc
 crashes_per_seed=11 # about; a seed that brings more only makes the run longer
 
 die() { printf 'cuts: ERROR: %s\n' "$*" >&2; exit 2; }
@@ -29,11 +29,12 @@ while [ $# -gt 0 ]; do
         shift ;;
     -h|--help) usage; exit 0 ;;
     -*) die "unknown option $1; see tests/cuts.sh --help" ;;
-    *) program=$1 ;;
+    *) build=$1 ;;
     esac
     shift
 done
-[ -x "$program" ] || die "no program $program; build it with: ninja -C build/gcc tests/sim/log_cuts"
+program=$build/tests/sim/log_cuts
+[ -x "$program" ] || die "no program $program; build it with: ninja -C $build tests/sim/log_cuts"
 
 processes=$(nproc)
 seeds=$(((crashes + crashes_per_seed * processes - 1) / (crashes_per_seed * processes)))

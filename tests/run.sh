@@ -186,7 +186,8 @@ suite_cuts() {
     build_one gcc gcc -Dbuildtype=debugoptimized -Doptimization=2 -Db_lto=true || return 0
     timed cuts 'power cuts and kills' "$here/tests/cuts.sh" "$build/gcc" || return 0
     tail -n 12 "$log/cuts-power-cuts-and-kills.log" | indent
-    timed cuts 'mutants' python3 "$here/tests/sim/mutants.py" --build "$build/gcc" || true
+    timed cuts 'mutants of the log' env RINGPOST_PREFIX="$prefix" \
+        python3 "$here/tests/sim/mutants.py" || true
 }
 
 e2e_one() {
