@@ -2,16 +2,28 @@
  *
  * Builds one log line in place. Invariants:
  *   1. `size` never passes EVENT_BYTES_MAX before event_end: a member that does not fit is left out
- * whole.
+ *      whole.
  *   2. The line is valid JSON in UTF-8 with no byte below 0x20, whatever the peer sent.
  * Owns nothing, cannot fail.
  */
 #include "ringpost/event.h"
 
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <time.h>
+
+#include "ringpost/number.h"
+
+/* How many bytes from the start stand in a line as they are, of at most `size`. */
+static size_t plain_run(struct slice value, size_t size)
+{
+    size_t run = 0;
+    if (size > value.size)
+        size = value.size;
+    while (run < size && value.data[run] >= ' ' && value.data[run] < 0x7f &&
+           value.data[run] != '"' && value.data[run] != '\\')
+        run++;
+    return run;
+}
 
 /* One character of `from` into `to` (6 bytes), escaped; how many bytes of each in the results. */
 static size_t escape_one(struct slice from, char *to, size_t *ret_used)
@@ -50,12 +62,22 @@ static bool put_key(struct event *event, const char *key, size_t room)
     return true;
 }
 
+static void put_text(struct event *event, struct slice text)
+{
+    assert(text.size <= sizeof event->line - event->size && "1");
+    memcpy(event->line + event->size, text.data, text.size);
+    event->size += (unsigned)text.size;
+}
+
 void event_begin(struct event *event, const char *name, const char *level)
 {
-    int size =
-        snprintf(event->line, EVENT_BYTES_MAX, "{\"event\":\"%s\",\"level\":\"%s\"", name, level);
-    assert(size > 0 && size < EVENT_BYTES_MAX);
-    event->size = (unsigned)size;
+    event->size = 0;
+    put_text(event, SLICE("{\"event\":\""));
+    put_text(event, slice_cstr(name));
+    put_text(event, SLICE("\",\"level\":\""));
+    put_text(event, slice_cstr(level));
+    put_text(event, SLICE("\""));
+    assert(event->size < EVENT_BYTES_MAX);
 }
 
 void event_text(struct event *event, const char *key, struct slice value)
@@ -65,6 +87,12 @@ void event_text(struct event *event, const char *key, struct slice value)
     bool cut = false;
     while (value.size > 0) {
         char one[6];
+        size_t run = plain_run(value, EVENT_VALUE_BYTES_MAX - size);
+        memcpy(escaped + size, value.data, run);
+        size += run;
+        value = slice_from(value, run);
+        if (value.size == 0)
+            break;
         size_t length = escape_one(value, one, &used);
         if (size + length > EVENT_VALUE_BYTES_MAX) {
             cut = true;
@@ -88,12 +116,12 @@ void event_text(struct event *event, const char *key, struct slice value)
 
 void event_number(struct event *event, const char *key, int64_t value)
 {
-    char digits[24];
-    int size = snprintf(digits, sizeof digits, "%" PRId64, value);
-    if (!put_key(event, key, (size_t)size))
-        return;
-    memcpy(event->line + event->size, digits, (size_t)size);
-    event->size += (unsigned)size;
+    char digits[NUMBER_DECIMAL_BYTES_MAX + 1] = "-";
+    bool is_negative = value < 0;
+    uint64_t magnitude = is_negative ? -(uint64_t)value : (uint64_t)value;
+    size_t size = is_negative + number_decimal(digits + is_negative, magnitude);
+    if (put_key(event, key, size))
+        put_text(event, slice_of(digits, size));
 }
 
 struct slice event_end(struct event *event, int64_t wall_ns)
@@ -105,14 +133,17 @@ struct slice event_end(struct event *event, int64_t wall_ns)
     }
     time_t when = (time_t)seconds;
     struct tm tm;
-    if (gmtime_r(&when, &tm) == NULL)
+    if (gmtime_r(&when, &tm) == NULL || tm.tm_year + 1900 < 0 || tm.tm_year + 1900 > 9999)
         tm = (struct tm){.tm_year = 70, .tm_mday = 1};
-    char text[32];
-    size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    size_t room = sizeof event->line - event->size;
-    int size = snprintf(event->line + event->size, room, ",\"time\":\"%.*s.%03uZ\"}\n", (int)length,
-                        text, (unsigned)(rest / 1000000) % 1000);
-    if (size > 0 && (size_t)size < room)
-        event->size += (unsigned)size;
+    char text[] = ",\"time\":\"0000-00-00T00:00:00.000Z\"}\n";
+    char *at = text + sizeof ",\"time\":\"" - 1;
+    number_digits(at, (unsigned)tm.tm_year + 1900, 4);
+    number_digits(at + 5, (unsigned)tm.tm_mon + 1, 2);
+    number_digits(at + 8, (unsigned)tm.tm_mday, 2);
+    number_digits(at + 11, (unsigned)tm.tm_hour, 2);
+    number_digits(at + 14, (unsigned)tm.tm_min, 2);
+    number_digits(at + 17, (unsigned)tm.tm_sec, 2);
+    number_digits(at + 20, (uint64_t)rest / 1000000, 3);
+    put_text(event, slice_of(text, sizeof text - 1));
     return slice_of(event->line, event->size);
 }

@@ -18,6 +18,8 @@
  */
 #include "net_private.h"
 
+#include "ringpost/number.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -323,11 +325,16 @@ void stream_peer_set(struct stream *stream, unsigned family, const void *address
 void stream_peer(struct stream *stream, char *text, uint16_t *ret_port)
 {
     enum { TEXT_BYTES = 48 };
-    if (stream->peer_family == 4)
-        inet_ntop(AF_INET, stream->peer, text, TEXT_BYTES);
-    else if (stream->peer_family == 6)
+    if (stream->peer_family == 4) {
+        size_t size = 0;
+        for (unsigned i = 0; i < 4; i++) {
+            size += number_decimal(text + size, stream->peer[i]);
+            text[size++] = i < 3 ? '.' : '\0';
+        }
+    }
+    if (stream->peer_family == 6)
         inet_ntop(AF_INET6, stream->peer, text, TEXT_BYTES);
-    else
+    else if (stream->peer_family != 4)
         memcpy(text, stream->peer_family == 1 ? "unix\0\0\0" : "unknown", 8);
     *ret_port = stream->peer_port;
 }

@@ -4,8 +4,8 @@
  * (S1 of store.h). SMTP gives one for all recipients, LMTP one for each (RFC 2033 4.2), in the
  * order of their RCPTs.
  */
-#include <inttypes.h>
-#include <stdio.h>
+
+#include "ringpost/number.h"
 
 #include "smtp_private.h"
 
@@ -86,11 +86,11 @@ static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
     const struct transaction *transaction = smtp->transaction;
     struct event event;
     struct slice line = smtp_replies[reply];
-    char session_id[20]; /* as in the session's own line */
-    snprintf(session_id, sizeof session_id, "%" PRIx64, smtp->session.id);
+    char session_id[NUMBER_HEXADECIMAL_BYTES_MAX]; /* as in the session's own line */
+    size_t id_size = number_hexadecimal(session_id, smtp->session.id);
     event_begin(&event, "message", reply == REPLY_OK ? "info" : "warning");
     event_text(&event, "id", slice_cstr(transaction->id));
-    event_text(&event, "session", slice_cstr(session_id));
+    event_text(&event, "session", slice_of(session_id, id_size));
     event_text(&event, "from", transaction->reverse_path);
     event_text(&event, "to", transaction->recipients[0].text);
     event_number(&event, "recipients", transaction->recipient_count);

@@ -4,8 +4,7 @@
  * loop. What the client said in EHLO and its addresses stand in them; the parsers let nothing
  * through that could end a line.
  */
-#include <inttypes.h>
-#include <stdio.h>
+#include "ringpost/number.h"
 
 #include "smtp_private.h"
 
@@ -26,10 +25,8 @@ static void put(struct writer *writer, struct slice s)
 
 static void put_digits(struct writer *writer, unsigned value, unsigned width)
 {
-    char digits[10];
-    for (unsigned i = width; i > 0; i--, value /= 10)
-        digits[i - 1] = (char)('0' + value % 10);
-    put(writer, slice_of(digits, width));
+    char digits[NUMBER_DECIMAL_BYTES_MAX];
+    put(writer, slice_of(digits, number_digits(digits, value, width)));
 }
 
 /* RFC 5322 3.3, in UTC. Days to a date by the civil calendar's 400-year cycle. */
@@ -85,12 +82,8 @@ static void put_peer(struct writer *writer, const struct stream *stream)
 
 static void put_hexadecimal(struct writer *writer, uint64_t value)
 {
-    char digits[16];
-    unsigned at = sizeof digits;
-    do
-        digits[--at] = "0123456789abcdef"[value & 15];
-    while ((value >>= 4) != 0);
-    put(writer, slice_of(digits + at, sizeof digits - at));
+    char digits[NUMBER_HEXADECIMAL_BYTES_MAX];
+    put(writer, slice_of(digits, number_hexadecimal(digits, value)));
 }
 
 size_t smtp_trace(struct smtp_session *smtp, char *text)
