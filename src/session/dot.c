@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The decoder is a table of states and classes of bytes. Text without anything special is most of a
- * message, so 64 bytes at a time are looked at first: when each LF has a CR before it, each CR an
- * LF behind it, and no line begins with a dot, they are copied as they are. A block that fails the
- * test goes through the table; the two agree by construction and by test (each split of each
+ * message, so 64 bytes at a time are looked at first: as far as each LF has a CR before it, each CR
+ * an LF behind it, and no line begins with a dot, they are copied as they are. What stands there
+ * then goes through the table; the two agree by construction and by test (each split of each
  * sequence, and random bytes, against the table alone).
  *
  *                 CR        LF         dot       other
@@ -38,7 +38,7 @@ static unsigned class_of(char byte)
                           : CLASS_OTHER;
 }
 
-enum { BLOCK = 64 };
+enum { BLOCK = 64, STEPS = 4 /* by the table, before a block is tried again */ };
 
 #if defined(__SSE2__)
 static uint64_t matches(const char *data, char byte)
@@ -62,14 +62,16 @@ static uint64_t matches(const char *data, char byte)
 }
 #endif
 
-/* Whether these BLOCK bytes are plain lines after `state`. */
-static bool is_plain(const char *data, unsigned state)
+/* How many of these BLOCK bytes are plain lines after `state`: up to the first LF without CR, what
+ * follows a CR and is no LF, or a dot that begins a line. */
+static unsigned plain_count(const char *data, unsigned state)
 {
     uint64_t cr = matches(data, '\r'), lf = matches(data, '\n');
-    if (lf != (cr << 1 | (state == DOT_CR)))
-        return false;
     uint64_t begins = lf << 1 | (state == DOT_LINE);
-    return (begins & matches(data, '.')) == 0;
+    uint64_t wrong = lf ^ (cr << 1 | (state == DOT_CR));
+    if (begins != 0)
+        wrong |= begins & matches(data, '.');
+    return wrong != 0 ? (unsigned)__builtin_ctzll(wrong) : BLOCK;
 }
 
 static unsigned state_after(char last)
@@ -84,15 +86,16 @@ size_t dot_decode(struct dot_decoder *decoder, struct slice in, char *out, size_
     while (at < in.size && state != DOT_END) {
         size_t stop = in.size;
         if (in.size - at >= BLOCK) {
-            if (state <= DOT_CR && is_plain(in.data + at, state)) {
-                if (out != NULL)
-                    memcpy(out + size, in.data + at, BLOCK);
-                size += BLOCK;
-                at += BLOCK;
+            unsigned plain = state <= DOT_CR ? plain_count(in.data + at, state) : 0;
+            if (out != NULL && plain > 0) /* a whole block always fits: size <= at */
+                memcpy(out + size, in.data + at, BLOCK);
+            size += plain;
+            at += plain;
+            if (plain > 0)
                 state = state_after(in.data[at - 1]);
+            if (plain == BLOCK)
                 continue;
-            }
-            stop = at + BLOCK;
+            stop = in.size - at < STEPS ? in.size : at + STEPS;
         }
         while (at < stop && state != DOT_END) {
             char byte = in.data[at++];
