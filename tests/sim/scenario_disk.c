@@ -6,6 +6,9 @@
  *
  *   record: its number, a sum of it; the n-th at sector n
  *
+ * The file has two names by turns: each life gives it the other one, since the present name may be
+ * lost for good (a sync of its directory failed in an earlier life) though it is still seen.
+ *
  * Oracle: after each crash every acknowledged record is there. A write that fails ends the life
  * (fail-stop), as the rules of a log ask for.
  */
@@ -77,10 +80,23 @@ static int append(struct core *core, struct store *store, int fd)
     return 0;
 }
 
+static int open_records(struct core *core)
+{
+    static const char *const names[] = {"/disk/records", "/disk/records.other"};
+    for (int i = 0; i < 2; i++) {
+        int result = await_rename(core, names[i], names[1 - i]);
+        if (result == 0)
+            return await_open(core, names[1 - i], O_RDWR | O_DIRECT, 0600);
+        if (result != -ENOENT)
+            return result;
+    }
+    return await_open(core, names[0], O_RDWR | O_CREAT | O_DIRECT, 0600);
+}
+
 static int life(struct core *core, void *argument)
 {
     struct store *store = argument;
-    int fd = await_open(core, "/disk/records", O_RDWR | O_CREAT | O_DIRECT, 0600);
+    int fd = open_records(core);
     if (fd < 0)
         return fd;
     int result = store->bug == BUG_NAMELESS ? 0 : sync_directories(core);
