@@ -66,7 +66,8 @@ static inline struct slice slice_from(struct slice s, size_t offset)
 {
     if (offset > s.size)
         offset = s.size;
-    return slice_of(s.data + offset, s.size - offset);
+    return slice_of(offset > 0 ? s.data + offset : s.data,
+                    s.size - offset); /* s.data may be NULL */
 }
 
 /* At most `size` bytes of s from its start. */
