@@ -67,8 +67,10 @@ static int output_add(struct output *output, struct slice s)
 
 /* ---------------------------------------------------------------- parts */
 
-static uint32_t part_checksum(const struct captured *captured, const unsigned char *cold)
+static uint32_t part_checksum(struct core *core, const struct captured *captured,
+                              const unsigned char *cold)
 {
+    unsigned summed = 0;
     uint32_t checksum = crc32c(0, &captured->id, sizeof captured->id);
     checksum = crc32c(checksum, cold, (size_t)captured->cold_count * PART_ENTRY_BYTES);
     struct list_cursor cursor = {.list = captured->list};
@@ -76,6 +78,8 @@ static uint32_t part_checksum(const struct captured *captured, const unsigned ch
         unsigned char packed[PART_ENTRY_BYTES];
         entry_pack(entry, packed);
         checksum = crc32c(checksum, packed, sizeof packed);
+        if (++summed % ENTRIES_A_TURN == 0)
+            fiber_yield(core);
     }
     return checksum;
 }
@@ -90,7 +94,7 @@ static int part_write(struct output *output, const struct captured *captured)
     if (result < 0)
         return result;
     unsigned char head[PART_HEAD_BYTES] = {0};
-    uint32_t checksum = part_checksum(captured, cold);
+    uint32_t checksum = part_checksum(shard->core, captured, cold);
     memcpy(head, &captured->id, 4);
     memcpy(head + 4, &captured->count, 4);
     memcpy(head + 8, &checksum, 4);

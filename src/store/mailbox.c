@@ -181,15 +181,54 @@ void mailbox_add_entry(struct mailbox *mailbox, struct mail_entry *entry)
     list_append(&mailbox->list, entry);
 }
 
-static void remove_entry(struct mailbox *mailbox, uint32_t number)
+static void forget_entry(struct mailbox *mailbox, const struct mail_entry *entry)
 {
-    const struct mail_entry *entry = list_at(mailbox->list, number);
     mailbox->messages--;
     mailbox->bytes -= entry->size;
     count_flags(mailbox, entry->flags, UINT32_MAX);
     message_release(mailbox->account->shard, entry->message, entry->size);
     mailbox->account->shard->entries_loaded--;
+}
+
+static void remove_entry(struct mailbox *mailbox, uint32_t number)
+{
+    forget_entry(mailbox, list_at(mailbox->list, number));
     list_remove(&mailbox->list, number);
+}
+
+/* Many of a list: it is made anew, which costs what is there, not what goes times what is there. */
+static uint32_t remove_many(struct mailbox *mailbox, struct uid_reader *uids)
+{
+    struct mailbox_snapshot *left = list_new();
+    struct list_cursor cursor = {.list = mailbox->list};
+    uint32_t uid = 0, removed = 0;
+    for (const struct mail_entry *entry; (entry = list_next(&cursor)) != NULL;) {
+        while (uid < entry->uid)
+            if (!uid_next(uids, &uid))
+                uid = UINT32_MAX;
+        if (uid == entry->uid) {
+            forget_entry(mailbox, entry);
+            removed++;
+        } else {
+            list_append(&left, entry);
+        }
+    }
+    list_unref(mailbox->list);
+    mailbox->list = left;
+    return removed;
+}
+
+static uint32_t remove_few(struct mailbox *mailbox, struct uid_reader *uids)
+{
+    uint32_t removed = 0;
+    for (uint32_t uid; uid_next(uids, &uid);) {
+        uint32_t number = list_find(mailbox->list, uid, false);
+        if (number == 0)
+            continue;
+        remove_entry(mailbox, number);
+        removed++;
+    }
+    return removed;
 }
 
 void mailbox_changed(struct mailbox *mailbox)
@@ -263,19 +302,17 @@ int fold_store(struct shard *shard, struct reader *reader, struct change *change
 int fold_expunge(struct shard *shard, struct reader *reader, struct change *change)
 {
     struct mailbox *mailbox = mailbox_by_id(shard, read_u32(reader));
-    struct uid_reader uids = uid_reader_of(reader);
-    uint32_t removed = 0;
+    struct reader again = *reader;
+    struct uid_reader uids = uid_reader_of(reader), counted = uid_reader_of(&again);
+    uint64_t count = 0;
     if (reader->failed || mailbox == NULL)
         return -ENOENT;
     capture_before(mailbox->account);
     mailbox_fold_needs(mailbox);
-    for (uint32_t uid; uid_next(&uids, &uid);) {
-        uint32_t number = list_find(mailbox->list, uid, false);
-        if (number == 0)
-            continue;
-        remove_entry(mailbox, number);
-        removed++;
-    }
+    for (uint32_t uid; count <= list_count(mailbox->list) / 8 && uid_next(&counted, &uid);)
+        count++;
+    uint32_t removed = count > list_count(mailbox->list) / 8 ? remove_many(mailbox, &uids)
+                                                             : remove_few(mailbox, &uids);
     if (removed > 0) {
         mailbox->highest_modseq++;
         mailbox_changed(mailbox);
