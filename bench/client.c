@@ -5,7 +5,7 @@
  * pays for it is measured outside. The load generator proper will be built on the engine.
  *
  *   client pop3  PORT CONNECTIONS SESSIONS MESSAGES   log in, RETR 1..MESSAGES, QUIT
- *   client imap  PORT CONNECTIONS SESSIONS MESSAGES   log in, SELECT, FETCH each BODY.PEEK[], LOGOUT
+ *   client imap  PORT CONNECTIONS SESSIONS MESSAGES   log in, SELECT, FETCH each body, LOGOUT
  *   client login PORT CONNECTIONS SESSIONS 0          IMAP log in and LOGOUT
  *   client fill  PORT CONNECTIONS SESSIONS SIZE       IMAP log in, APPEND one message of SIZE bytes
  *   client idle  PORT CONNECTIONS PROCESSES SECONDS   hold authenticated connections in IDLE
