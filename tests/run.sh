@@ -16,6 +16,7 @@
 #   gcc    release build by gcc (-O2, LTO) and all meson tests        build/gcc
 #   asan   clang with AddressSanitizer and UBSan, all meson tests     build/asan
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
+#          and the whole program under load (tests/e2e/load.py)
 #   fuzz   libFuzzer targets by clang, a million inputs or 25 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores, and the mutants that must be
 #          caught (tests/cuts.sh)
@@ -164,6 +165,29 @@ suite_asan() {
     meson_tests asan --timeout-multiplier 3
 }
 
+# e2e_one SUITE SCRIPT BINARY: runs a script of tests/e2e against that program.
+e2e_one() {
+    local suite=$1 script=$2 binary=$3 name start=$SECONDS status=0 file
+    name=$(basename "$script")
+    file=$log/$suite-$name.log
+    # in the background, so that an interrupt reaches it: timeout passes it to the whole group
+    PATH=$prefix/tests/bin:$PATH RINGPOST=$binary RINGPOST_BUILD=$build/gcc \
+        RINGPOST_PREFIX=$prefix RINGPOST_SAMPLES=$prefix/tests/root \
+        timeout -k 10 "$e2e_seconds_max" "$script" >"$file" 2>&1 </dev/null &
+    child=$!
+    wait $child || status=$?
+    kill -KILL -- "-$child" 2>/dev/null || true # what the script left running
+    child=
+    case $status in
+    0) report PASS $suite "$name" $((SECONDS - start)) ;;
+    77) report SKIP $suite "$name: $(tail -n 1 "$file" | cut -c1-60)" $((SECONDS - start)) ;;
+    124) echo "stopped after $e2e_seconds_max s" >>"$file"
+        report FAIL $suite "$name" $((SECONDS - start)) "$file" ;;
+    *) echo "exit status $status" >>"$file"
+        report FAIL $suite "$name" $((SECONDS - start)) "$file" ;;
+    esac
+}
+
 suite_tsan() {
     local file=$log/tsan-tests.json
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -175,6 +199,7 @@ suite_tsan() {
     fi
     build_one tsan clang -Db_sanitize=thread -Db_lundef=false || return 0
     meson_tests tsan --suite threads --timeout-multiplier 5
+    e2e_one tsan "$here/tests/e2e/load.py" "$build/tsan/src/main/ringpost"
 }
 
 suite_fuzz() {
@@ -190,28 +215,6 @@ suite_cuts() {
         python3 "$here/tests/sim/mutants.py" || true
 }
 
-e2e_one() {
-    local script=$1 binary=$2 name start=$SECONDS status=0 file
-    name=$(basename "$script")
-    file=$log/e2e-$name.log
-    # in the background, so that an interrupt reaches it: timeout passes it to the whole group
-    PATH=$prefix/tests/bin:$PATH RINGPOST=$binary RINGPOST_BUILD=$build/gcc \
-        RINGPOST_PREFIX=$prefix RINGPOST_SAMPLES=$prefix/tests/root \
-        timeout -k 10 "$e2e_seconds_max" "$script" >"$file" 2>&1 </dev/null &
-    child=$!
-    wait $child || status=$?
-    kill -KILL -- "-$child" 2>/dev/null || true # what the script left running
-    child=
-    case $status in
-    0) report PASS e2e "$name" $((SECONDS - start)) ;;
-    77) report SKIP e2e "$name: $(tail -n 1 "$file" | cut -c1-60)" $((SECONDS - start)) ;;
-    124) echo "stopped after $e2e_seconds_max s" >>"$file"
-        report FAIL e2e "$name" $((SECONDS - start)) "$file" ;;
-    *) echo "exit status $status" >>"$file"
-        report FAIL e2e "$name" $((SECONDS - start)) "$file" ;;
-    esac
-}
-
 suite_e2e() {
     local script scripts=() binary
     for script in "$here"/tests/e2e/*.sh "$here"/tests/e2e/*.py; do
@@ -225,7 +228,7 @@ suite_e2e() {
         report FAIL e2e 'find the program' 0 "$log/e2e.log"
         return 0
     fi
-    for script in "${scripts[@]}"; do e2e_one "$script" "$binary"; done
+    for script in "${scripts[@]}"; do e2e_one e2e "$script" "$binary"; done
 }
 
 # --- all together ---------------------------------------------------------------------------------
