@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everybody at once, for some seconds: senders to several users by SMTP and LMTP, IMAP sessions that
-read, flag, copy and delete, POP3 sessions that take mail away, clients in IDLE. Each message says
+"""Everybody at once, for some seconds: senders to several users by SMTP and LMTP, IMAP sessions
+that read, flag and copy, POP3 sessions that take mail away, clients in IDLE. Each message says
 in every line whose it is. At the end each is in every mailbox once and whole, or was taken away by
 the one who took it. Also run under ThreadSanitizer: it is the test of what cores do to each other.
 An argument changes the seconds (default 6)."""
