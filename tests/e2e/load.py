@@ -84,13 +84,12 @@ class Load:
         imap.select('INBOX')
         if names:
             name = random.choice(names)
-            _, numbers = imap.search(None, 'SUBJECT', f'"{name}"')
-            chosen = numbers[0].split()[:1]
-            if chosen:
-                imap.store(chosen[0], '+FLAGS', '(\\Flagged work)')
+            _, uids = imap.uid('SEARCH', 'SUBJECT', f'"{name}"')
+            for uid in uids[0].split()[:1]:
+                imap.uid('STORE', uid, '+FLAGS', '(\\Flagged work)')
                 imap.create('Archive')
-                imap.copy(chosen[0], 'Archive')
-                imap.fetch(chosen[0], '(ENVELOPE BODYSTRUCTURE FLAGS)')
+                imap.uid('COPY', uid, 'Archive')
+                imap.uid('FETCH', uid, '(ENVELOPE BODYSTRUCTURE FLAGS)')
         imap.logout()
 
     def use_pop3(self, _):
