@@ -51,10 +51,12 @@ enum counter { COUNTER_TABLE(COUNTER_ENUM) COUNTER_COUNT };
 /* The protocols that have a command table; also the label on /metrics. */
 enum protocol_id { PROTOCOL_SMTP, PROTOCOL_LMTP, PROTOCOL_POP3, PROTOCOL_IMAP, PROTOCOL_COUNT };
 enum { COMMANDS_MAX = 64 }; /* rows in one protocol's command table */
+enum { ENDS_MAX = 32 };     /* rows in the table of the ways a session ends */
 
 struct counters {
     uint64_t value[COUNTER_COUNT];
     uint64_t commands[PROTOCOL_COUNT][COMMANDS_MAX]; /* by row of the protocol's command table */
+    uint64_t ends[PROTOCOL_COUNT][ENDS_MAX];         /* sessions ended, by enum session_end */
 };
 
 struct counter_row {
@@ -62,11 +64,15 @@ struct counter_row {
 };
 extern const struct counter_row counter_rows[COUNTER_COUNT];
 
+/* The metrics thread reads these words while the core writes them. */
+static inline void counter_word_add(uint64_t *word, int64_t delta)
+{
+    __atomic_store_n(word, *word + (uint64_t)delta, __ATOMIC_RELAXED);
+}
+
 static inline void counter_add(struct counters *counters, enum counter which, int64_t delta)
 {
-    /* The metrics thread reads these words while the core writes them. */
-    uint64_t *word = &counters->value[which];
-    __atomic_store_n(word, *word + (uint64_t)delta, __ATOMIC_RELAXED);
+    counter_word_add(&counters->value[which], delta);
 }
 
 #endif

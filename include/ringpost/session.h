@@ -18,6 +18,8 @@
 #ifndef RINGPOST_SESSION_H
 #define RINGPOST_SESSION_H
 
+#include <assert.h>
+
 #include "ringpost/arena.h"
 #include "ringpost/stream.h"
 
@@ -65,32 +67,39 @@ enum session_refusal {
     SESSION_REFUSE_MEMORY    /* temporary */
 };
 
-/*        enum            is_error  text (log: "end") */
+/*  enum, label (on /metrics), is_error, text (log: "end") */
 #define SESSION_END_TABLE(ROW)                                                                     \
-    ROW(NONE, false, "open")                                                                       \
-    ROW(QUIT, false, "client said goodbye")                                                        \
-    ROW(CLOSED, false, "client closed the connection")                                             \
-    ROW(RESET, true, "connection reset")                                                           \
-    ROW(IDLE, false, "idle too long")                                                              \
-    ROW(LOGIN_LATE, true, "no log-in in time")                                                     \
-    ROW(COMMAND_LATE, true, "command not finished in time")                                        \
-    ROW(READER_SLOW, true, "client does not read")                                                 \
-    ROW(DRAIN, false, "server is shutting down")                                                   \
-    ROW(ERRORS, true, "too many errors")                                                           \
-    ROW(JUNK, true, "too many commands without effect")                                            \
-    ROW(FORBIDDEN, true, "not this protocol")                                                      \
-    ROW(EARLY, true, "spoke before the greeting")                                                  \
-    ROW(PROTOCOL, true, "protocol violation")                                                      \
-    ROW(MEMORY, true, "out of memory")                                                             \
-    ROW(STORE, true, "store not available")                                                        \
-    ROW(MAILBOX_GONE, false, "selected mailbox was deleted")                                       \
-    ROW(IN_USE, false, "maildrop in use by another session")                                       \
-    ROW(KICKED, false, "closed by the operator")                                                   \
-    ROW(MOVE_FAILED, true, "could not move to its user's core")
+    ROW(NONE, "none", false, "open")                                                               \
+    ROW(QUIT, "quit", false, "client said goodbye")                                                \
+    ROW(CLOSED, "closed", false, "client closed the connection")                                   \
+    ROW(RESET, "reset", true, "connection reset")                                                  \
+    ROW(IDLE, "idle", false, "idle too long")                                                      \
+    ROW(LOGIN_LATE, "login_late", true, "no log-in in time")                                       \
+    ROW(COMMAND_LATE, "command_late", true, "command not finished in time")                        \
+    ROW(READER_SLOW, "reader_slow", true, "client does not read")                                  \
+    ROW(DRAIN, "drain", false, "server is shutting down")                                          \
+    ROW(ERRORS, "errors", true, "too many errors")                                                 \
+    ROW(JUNK, "junk", true, "too many commands without effect")                                    \
+    ROW(FORBIDDEN, "forbidden", true, "not this protocol")                                         \
+    ROW(EARLY, "early", true, "spoke before the greeting")                                         \
+    ROW(PROTOCOL, "protocol", true, "protocol violation")                                          \
+    ROW(MEMORY, "memory", true, "out of memory")                                                   \
+    ROW(STORE, "store", true, "store not available")                                               \
+    ROW(MAILBOX_GONE, "mailbox_gone", false, "selected mailbox was deleted")                       \
+    ROW(IN_USE, "in_use", false, "maildrop in use by another session")                             \
+    ROW(KICKED, "kicked", false, "closed by the operator")                                         \
+    ROW(MOVE_FAILED, "move_failed", true, "could not move to its user's core")
 
-#define SESSION_END_ENUM(name, is_error, text) SESSION_END_##name,
+#define SESSION_END_ENUM(name, label, is_error, text) SESSION_END_##name,
 enum session_end { SESSION_END_TABLE(SESSION_END_ENUM) SESSION_END_COUNT };
 #undef SESSION_END_ENUM
+static_assert((int)SESSION_END_COUNT <= (int)ENDS_MAX, "counters.ends has a word for each row");
+
+struct session_end_row {
+    const char *label, *text;
+    bool is_error;
+};
+extern const struct session_end_row session_end_rows[SESSION_END_COUNT];
 
 struct session_protocol {
     enum protocol_id id;

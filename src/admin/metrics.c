@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The metrics page: the one counter table summed over the cores, each protocol's commands from its
- * own table, memory as the allocator counts it, and what is running.
+ * own table, the ways sessions end, memory as the allocator counts it, and what is running.
  *
  * Invariant: every label is a literal of ours; nothing that a client sent is ever shown (row N06).
  */
@@ -76,6 +76,25 @@ static void write_commands(const struct admin_options *options, struct text *tex
     }
 }
 
+/* A protocol's words of all cores for one way to end; NONE is none. */
+static void write_ends(const struct admin_options *options, struct text *text)
+{
+    unsigned cores = engine_core_count(options->engine);
+    head(text, "sessions_ended_total", "counter", "sessions ended, by protocol and how");
+    for (unsigned p = 0; p < options->protocol_count; p++) {
+        const struct session_protocol *protocol = options->protocols[p];
+        for (unsigned end = SESSION_END_NONE + 1; end < SESSION_END_COUNT; end++) {
+            uint64_t sum = 0;
+            for (unsigned core = 0; core < cores; core++)
+                sum += word(
+                    &core_counters(engine_core(options->engine, core))->ends[protocol->id][end]);
+            text_printf(text,
+                        "ringpost_sessions_ended_total{protocol=\"%s\",end=\"%s\"} %" PRIu64 "\n",
+                        protocol->name, session_end_rows[end].label, sum);
+        }
+    }
+}
+
 static void write_memory(struct text *text)
 {
     if (mallctl == NULL)
@@ -103,5 +122,6 @@ void metrics_write(const struct admin_options *options, struct text *text)
     text_printf(text, "ringpost_ready %d\n", options->health(options->argument) == ADMIN_READY);
     write_counters(options, text);
     write_commands(options, text);
+    write_ends(options, text);
     write_memory(text);
 }

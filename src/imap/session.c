@@ -107,15 +107,11 @@ void imap_refuse(struct session *session, const struct command *command,
     stream_printf(&session->stream, " %s %s\r\n", kind, why);
 }
 
-#define END_TEXT(name, is_error, text) text,
-static const char *const end_texts[] = {SESSION_END_TABLE(END_TEXT)};
-#undef END_TEXT
-
 void imap_goodbye(struct session *session, enum session_end end)
 {
     stream_printf(&session->stream, "* BYE %s%s\r\n",
                   end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ? "[UNAVAILABLE] " : "",
-                  end_texts[end]);
+                  session_end_rows[end].text);
 }
 
 void imap_closed(struct session *session)

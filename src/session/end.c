@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How a session ends: why (a row of SESSION_END_TABLE), the last words, the log line (P4).
+ * How a session ends: why (a row of SESSION_END_TABLE), the last words, the counter and the log
+ * line (P4).
  *
- *   session->end set ─▶ goodbye (unless the peer has gone or quit) ─▶ protocol.closed ─▶ log line
- *      ─▶ stream_close: sends what is queued ─▶ released() ─▶ freed
+ *   session->end set ─▶ goodbye (unless the peer has gone or quit) ─▶ protocol.closed ─▶ counter,
+ *      log line ─▶ stream_close: sends what is queued ─▶ released() ─▶ freed
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "session_private.h"
 
-struct end_row {
-    bool is_error;
-    const char *text;
-};
-#define END_ROW(name, is_error, text) {is_error, text},
-static const struct end_row end_rows[SESSION_END_COUNT] = {SESSION_END_TABLE(END_ROW)};
+#define END_ROW(name, label, is_error, text) {label, text, is_error},
+const struct session_end_row session_end_rows[SESSION_END_COUNT] = {SESSION_END_TABLE(END_ROW)};
 #undef END_ROW
 
 static enum session_end late_end(const struct session *session)
@@ -53,7 +50,7 @@ enum session_end session_end_of(const struct session *session, int error)
 static void log_end(struct session *session)
 {
     struct core *core = session_core(session);
-    const struct end_row *row = &end_rows[session->end];
+    const struct session_end_row *row = &session_end_rows[session->end];
     struct event event;
     char id[20], peer[48], seconds[32];
     uint16_t port;
@@ -97,8 +94,10 @@ void session_finish(struct session *session)
             protocol->goodbye(session, end);
     }
     protocol->closed(session);
+    struct counters *counters = core_counters(session_core(session));
+    counter_word_add(&counters->ends[protocol->id][end], 1);
     if (is_timeout(end))
-        counter_add(core_counters(session_core(session)), COUNTER_SESSION_TIMEOUTS, 1);
+        counter_add(counters, COUNTER_SESSION_TIMEOUTS, 1);
     log_end(session);
     session_delist(session);
     arena_reset(&session->arena);

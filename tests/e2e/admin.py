@@ -75,6 +75,13 @@ def test_counters(gateway):
     check(during['ringpost_connections_open'] == before['ringpost_connections_open'] + 1, 'open')
     grew('ringpost_commands_total{protocol="smtp",command="RCPT"}', 2)
     grew('ringpost_commands_total{protocol="imap",command="FETCH"}', 1)
+    ends = {name for name in after if name.startswith('ringpost_sessions_ended_total')}
+    for protocol in ('smtp', 'lmtp', 'pop3', 'imap'):
+        ours = {name for name in ends if f'protocol="{protocol}"' in name}
+        quit_name = f'ringpost_sessions_ended_total{{protocol="{protocol}",end="quit"}}'
+        check(len(ours) == 19 and quit_name in ours, f'{protocol}: sessions end by {ours}')
+        for name in ours: # each session once, and by its own row
+            grew(name, 1 if name == quit_name and protocol in ('smtp', 'imap') else 0)
     check(not any('NONSENSE' in name or '\x1b' in name for name in after), 'a label of a client')
     check(set(before) == set(after), 'metrics came or went')
 

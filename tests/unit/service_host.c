@@ -90,3 +90,12 @@ uint64_t host_counter(struct host *host, enum counter which)
         sum += __atomic_load_n(&core_counters(host->cores[i])->value[which], __ATOMIC_RELAXED);
     return sum;
 }
+
+uint64_t host_ends(struct host *host, enum protocol_id protocol, enum session_end end)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < host->options.core_count; i++)
+        sum +=
+            __atomic_load_n(&core_counters(host->cores[i])->ends[protocol][end], __ATOMIC_RELAXED);
+    return sum;
+}

@@ -25,5 +25,6 @@ struct host *host_begin(const struct host_options *options);  /* returns when it
 void host_stop(struct host *host);                            /* begins to drain */
 void host_end(struct host *host);                             /* drains, waits, frees */
 uint64_t host_counter(struct host *host, enum counter which); /* of all cores, roughly now */
+uint64_t host_ends(struct host *host, enum protocol_id protocol, enum session_end end);
 
 #endif

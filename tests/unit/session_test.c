@@ -220,6 +220,9 @@ static struct host_options one_core(const struct service *service)
 
 #define end_text(end) (snprintf(text, sizeof text, "end %d\r\n", SESSION_END_##end), text)
 
+#define check_ends(host, end, count)                                                               \
+    check_equal(host_ends(host, toy_protocol.id, SESSION_END_##end), count)
+
 static void commands(void **state)
 {
     (void)state;
@@ -268,6 +271,10 @@ static void commands(void **state)
     client_expect(fd, "nothing\r\nnothing\r\nnothing\r\nnothing\r\nnothing\r\n");
     client_expect(fd, end_text(JUNK));
     client_expect_end(fd);
+    check_ends(host, ERRORS, 1);
+    check_ends(host, QUIT, 2 * sizeof rows / sizeof *rows);
+    check_ends(host, JUNK, 1);
+    check_ends(host, CLOSED, 0);
     fd = client_open(PORT); /* closed in the middle of a line */
     client_say(fd, "ECHO unfinished");
     client_close(fd);
@@ -293,6 +300,7 @@ static void foreign(void **state)
     int fd = client_open(PORT); /* an honest one */
     client_say(fd, "\r\nECHO get\r\n");
     client_expect(fd, "hello\r\nno 0 ?\r\nget\r\n");
+    check_ends(host, FORBIDDEN, sizeof rows / sizeof *rows);
     client_close(fd);
     host_end(host);
 }
@@ -344,6 +352,10 @@ static void deadlines(void **state)
     client_say(fd, "USER u\r\nFLOOD 1000000\r\n");
     harness_nap(900000);
     check_equal(host_counter(host, COUNTER_SESSION_TIMEOUTS), 5);
+    check_ends(host, IDLE, 1);
+    check_ends(host, COMMAND_LATE, 2);
+    check_ends(host, LOGIN_LATE, 1);
+    check_ends(host, READER_SLOW, 1);
     client_close(fd);
     host_end(host);
 }
@@ -471,6 +483,7 @@ static void draining(void **state)
     client_expect(fds[10], "awake\r\n");
     client_expect(fds[10], end_text(DRAIN));
     client_expect_end(fds[10]);
+    check_ends(host, DRAIN, 11);
     client_close(fds[11]);
     host_end(host);
 }
