@@ -155,8 +155,9 @@ int sessions_open(struct core *core);
 /* Listens. The service must outlive the sessions. Fiber. 0 or -errno (-EADDRINUSE, -EACCES ...). */
 int service_open(struct core *core, const struct service *service);
 /* Stops accepting, tells every session of this core goodbye (paced over `pace_ms`, idle ones
- * first), lets running commands end, closes what is left after `wait_ms`. Returns when all are
- * gone. Fiber. */
+ * first), lets running commands end. After `wait_ms` it interrupts those that wait for input: what
+ * has room for its last words says them; a second later what is left is closed without. Returns
+ * when all are gone. Fiber. */
 void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms);
 /* Frees what sessions_open made: once sessions_drain has returned on every core. */
 void sessions_close(struct core *core);

@@ -146,14 +146,22 @@ static void tell_some(struct sessions *sessions, unsigned count)
     }
 }
 
-static void tell_all(struct sessions *sessions, bool close)
+/* `more`: what else is done to the stream of each; a session is freed in a later turn at the
+ * earliest. */
+static void tell_all(struct sessions *sessions, void (*more)(struct stream *stream))
 {
     for (struct session *session = sessions->list; session != NULL; session = session->next) {
         session->private_bits |= DRAINING;
         session_schedule(session);
-        if (close)
-            stream_close(&session->stream);
+        if (more != NULL)
+            more(&session->stream);
     }
+}
+
+/* The command that waits for input ends; what it waits to write goes on. */
+static void interrupt(struct stream *stream)
+{
+    stream_interrupt(stream, -ECANCELED);
 }
 
 static bool is_drained(const struct sessions *sessions)
@@ -183,9 +191,11 @@ void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms)
         tell_some(sessions, share);
         fiber_sleep(core, (uint64_t)DRAIN_TICK_MS * 1000000);
     }
-    tell_all(sessions, false);
+    tell_all(sessions, NULL);
     wait_until(sessions, end_ns);
-    tell_all(sessions, true);
+    tell_all(sessions, interrupt);
+    wait_until(sessions, core_now_ns(core) + (uint64_t)LAST_WORDS_MS_MAX * 1000000);
+    tell_all(sessions, stream_close);
     wait_until(sessions, UINT64_MAX);
     while (sessions->listeners != NULL) {
         struct service_listener *listener = sessions->listeners;

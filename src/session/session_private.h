@@ -16,7 +16,8 @@ enum {
     ADDRESSES_FIRST = 64,     /* slots of the per-address table at first, a power of two */
     GOODBYE_MS_MAX = 5000,    /* for the last words to find room */
     DRAIN_TICK_MS = 10,
-    RETRY_MS = 16 /* to find a stack */
+    LAST_WORDS_MS_MAX = 1000, /* of a drain: from the interrupt of a command to the close */
+    RETRY_MS = 16             /* to find a stack */
 };
 
 /* Bits of session->private_bits. From FROM_SHIFT on: the core it comes from, while it moves. */

@@ -99,7 +99,7 @@ static void run_read(struct session *session, const void *arguments)
 {
     const struct number *number = arguments;
     char *data = malloc(number->value + 1);
-    session_deadline(session, 100);
+    session_deadline(session, session->service->idle_ms_max / 4);
     if (stream_read_exact(&session->stream, data, number->value) == 0)
         say(session, "read");
     free(data);
@@ -467,13 +467,14 @@ static void draining(void **state)
     options.drain_pace_ms = 100;
     options.drain_wait_ms = 800;
     struct host *host = host_begin(&options);
-    int fds[12];
-    for (int i = 0; i < 12; i++) {
+    int fds[13];
+    for (int i = 0; i < 13; i++) {
         fds[i] = client_open(PORT);
         client_expect(fds[i], "hello\r\n");
     }
     client_say(fds[10], "NAP 400\r\n");
-    client_say(fds[11], "READ 100000\r\n");
+    client_say(fds[11], "READ 100000\r\nhalf of it");
+    client_say(fds[12], "FLOOD 1000000\r\n"); /* and reads nothing */
     harness_nap(150000);
     host_stop(host);
     for (int i = 0; i < 10; i++) {
@@ -484,7 +485,10 @@ static void draining(void **state)
     client_expect(fds[10], end_text(DRAIN));
     client_expect_end(fds[10]);
     check_ends(host, DRAIN, 11);
-    client_close(fds[11]);
+    client_expect(fds[11], end_text(DRAIN)); /* its time is over, its output takes this */
+    client_expect_end(fds[11]);
+    check_ends(host, DRAIN, 12);
+    client_close(fds[12]);
     host_end(host);
 }
 
