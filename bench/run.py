@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Ringpost beside its peers, in one run, in pairs: server CPU per operation, memory, start time.
 
-usage: bench/run.py [--ringpost BINARY] [--client BINARY] [--pairs N] [--dir DIR] [ROW...]
+usage: bench/run.py [--ringpost BINARY] [--client BINARY] [--pairs N] [--cores N] [--dir DIR]
+                    [ROW...]
 
 Rows (default: all):
   smtp-1k smtp-conn smtp-100k   smtp-source into ringpost (durable, in the mailbox's index) and
@@ -11,6 +12,7 @@ Rows (default: all):
   imap-1k imap-100k             20 x FETCH BODY.PEEK[] a session, likewise
   login                         IMAP LOGIN and LOGOUT, likewise
   idle                          memory of 100,000 connections in IDLE held by one ringpost
+                                (row R01 of docs/bad-input.md)
   start                         seconds from exec to the first greeting after kill -9, with a
                                 million messages stored
 
@@ -200,10 +202,11 @@ class Bench:
     def path(self, *names):
         return os.path.join(self.dir, *names)
 
-    def ringpost(self, *more, name='ringpost'):
+    def ringpost(self, name='ringpost', cores=None):
+        cores = cores or self.options.cores
         if name not in self.servers:
             command = [self.options.ringpost, 'try', '--dir', self.path(name), '--port-base',
-                       str(BASE), '--users', '100', *more]
+                       str(BASE), '--users', '100', '--cores', cores]
             self.servers[name] = Server(name, command, BASE + 25, self.path(name + '.log'))
         return self.servers[name]
 
@@ -315,7 +318,7 @@ def row_read(bench, row, mode, size, sessions):
 
 def row_idle(bench, row):
     bench.stop()
-    server = bench.ringpost('--cores', str(IDLE_CORES), name='idle')
+    server = bench.ringpost('idle', str(IDLE_CORES))
     fill(bench, BASE + 143, 1024)
     before = server.rss_kib()
     client = subprocess.Popen([bench.options.client, 'idle', str(BASE + 143),
@@ -336,14 +339,14 @@ def row_idle(bench, row):
 
 def row_start(bench, row):
     bench.stop()
-    server = bench.ringpost(name='start')
+    server = bench.ringpost('start')
     for _ in range(10):
         bench.smtp(server, 100000, 200, True)
     took = []
     for _ in range(bench.options.pairs):
         bench.servers.pop('start').stop(signal.SIGKILL)
         began = time.monotonic()
-        bench.ringpost(name='start')
+        bench.ringpost('start')
         took.append(time.monotonic() - began)
     print(f'{row:10} {statistics.median(took):.2f} s [{min(took):.2f}-{max(took):.2f}] from exec '
           f'to greeting after kill -9, 1,000,000 messages stored', flush=True)
@@ -364,11 +367,25 @@ ROWS = {
 }
 
 
+def print_machine(options):
+    def said(*command):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+            return (done.stdout or done.stderr).splitlines()[0]
+        except (OSError, IndexError):
+            return 'not installed'
+    print(f'{os.cpu_count()} CPUs, Linux {os.uname().release}; '
+          f'{said(options.ringpost, "--version")}, {options.cores} core(s); '
+          f'Dovecot {said("dovecot", "--version")} (mdbox, processes reused)', flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument('--ringpost', default=f'{HERE}/../build/gcc/src/main/ringpost')
     parser.add_argument('--client', default=f'{HERE}/../build/gcc/bench/client')
     parser.add_argument('--pairs', type=int, default=5)
+    parser.add_argument('--cores', default='1',
+                        help='threads of ringpost; on two CPUs the clients need the other')
     parser.add_argument('--dir', help='where to put stores: a directory on the disk to judge')
     parser.add_argument('rows', nargs='*', metavar='ROW')
     options = parser.parse_args()
@@ -376,6 +393,7 @@ def main():
         if row not in ROWS:
             sys.exit(f'no row {row}; there are: {" ".join(ROWS)}')
     bench = Bench(options)
+    print_machine(options)
     try:
         for row in options.rows or ROWS:
             ROWS[row](bench, row)
