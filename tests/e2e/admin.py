@@ -109,7 +109,7 @@ def test_misbehaving(gateway): # N02
         time.sleep(0.1)
 
 
-def test_log(gateway): # N04
+def test_log(gateway): # N04, A15
     """What clients say cannot make a second log line, nor control bytes in one."""
     with socket.create_connection(('127.0.0.1', gateway.port(IMAP)), 5) as client:
         client.recv(1000)
@@ -127,6 +127,7 @@ def test_log(gateway): # N04
     sessions, senders = set(), set()
     for line in lines:
         check(all(byte >= 0x20 for byte in line), f'control bytes in {line!r}')
+        check(b'p' * 100 not in line, 'a password in the log')
         event = json.loads(line) if line.startswith(b'{') else {'event': ''}
         if event['event'] == 'session':
             sessions.add(event['id'])

@@ -87,7 +87,7 @@ class Server:
             return greeting + client.recv(1000)
 
 
-def test_privileges():
+def test_privileges(): # F08, A15
     if os.geteuid() != 0:
         print('not root: privileges are not dropped')
         return
@@ -210,7 +210,7 @@ def test_log_file():
         check(os.stat(f'{server.path}/log').st_mode & 0o777 == 0o640, 'mode of the log')
 
 
-def test_more_cores_than_cpus():
+def test_more_cores_than_cpus(): # F11
     with Gateway(users=2) as gateway:
         gateway.stop()
         gateway.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-# S20, S23-S27, S39, S40: bad bytes, addresses, parameters and order; each has its one reply, the
+# S20, S23, S24, S25, S26, S27, S39, S40: bad bytes, addresses, parameters and order; each has its one reply, the
 # envelope is what MAIL and RCPT made of it, and the session goes on.
 host gateway
 a = smtp

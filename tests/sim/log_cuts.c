@@ -3,7 +3,8 @@
  * The power-cut loop of the log. For each seed a world with a drawn subset of disk faults; in it a
  * log with tiny segments, to which several fibers append, read and drop, and which is crashed six
  * times: by a power cut, kill -9 (writes in flight may land in the next life) or a fail-stop; in
- * the middle of recovery too, up to three deep. After each recovery the oracle compares.
+ * the middle of recovery too, up to three deep. After each recovery the oracle compares (row F02 of
+ * the list of bad input).
  *
  * usage: log_cuts [--seeds A..B] [--until-failure] [--verbose]
  *

@@ -126,7 +126,7 @@ static void fail_each(int error, bool persistent, unsigned kinds, const char *wh
     }
 }
 
-/* D08 too: an fsync is among them, fails once or always, and the process restarts. */
+/* D09; D08 too: an fsync is among them, fails once or always, and the process restarts. */
 static void d09_every_operation_fails(void **state)
 {
     (void)state;
@@ -143,6 +143,7 @@ static void every_call_fails(void **state)
     fail_each(0, false, SIM_OPERATION_CALL, "a call failed");
 }
 
+/* R09 */
 static void every_allocation_fails(void **state)
 {
     (void)state;

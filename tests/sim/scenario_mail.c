@@ -4,7 +4,8 @@
  * DATA and BDAT, to users of several shards, in lives that end by power cuts, kills and fail-stops,
  * with all faults of network and disk on. The promise under test is the one that a 250 makes: each
  * recipient has the message, once, byte for byte, whatever happens; without a 250 at most once; and
- * never when its end was not sent (S33 of the list of bad inputs).
+ * never when its end was not sent (S33 of the list of bad inputs; D16 by slow disks, F06 by
+ * fail-stops).
  */
 #include <stdio.h>
 #include <stdlib.h>

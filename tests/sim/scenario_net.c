@@ -5,7 +5,7 @@
  *
  * Oracle: what a client has received is a prefix of what its commands ask for; all of it when
  * neither the client nor a fault of its connection got in the way. In the end, healed and with the
- * listeners closed, every session ends and nothing is left.
+ * listeners closed, every session ends and nothing is left (row R03 of the list of bad input).
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,8 @@
  * that watch, deliveries to one to three recipients over shards, checkpoints and compaction under
  * way, disk faults; ended by power cuts, kills and fail-stops, in recovery too, three deep. After
  * each recovery, and now and then between, what is there is compared with the model
- * (store_model.h). Rows D06, D07, D10, D11, D17, D18 and I21 of the list of bad input.
+ * (store_model.h). Rows D06, D07, D10, D11, D17, D18, F02, F04 and I21 of the list of bad
+ * input.
  */
 #include <stdio.h>
 #include <stdlib.h>

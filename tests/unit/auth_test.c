@@ -343,7 +343,7 @@ static void client_run(void *argument)
     --*client->running;
 }
 
-/* A12: the queue is bounded; the same right password is hashed few times. */
+/* A12, R16: the queue is bounded; the same right password is hashed few times. */
 static void crowd_body(struct core *core, struct run *run)
 {
     (void)run;

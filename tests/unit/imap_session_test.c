@@ -96,6 +96,7 @@ static void login_by_literals_and_sasl(void **state)
     bye(fd);
 }
 
+/* A01 */
 static void no_plain_login(void **state)
 {
     (void)state;

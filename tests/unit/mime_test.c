@@ -3,8 +3,8 @@
  * tidy: long because it is tables of messages and of what IMAP says of them, one program a module
  *
  * The MIME library: what IMAP says of messages (tables of message and expected text), sections,
- * decoders, and the hostile rows M01..M15 of the list of bad input: each must give a sound summary
- * of bounded size. An alarm ends the program if work stops being linear.
+ * decoders, and the hostile rows (M) of the list of bad input: each must give a sound summary of
+ * bounded size. An alarm ends the program if work stops being linear.
  */
 #include "ringpost/mime.h"
 
@@ -659,6 +659,7 @@ static void test_to_utf8(void **state)
     }
 }
 
+/* M09 */
 static void test_dates(void **state)
 {
     (void)state;
@@ -780,6 +781,7 @@ static void hostile(const char *head, const char *piece, size_t count, const cha
     finish(&f, &message);
 }
 
+/* M01 */
 static void test_m01_many_addresses(void **state)
 {
     (void)state;
@@ -834,6 +836,7 @@ static void test_m01_groups_are_counted(void **state)
     }
 }
 
+/* M02 */
 static void test_m02_large_headers(void **state)
 {
     (void)state;
@@ -845,6 +848,7 @@ static void test_m02_large_headers(void **state)
     hostile("Content-Type: ", "(", 1000000, "\r\n\r\n");
 }
 
+/* M03 */
 static void test_m03_many_parameters(void **state)
 {
     (void)state;
@@ -865,6 +869,7 @@ static void nest(const char *piece, size_t depth)
     hostile("", piece, depth, "");
 }
 
+/* M04 */
 static void test_m04_deep_nesting(void **state)
 {
     (void)state;
@@ -884,6 +889,7 @@ static void test_m04_deep_nesting(void **state)
     finish(&f, &message);
 }
 
+/* M05 */
 static void test_m05_boundaries(void **state)
 {
     (void)state;
@@ -905,6 +911,7 @@ static void test_m05_boundaries(void **state)
             "--a\r\n\r\n--a--\r\n--a----\r\n", 10000, "");
 }
 
+/* M06 */
 static void test_m06_million_empty_parts(void **state)
 {
     (void)state;
@@ -913,6 +920,7 @@ static void test_m06_million_empty_parts(void **state)
             100000, "");
 }
 
+/* M07 */
 static void test_m07_unterminated(void **state)
 {
     (void)state;
@@ -925,6 +933,7 @@ static void test_m07_unterminated(void **state)
     hostile("Content-Type: text/plain; a*0", "*", 1000, "");
 }
 
+/* M08 */
 static void test_m08_broken_addresses(void **state)
 {
     (void)state;
@@ -934,6 +943,7 @@ static void test_m08_broken_addresses(void **state)
         hostile("From: x", pieces[i], 100000, "\r\n\r\n");
 }
 
+/* M10 */
 static void test_m10_decoders_survive_cuts(void **state)
 {
     (void)state;
@@ -954,6 +964,7 @@ static void test_m10_decoders_survive_cuts(void **state)
     arena_reset(&f.arena);
 }
 
+/* M11 */
 static void test_m11_many_words(void **state)
 {
     (void)state;
@@ -973,6 +984,7 @@ static void test_m11_many_words(void **state)
     }
 }
 
+/* M12 */
 static void test_m12_odd_shapes(void **state)
 {
     (void)state;
@@ -1004,6 +1016,7 @@ static void test_m12_odd_shapes(void **state)
     hostile("\r\n", "xxxxxxxxxxxxxxxx", 1 << 22, "");
 }
 
+/* M15 */
 static void test_m15_name_over_lines(void **state)
 {
     (void)state;

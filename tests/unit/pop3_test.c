@@ -72,7 +72,7 @@ static void whole_dialogue(void **state)
     pop3_finish(host);
 }
 
-/* P05 */
+/* P05, A01 */
 static void log_ins(void **state)
 {
     (void)state;

@@ -14,6 +14,7 @@
 
 #include "../../src/session/session_private.h"
 
+/* R05 */
 static void against_model(void **state)
 {
     (void)state;

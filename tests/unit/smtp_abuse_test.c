@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The SMTP rows of the list of bad inputs that are about abuse (S22-S31, S36, S38, S39): lines,
+ * The SMTP rows of the list of bad inputs that are about abuse (S22 to S31, S36, S38): lines,
  * bytes and addresses that are not allowed, open relays, harvesting, floods, other protocols; each
  * beside an honest client. See smtp_bad_test.c for the others.
  */
@@ -38,6 +38,7 @@ static void hurry(struct smtp_fixture *fixture)
     fixture->smtp.command_ms_max = 1000;
 }
 
+/* S22 */
 static void s22_long_lines(void **state)
 {
     (void)state;
@@ -71,7 +72,7 @@ static void s22_long_lines(void **state)
     smtp_end(&fixture);
 }
 
-/* Each byte that is not printable, in each argument of each command. */
+/* S23: each byte that is not printable, in each argument of each command. */
 static void s23_bytes(void **state)
 {
     (void)state;
@@ -220,6 +221,7 @@ static void s24_s27_addresses(void **state)
     smtp_end(&fixture);
 }
 
+/* S28 */
 static void s28_recipients(void **state)
 {
     (void)state;
@@ -246,6 +248,7 @@ static void few_errors(struct smtp_fixture *fixture)
     fixture->smtp.errors_max = 10;
 }
 
+/* S29 */
 static void s29_harvest(void **state)
 {
     (void)state;
@@ -278,6 +281,7 @@ static void s29_harvest(void **state)
 
 /* ---------------------------------------------------------------- floods */
 
+/* S30 */
 static void s30_floods(void **state)
 {
     (void)state;
@@ -327,6 +331,7 @@ static void s30_floods(void **state)
         (literal), sizeof(literal) - 1                                                             \
     }
 
+/* S31 */
 static void s31_other_protocols(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The SMTP rows (S01-S40) of the list of bad inputs, each beside an honest client: what an attacker
- * or a broken client sends, what it must be told, and that others do not notice. Rows on TLS and
- * AUTH (S15-S18) and on relaying (S10, S36) belong to what is not built yet; parsers' rows are in
- * smtp_parse_test.c too, the decoder's in dot_test.c.
+ * The SMTP rows (S) of the list of bad inputs, each beside an honest client: what an attacker
+ * or a broken client sends, what it must be told, and that others do not notice. Rows on TLS,
+ * AUTH and relaying belong to what is not built yet; abuse is in smtp_abuse_test.c, parsers' rows
+ * are in smtp_parse_test.c too, the decoder's in dot_test.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +48,7 @@ static void expect_closed(int client, const char *last)
 
 /* ---------------------------------------------------------------- messages */
 
+/* S01-S09 */
 static void s01_s09_smuggling(void **state)
 {
     (void)state;
@@ -87,6 +88,7 @@ static void s01_s09_smuggling(void **state)
     smtp_end(&fixture);
 }
 
+/* S11 */
 static void s11_dots(void **state)
 {
     (void)state;
@@ -187,6 +189,7 @@ static void raise_limit(struct smtp_fixture *fixture)
     fixture->options.message_bytes_max = 1 << 20;
 }
 
+/* S14 */
 static void s14_many_chunks(void **state)
 {
     (void)state;
@@ -358,6 +361,7 @@ static void s34_slow(void **state)
     smtp_end(&fixture);
 }
 
+/* S35 */
 static void s35_loops(void **state)
 {
     (void)state;
@@ -427,6 +431,7 @@ static void s19_s20_reset(void **state)
     smtp_end(&fixture);
 }
 
+/* S21 */
 static void s21_early(void **state)
 {
     (void)state;

@@ -457,7 +457,7 @@ static void shards_again(struct core *core)
     }
 }
 
-/* D14: the number of shards is the store's, not the caller's; the number of cores may change. */
+/* D14: the number of shards is the store's, not the caller's; F11: that of cores may change. */
 static void shards(void **state)
 {
     (void)state;

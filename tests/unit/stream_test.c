@@ -361,6 +361,7 @@ static void full(void **state)
     server_end(&server);
 }
 
+/* R04 */
 static void churn(void **state)
 {
     (void)state;
