@@ -67,7 +67,14 @@ static int identity_parse(struct slice content, uint64_t *ret_id, unsigned *ret_
     return 0;
 }
 
-/* The names of a directory that was just made, and of its parents, are durable. */
+/* The names of the store's directory and of its parents are durable, if a sync tells the truth. It
+ * may not when a sync failed in an earlier life, which then died: the name is there, unwritten, and
+ * no later sync writes it. Everything else in a store gets a fresh name then (identity_make); this
+ * name is the config's, and to move what may be the operator's own directory away and back for it
+ * would risk more than it saves: a file system with a journal stops for good when it cannot write
+ * names (ext4 aborts its journal, xfs shuts down), so what is seen in a later life has been
+ * written. On one without a journal the promise holds for a directory that was there before the
+ * first start. */
 static int ancestors_sync(struct core *core, const char *directory)
 {
     char path[STORE_PATH_BYTES_MAX];

@@ -260,7 +260,8 @@ int scenario_store(const struct sim_case *one, char *why, size_t why_size)
                     .index_bytes_max = (draw >> 48) % 2 == 0 ? 1 : 1 << 20},
     };
     model_begin(model, sim);
-    if (options.faults[SIM_FAULT_FSYNC_ERROR] > 0) /* the operator's directory is durable */
+    /* The operator's directory is durable; for another the promise is less, see identity.c. */
+    if (options.faults[SIM_FAULT_FSYNC_ERROR] > 0)
         sim_file_patch(sim, "/store/made", 0, "", 1);
     for (unsigned i = 0; i < LIVES && life_begin(&run); i++) {
         if (sim_case_step(one, i))
