@@ -12,7 +12,8 @@
 #   --list         the names of the suites
 #
 # Suites:
-#   tidy   the rules of the house (tests/tidy.py) and the test of that test
+#   tidy   the rules of the house (tests/tidy.py), the test of that test, and docs/bad-input.md
+#          against the tests that it names (tests/rows.py)
 #   gcc    release build by gcc (-O2, LTO) and all meson tests        build/gcc
 #   asan   clang with AddressSanitizer and UBSan, all meson tests     build/asan
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
@@ -151,6 +152,7 @@ meson_tests() {
 suite_tidy() {
     timed tidy 'tidy self-test' python3 "$here/tests/tidy.py" --self-test || true
     timed tidy 'tidy' python3 "$here/tests/tidy.py" || true
+    timed tidy 'rows of bad input' python3 "$here/tests/rows.py" || true
 }
 
 suite_gcc() {
