@@ -121,12 +121,14 @@ static void add_aliases(struct setup *setup, const struct config_domain *domain)
             struct slice to = with_domain(config, aliases[i].to.names[j], domain->name);
             int result = route_add_alias(setup->routes, name, to);
             if (result < 0)
-                config_problem(config, aliases[i].place, "alias \"%s\" to \"%.*s\": %s",
-                               aliases[i].name, (int)to.size, to.data,
-                               result == -EEXIST   ? "there is a user of that name; remove one"
-                               : result == -ENOENT ? "its domain is none of ours; add it to domains"
-                               : result == -EINVAL ? "no address; write local@domain"
-                                                   : strerror(-result));
+                config_problem(
+                    config, aliases[i].place, "alias \"%s\" to \"%.*s\": %s", aliases[i].name,
+                    (int)to.size, to.data,
+                    result == -EEXIST
+                        ? "there is a user of that name, or this target twice; remove one"
+                    : result == -ENOENT ? "its domain is none of ours; add it to domains"
+                    : result == -EINVAL ? "no address; write local@domain"
+                                        : strerror(-result));
         }
     }
 }

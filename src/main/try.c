@@ -40,7 +40,7 @@ static const char config_format[] =
     "    separator = \"+\";\n"
     "    aliases = (\n"
     "      { name = \"postmaster\"; to = \"u0\"; },\n"
-    "      { name = \"all-two\"; to = [\"u0\", \"u1@example.test\"]; }\n"
+    "      { name = \"all-two\"; to = [\"u0\"%s]; }\n"
     "    );\n"
     "  }\n"
     ");\n"
@@ -84,8 +84,9 @@ static bool write_config(const struct invocation *invocation)
     unsigned base = invocation->port_base;
     if (invocation->given & OPTION_CORES)
         snprintf(cores, sizeof cores, "cores = %u;\n", invocation->cores);
-    int size = snprintf(text, sizeof text, config_format, cores, base + 25, base + 24, base + 110,
-                        base + 143, base + 80);
+    const char *second = invocation->users > 1 ? ", \"u1@example.test\"" : "";
+    int size = snprintf(text, sizeof text, config_format, cores, second, base + 25, base + 24,
+                        base + 110, base + 143, base + 80);
     return write_file(invocation->dir, "ringpost.conf", 0644, slice_of(text, (size_t)size));
 }
 

@@ -4,6 +4,7 @@
  * config: that of the user's domain.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -79,19 +80,45 @@ static bool read_line(char *line, size_t size, size_t *ret_size)
     return true;
 }
 
+/* While the echo is off: what gives it back, also when a signal ends the program. */
+static struct termios echo_before;
+
+static void echo_restore(int number)
+{
+    tcsetattr(STDIN_FILENO, TCSANOW, &echo_before);
+    raise(number); /* SA_RESETHAND: now it ends us, as soon as this handler returns */
+}
+
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { ENDINGS = sizeof endings / sizeof *endings };
+
+/* Signals that the caller ignores (nohup) go on being ignored. */
+static void endings_catch(struct sigaction old[ENDINGS])
+{
+    struct sigaction restore = {.sa_handler = echo_restore, .sa_flags = (int)SA_RESETHAND};
+    for (int i = 0; i < ENDINGS; i++) {
+        sigaction(endings[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN)
+            sigaction(endings[i], &restore, NULL);
+    }
+}
+
 static bool ask(const char *prompt, char *line, size_t size, size_t *ret_size)
 {
-    struct termios before, silent;
-    bool is_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    struct sigaction old[ENDINGS];
+    bool is_terminal = tcgetattr(STDIN_FILENO, &echo_before) == 0;
     if (is_terminal) {
-        silent = before;
+        struct termios silent = echo_before;
         silent.c_lflag &= ~(tcflag_t)ECHO;
+        endings_catch(old);
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent); /* first: it throws away what was typed */
         fputs(prompt, stderr);
     }
     bool ok = read_line(line, size, ret_size);
     if (is_terminal) {
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &echo_before);
+        for (int i = 0; i < ENDINGS; i++)
+            sigaction(endings[i], &old[i], NULL);
         fputc('\n', stderr);
     }
     return ok;

@@ -8,11 +8,13 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import termios
 
-from harness import RINGPOST, check, same
+from harness import RINGPOST, Gateway, check, same
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HASH = '$6$saltsaltsalt$' + 'a' * 86
@@ -188,6 +190,24 @@ def test_user_terminal(place):
     same(place.read_users(), before, 'after two different passwords')
 
 
+def test_user_interrupt(place):
+    """Ctrl-C or the end of the session at the prompt: the terminal echoes again."""
+    arguments = ('user', 'passwd', '--file', place.users, 'u0@example.test')
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        ours, theirs = pty.openpty() # held open on both sides, so that its state can be asked
+        process = subprocess.Popen([RINGPOST, *arguments], stdin=theirs, stdout=theirs,
+                                   stderr=theirs)
+        seen = b''
+        while not seen.endswith(b'Password: '):
+            seen += os.read(ours, 1000)
+        check(not termios.tcgetattr(theirs)[3] & termios.ECHO, 'the password is echoed')
+        process.send_signal(how)
+        check(process.wait(10) == -how, f'{how.name}: exit status {process.returncode}')
+        check(termios.tcgetattr(theirs)[3] & termios.ECHO, f'{how.name}: no echo any more')
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_user_at_once(place):
     """Many commands at the same time: no line is lost."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -236,9 +256,20 @@ def test_sample(place):
     run('check', '--config', place.config)
 
 
+def test_try_alone(_):
+    """`try` with a single user: its sample aliases lead to the one there is."""
+    with Gateway(users=1) as gateway:
+        with gateway.smtp() as smtp:
+            smtp.sendmail('a@example.org', ['all-two@example.test'], b'Subject: x\r\n\r\nx\r\n')
+        imap = gateway.imap('u0')
+        check(imap.select('INBOX')[1] == [b'1'], 'the alias of one user does not deliver once')
+        imap.logout()
+
+
 def main():
     for test in (test_check, test_mistakes, test_users_file, test_user, test_user_terminal,
-                 test_user_at_once, test_command_line, test_reference, test_sample):
+                 test_user_interrupt, test_user_at_once, test_command_line, test_reference,
+                 test_sample, test_try_alone):
         place = Place()
         try:
             test(place)
