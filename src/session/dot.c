@@ -82,12 +82,15 @@ static unsigned state_after(char last)
 size_t dot_decode(struct dot_decoder *decoder, struct slice in, char *out, size_t *ret_size)
 {
     unsigned state = decoder->state;
+    bool in_place = out == in.data;
     size_t at = 0, size = 0;
     while (at < in.size && state != DOT_END) {
         size_t stop = in.size;
         if (in.size - at >= BLOCK) {
             unsigned plain = state <= DOT_CR ? plain_count(in.data + at, state) : 0;
-            if (out != NULL && plain > 0) /* a whole block always fits: size <= at */
+            if (in_place)
+                memmove(out + size, in.data + at, size < at ? plain : 0);
+            else if (out != NULL && plain > 0) /* a whole block always fits: size <= at */
                 memcpy(out + size, in.data + at, BLOCK);
             size += plain;
             at += plain;

@@ -96,10 +96,24 @@ static uint64_t bytes_left(const struct smtp_session *smtp)
 
 /* ---------------------------------------------------------------- DATA */
 
-/* Some bytes of `in`, through the decoder, into the body: how many. */
-static size_t decode(struct transaction *transaction, struct dot_decoder *decoder, struct slice in,
-                     uint64_t bytes_max)
+/* The decoder has written `size` bytes at the body's end. */
+static void take(struct smtp_session *smtp, const struct dot_decoder *decoder, size_t size)
 {
+    struct transaction *transaction = smtp->transaction;
+    if (decoder->is_bare) {
+        drop(transaction, REPLY_BARE_IN_DATA);
+    } else if (size > options_of(smtp)->message_bytes_max - transaction->taken) {
+        drop(transaction, REPLY_TOO_BIG);
+    } else if (size > 0) {
+        message_body_added(transaction->body, size);
+        transaction->taken += size;
+    }
+}
+
+/* Some bytes of `in`, through the decoder, into the body: how many. */
+static size_t decode(struct smtp_session *smtp, struct dot_decoder *decoder, struct slice in)
+{
+    struct transaction *transaction = smtp->transaction;
     char *to = NULL;
     size_t room, size;
     if (transaction->refusal == REPLY_OK) {
@@ -110,40 +124,61 @@ static size_t decode(struct transaction *transaction, struct dot_decoder *decode
             in = slice_first(in, room);
     }
     size_t used = dot_decode(decoder, in, to, &size);
-    if (to == NULL)
-        return used;
-    if (decoder->is_bare) {
-        drop(transaction, REPLY_BARE_IN_DATA);
-    } else if (size > bytes_max - transaction->taken) {
-        drop(transaction, REPLY_TOO_BIG);
-    } else if (size > 0) {
-        message_body_added(transaction->body, size);
-        transaction->taken += size;
-    }
+    if (to != NULL)
+        take(smtp, decoder, size);
     return used;
+}
+
+/* Large messages: received where they will be written from, and decoded in place. What lies behind
+ * the end of the data is the client's next command. How many bytes, or -errno. */
+static int64_t receive_in_place(struct smtp_session *smtp, struct dot_decoder *decoder)
+{
+    struct stream *stream = &smtp->session.stream;
+    size_t room, size;
+    char *to = message_body_room(smtp->transaction->body, IN_PLACE_BYTES_MIN, &room);
+    if (to == NULL) {
+        drop(smtp->transaction, REPLY_NO_MEMORY);
+        return 0;
+    }
+    int got = stream_read_some(stream, to, room);
+    if (got < 0)
+        return got;
+    size_t used = dot_decode(decoder, slice_of(to, (size_t)got), to, &size);
+    int result = stream_unread_bytes(stream, slice_of(to + used, (size_t)got - used));
+    take(smtp, decoder, size);
+    return result < 0 ? result : (int64_t)used;
+}
+
+static int64_t receive_some(struct smtp_session *smtp, struct dot_decoder *decoder)
+{
+    struct stream *stream = &smtp->session.stream;
+    struct slice in;
+    size_t used = 0;
+    if (smtp->transaction->refusal == REPLY_OK && smtp->transaction->taken >= IN_PLACE_BYTES_MIN)
+        return receive_in_place(smtp, decoder);
+    int result = stream_peek(stream, &in);
+    if (result < 0)
+        return result;
+    while (used < in.size && !dot_is_done(decoder))
+        used += decode(smtp, decoder, slice_from(in, used));
+    stream_consume(stream, used);
+    return (int64_t)used;
 }
 
 /* Up to the end of the data. False: the session ends first. */
 static bool receive_data(struct smtp_session *smtp)
 {
-    struct stream *stream = &smtp->session.stream;
-    struct transaction *transaction = smtp->transaction;
     struct dot_decoder decoder = {0};
     while (!dot_is_done(&decoder)) {
-        struct slice in;
-        size_t used = 0;
-        if (stream_peek(stream, &in) < 0)
+        int64_t used = receive_some(smtp, &decoder);
+        if (used < 0)
             return false;
-        while (used < in.size && !dot_is_done(&decoder))
-            used += decode(transaction, &decoder, slice_from(in, used),
-                           options_of(smtp)->message_bytes_max);
-        stream_consume(stream, used);
-        if (used > bytes_left(smtp)) {
+        if ((uint64_t)used > bytes_left(smtp)) {
             smtp_say(smtp, REPLY_TOO_BIG);
             session_end(&smtp->session, SESSION_END_PROTOCOL);
             return false;
         }
-        count(smtp, used);
+        count(smtp, (uint64_t)used);
     }
     return true;
 }

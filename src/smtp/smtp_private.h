@@ -36,6 +36,7 @@ enum {
     TRACE_BYTES_MAX = 3072,          /* the fields we add */
     OWN_RECEIVED_MAX = 2,            /* our own Received fields before it is a loop */
     LOOP_HEADER_BYTES_MAX = 262144,  /* how much of a header is looked at for loops */
+    IN_PLACE_BYTES_MIN = 262144,     /* of DATA: what follows is received into the body itself */
     EARLY_MS = 20                    /* how long an early talker is waited for */
 };
 

@@ -27,7 +27,7 @@ static void feed(struct decoded *to, struct slice in)
     size_t size;
     char *copy = malloc(in.size ? in.size : 1), *out = malloc(in.size ? in.size : 1);
     memcpy(copy, in.data, in.size);
-    struct dot_decoder again = to->decoder;
+    struct dot_decoder again = to->decoder, in_place = to->decoder;
     size_t used = dot_decode(&to->decoder, slice_of(copy, in.size), out, &size);
     assert_true(used <= in.size && size <= in.size);
     assert_true(used == in.size || dot_is_done(&to->decoder));
@@ -38,6 +38,11 @@ static void feed(struct decoded *to, struct slice in)
     assert_int_equal(dot_decode(&again, slice_of(copy, in.size), NULL, &would), used);
     assert_int_equal(would, size);
     assert_memory_equal(&again, &to->decoder, sizeof again);
+    assert_int_equal(dot_decode(&in_place, slice_of(copy, in.size), copy, &would), used);
+    assert_int_equal(would, size);
+    assert_memory_equal(copy, out, size);
+    assert_memory_equal(copy + used, in.data + used, in.size - used); /* what follows is whole */
+    assert_memory_equal(&in_place, &to->decoder, sizeof in_place);
     free(copy);
     free(out);
 }
