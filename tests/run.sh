@@ -17,6 +17,7 @@
 #   gcc    release build by gcc (-O2, LTO) and all meson tests        build/gcc
 #   asan   clang with AddressSanitizer and UBSan, all meson tests     build/asan
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
+#          and tests/e2e/load.py
 #          and the whole program under load (tests/e2e/load.py)
 #   fuzz   libFuzzer targets by clang, a million inputs or 25 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores, and the mutants that must be
