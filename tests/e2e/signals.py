@@ -3,7 +3,8 @@
 """Starting and stopping: SIGTERM with sessions open in every protocol drains and says goodbye, a
 second signal stops at once (row N08), a killed gateway starts again at once on the same ports and
 on its store (C07, D12), a second process on the same store or ports is refused with the reason
-(C07, D13), and what was acknowledged is there after each of these."""
+(C07, D13), a stopped one goes on (F03), and what was acknowledged is there after each of these."""
+import contextlib
 import http.client
 import json
 import os
@@ -239,10 +240,36 @@ def test_under_load(gateway):
         check(stored.count(name) == 1, f'{name} is stored {stored.count(name)} times')
 
 
+def test_stopped(gateway): # F03
+    """SIGSTOP for some seconds, as when a virtual machine is paused: all goes on where it was."""
+    before = subjects(gateway)
+    late = begin_message(gateway)
+    idle, _ = connect(gateway, IMAP)
+    log_in_by_hand(idle)
+    idle.sendall(b'b SELECT INBOX\r\nc IDLE\r\n')
+    said = b''
+    while b'+ ' not in said:
+        said += idle.recv(4000)
+    gateway.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    late.sendall(b'\r\nx\r\n.\r\n')
+    late.settimeout(0.3)
+    with contextlib.suppress(TimeoutError):
+        check(late.recv(100) == b'', 'an answer of a process that is stopped')
+    gateway.process.send_signal(signal.SIGCONT)
+    late.settimeout(20)
+    check(late.recv(100).startswith(b'250 '), 'the message was not taken')
+    check(b' EXISTS' in idle.recv(4000), 'the one in IDLE was not told')
+    check(ready(gateway) == 200, 'not ready')
+    late.close()
+    idle.close()
+    check(sorted(subjects(gateway)) == sorted(before + ['late']), 'after a stop')
+
+
 def main():
     with Gateway(users=3) as gateway:
         for test in (test_drain, test_drain_bounded, test_twice, test_in_start, test_killed,
-                     test_locked, test_tools, test_under_load):
+                     test_locked, test_tools, test_under_load, test_stopped):
             test(gateway)
             print(f'{test.__name__}: ok', flush=True)
 
