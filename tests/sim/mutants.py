@@ -1,155 +1,48 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is the checker itself able to see? Bugs planted into the log, one at a time, each of which the
-power-cut loop, the sweeps or the damage tests must catch.
+"""Are the checkers themselves able to see? Bugs planted one at a time, each of which the program
+named with it must catch.
 
-usage: tests/sim/mutants.py [--jobs N] [--list] [NAME]...
+usage: tests/sim/mutants.py [--table NAME]... [--quick] [--jobs N] [--list] [NAME]...
 
-Each row of MUTANTS is a name, a file of src/store, the exact text to replace (white space apart),
-what stands there instead, and the program that must then fail (by its exit status or by an
-assertion) within its bound. Text that is not found exactly once is an error, as is a mutant that
-survives. Needs CC (gcc) and RINGPOST_PREFIX (~/.cache/ringpost/prefix). The last line is
-`mutants: N caught, M failed`.
+  --table NAME   log, store, pop3, engine (tests/sim/mutants_NAME.py) or all (the default)
+  --quick        log and store only, cheapest first, for QUICK_SECONDS at most: what is left then is
+                 'not run'
+  --jobs N       so many at once (2)
+
+A table is a module with MUTANTS, rows of a name, a file, the exact text to replace, what stands
+there instead, and the program or command that must then fail. For log and store the file lies in
+src/store, white space is free, and a program is linked anew from objects compiled once; pop3 and
+engine name files and commands in a copy of the tree with a build folder. Text that is not found
+exactly once is an error, as is a mutant that survives. One that hangs is caught only if its table
+says so (HANG_IS_CAUGHT). Needs CC (gcc) and RINGPOST_PREFIX (~/.cache/ringpost/prefix); pop3 and
+engine need meson and ninja.
+
+The last line is `N mutants, N caught, N not run`; exit status 1 when one was run and not caught.
 """
 import argparse
 import concurrent.futures
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+
+sys.dont_write_bytecode = True
+import mutants_engine # noqa: E402 pylint: disable=wrong-import-position
+import mutants_log # noqa: E402 pylint: disable=wrong-import-position
+import mutants_pop3 # noqa: E402 pylint: disable=wrong-import-position
+import mutants_store # noqa: E402 pylint: disable=wrong-import-position
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PREFIX = os.environ.get('RINGPOST_PREFIX', os.path.expanduser('~/.cache/ringpost/prefix'))
 CC = os.environ.get('CC', 'gcc')
-CUTS, SWEEP, DAMAGE = 'log_cuts', 'log_sweep', 'log_damage'
-SEEDS, SECONDS_MAX = '1..40000', 240
-
-MUTANTS = [
-    # --- what the sketch of the design was checked against ---------------------------------------
-    ('acknowledged before it is durable', 'log_append.c',
-     'commit->first->position.offset, RWF_DSYNC);',
-     'commit->first->position.offset, 0);', CUTS),
-    ('no directory sync after a rename', 'log_segment.c',
-     'if (result == 0) result = directory_sync(log); return result == 0 &&',
-     'if (log->spare_count > 100) result = directory_sync(log); return result == 0 &&', CUTS),
-    ('name believed though a sync failed meanwhile', 'log_segment.c',
-     'return result == 0 && log->directory_failures != failures ? -EIO : result;',
-     'return failures == UINT32_MAX ? -EIO : result;', CUTS),
-    ('named before its header is durable', 'log_segment.c',
-     'await_write(log->core, fd, header, size, 0, RWF_DSYNC)',
-     'await_write(log->core, fd, header, size, 0, 0)', CUTS),
-    ('failed sync tried again and believed', 'log_segment.c',
-     'int result = await_fsync(log->core, log->directory_fd, false);',
-     'int result = await_fsync(log->core, log->directory_fd, false); '
-     'if (result < 0) result = await_fsync(log->core, log->directory_fd, false);',
-     CUTS),
-    ('short write ignored', 'log_append.c',
-     'result == (int64_t)commit->bytes ? 0', 'result > 0 ? 0', CUTS),
-    ('new life appends to the old segment', 'log_open.c',
-     'result = segment_begin(log, newest + 1, segment_begin_bytes(log, segment_live_count(log)));',
-     'char path[LOG_PATH_BYTES_MAX]; '
-     'segment_path(log, newest, path); '
-     'log->epoch -= newest != 0; '
-     'if (newest != 0) '
-     'log->write_fd = open_direct(log, path, O_WRONLY); '
-     'result = newest != 0 ? (log->write_fd < 0 ? log->write_fd : 0) '
-     ': segment_begin(log, newest + 1, segment_begin_bytes(log, 0));',
-     CUTS),
-    ('record checksum ignored', 'log_scan.c',
-     'if (format_record_checksum(scan->segment->identity, at, head) != record.checksum)',
-     'if (false)', CUTS),
-    ('meta checksum ignored', 'log_scan.c',
-     'if (crc32c(0, at + head, record.meta_bytes) != record.meta_checksum)', 'if (false)', CUTS),
-    ('body checksum ignored at recovery', 'log_scan.c',
-     'if (is != want)', 'if (false)', CUTS),
-    ('sealed length not honoured', 'log_open.c',
-     'scan->limit = segment->valid_bytes;', 'scan->limit = log->segment_bytes;', CUTS),
-    ('recovery trusts the page cache', 'log_open.c',
-     'int result = await_fsync(log->core, fd, false); if (result == 0) '
-     'result = header_read',
-     'int result = 0; if (result == 0) result = header_read', CUTS),
-    ('let in before the seal has its name', 'log_segment.c',
-     'if (result == 0) result = directory_sync(log); return result == 0 &&',
-     'if (result == 0 && log->write_fd >= 0) result = directory_sync(log); return result == 0 &&',
-     CUTS),
-    ('the seal names only the segment before', 'log_segment.c',
-     'for (unsigned i = 0; i < log->segment_count; i++) { '
-     'const struct segment *older = &log->segments[i];',
-     'for (unsigned i = log->segment_count > 1 ? log->segment_count - 1 : 0; '
-     'i < log->segment_count; i++) { '
-     'const struct segment *older = &log->segments[i];', CUTS),
-    # --- identity, order, failure --------------------------------------------------------------
-    ('old record of a recycled segment counts', 'log_segment.c',
-     '.number = number, .epoch = epoch,',
-     '.number = 0 * number, .epoch = 0 * epoch,', CUTS),
-    ('acknowledged out of order', 'log_append.c',
-     'while (log->commit_count > 0 && log->commits[log->commit_first].complete &&',
-     'while (log->commit_count > 0 &&', CUTS),
-    ('what lies behind a hole is served', 'log_scan.c',
-     'scan->mode == SCAN_TAIL ? scan->durable_max : scan->end;', 'scan->end;', CUTS),
-    ('goes on in the segment after a failed write', 'log_append.c',
-     'log->phase = LOG_RESUMING; log->planned = 1; '
-     'log->tail = (struct log_position){log->number_max + 1, '
-     'segment_begin_bytes(log, segment_live_count(log))};',
-     'log->phase = LOG_RUNNING; log->tail = log_durable_end(log); '
-     'log->planned = 0;', CUTS),
-    ('rollover before what is in flight', 'log_segment.c',
-     'log->phase == LOG_RUNNING && log->commit_count == 0 && log->staged != NULL',
-     'log->phase == LOG_RUNNING && log->staged != NULL', CUTS),
-    ('lock not held by the ring', 'log_open.c',
-     'int result = core_hold_fd(log->core, fd); await_close(log->core, fd);',
-     'int result = 0;', CUTS),
-    ('one try for the lock', 'log_open.c', 'core_now_ns(log->core) < until)', 'until == 0)', CUTS),
-    # --- segments ------------------------------------------------------------------------------
-    ('dropped segment used before the drop is durable', 'log_segment.c',
-     'int result = log_append_await(log, &drop.append); ',
-     'segment->dropped = drop.is_mine = true; int result = 0; ', CUTS),
-    ('drop not recorded in the next header', 'log_segment.c',
-     'return !segment->dropped && segment->valid_bytes > segment->begin;',
-     'return segment->valid_bytes > segment->begin;', CUTS),
-    ('drop records not read at recovery', 'log_open.c',
-     'if (segment != NULL && number < record->position.segment)', 'if (false)', CUTS),
-    ('reused while somebody reads it', 'log_segment.c',
-     'while ((segment = find(log, number))->pins > 0)',
-     'while ((segment = find(log, number))->pins > 100)', CUTS),
-    ('spare of another life used without a sync', 'log_spare.c',
-     'return result != 0 ? -EBADMSG : await_fsync(log->core, spare->fd, false);',
-     'return result != 0 ? -EBADMSG : 0;', CUTS),
-    ('empty newest segment reused before the new header', 'log_open.c',
-     'strays_retire(log, found, newest);',
-     'if (newest != 0 && log->segments[log->segment_count - 1].valid_bytes == '
-     'log->segments[log->segment_count - 1].begin) '
-     'segment_retire(log, newest); '
-     'strays_retire(log, found, newest);', CUTS),
-    # --- what damage and a full disk ask for ---------------------------------------------------
-    ('chunk checksum ignored by reads', 'log_read.c',
-     'if (crc32c(0, data, size) != layout->chunks[chunk])', 'if (false)', DAMAGE),
-    ('damage before the durable end passes for the end', 'log_scan.c',
-     'if (result > 0 && record.durable > scan->durable_max && record.durable <= offset)',
-     'if (false)', DAMAGE),
-    ('only the first header is read', 'log_open.c',
-     'for (uint64_t at = 0; at < size; at += FORMAT_HEADER_ALIGN_BYTES) { '
-     'struct format_segment header;',
-     'for (uint64_t at = 0; at < 1; at += FORMAT_HEADER_ALIGN_BYTES) { '
-     'struct format_segment header;', DAMAGE),
-    ('the end is not written', 'log_open.c', 'end_write(log); log->closing',
-     '(void)end_write; log->closing', DAMAGE),
-    ('length believed before it is checked', 'log_scan.c',
-     'format_disk_bytes(&record) > scan->end - offset', 'false', DAMAGE),
-    ('another store\'s segment accepted', 'log_open.c',
-     'header.store_id != log->store_id || header.shard != log->shard ||', '', DAMAGE),
-    ('nothing kept for deletions on a full disk', 'log_append.c',
-     '(urgent ? 0 : 1)', '(urgent ? 0 : 0)', SWEEP),
-    ('a full disk does not heal', 'log_spare.c',
-     'core_now_ns(log->core) >= log->spare_retry_ns)', 'log->spare_retry_ns == 0)', SWEEP),
-    ('no resumption after a failed write', 'log_segment.c',
-     'if (resumes) resume(log);', 'if (resumes && log->epoch < 2) '
-     'resume(log); else if (resumes) fiber_sleep(log->core, 1000);',
-     SWEEP),
-]
+QUICK_SECONDS, COMPILE_SECONDS = 360, 3
+CAUGHT, SURVIVED, NOT_RUN = 'caught', 'SURVIVED', 'not run'
 
 
 def run(command, **more):
@@ -157,12 +50,35 @@ def run(command, **more):
                           errors='replace', check=False, **more)
 
 
+def die(what):
+    sys.exit(f'mutants: ERROR: {what}')
+
+
 def must(command):
     result = run(command)
     if result.returncode:
-        sys.exit(f"mutants: ERROR: {' '.join(command)}\n{result.stdout}")
+        die(f"{' '.join(command)}\n{result.stdout[-3000:]}")
     return result.stdout
 
+
+def verdict(table, command, seconds, **more):
+    """What the program has to say about a mutant; `seconds` may be less than the table's bound."""
+    began = time.monotonic()
+    try:
+        result = run(command, timeout=min(seconds, table.SECONDS_MAX), **more)
+    except subprocess.TimeoutExpired:
+        if seconds < table.SECONDS_MAX:
+            return NOT_RUN, f'no time is left after {seconds:.0f} s'
+        return (CAUGHT if table.HANG_IS_CAUGHT else SURVIVED), f'went on for {seconds} s'
+    took = time.monotonic() - began
+    if result.returncode == 0:
+        return SURVIVED, f'{took:.1f} s'
+    said = [line for line in result.stdout.splitlines()
+            if re.search(r'seed \d|Assertion|ERROR: |FAILED|: \d+: ', line)]
+    return CAUGHT, f'{took:.1f} s: {said[0][:110] if said else result.returncode}'
+
+
+# --- log, store: a program from objects -----------------------------------------------------------
 
 def listed(meson, library):
     """The sources of a static library in a meson.build."""
@@ -170,121 +86,219 @@ def listed(meson, library):
     with open(path, encoding='utf-8') as file:
         match = re.search(r"static_library\('%s',\s*files\((.*?)\)" % library, file.read(), re.S)
     if not match:
-        sys.exit(f'mutants: ERROR: no library {library} in {meson}')
+        die(f'no library {library} in {meson}')
     return [os.path.join(os.path.dirname(path), name)
             for name in re.findall(r"'([^']+)'", match.group(1))]
 
 
-class Build:
-    """Everything but the log, compiled once; the log, and the programs, once a mutant."""
+class Objects:
+    """Everything compiled once; the file of a mutant, and its program, once a mutant."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, rows, jobs):
+        self.folder, self.links = folder, {}
         os.environ['PKG_CONFIG_PATH'] = PREFIX + '/lib/pkgconfig'
         packages = ['liburing', 'cmocka']
         self.flags = ['-std=gnu17', '-O2', '-g', '-D_GNU_SOURCE', '-I' + ROOT + '/include',
                       *must(['pkg-config', '--cflags', *packages]).split()]
         self.libraries = [*must(['pkg-config', '--libs', '--static', *packages]).split(),
                           '-lpthread']
-        wrapped = re.search(r'sim_wrapped = \[(.*?)\]',
-                            open(ROOT + '/tests/sim/meson.build', encoding='utf-8').read(), re.S)
+        with open(ROOT + '/tests/sim/meson.build', encoding='utf-8') as file:
+            wrapped = re.search(r'sim_wrapped = \[(.*?)\]', file.read(), re.S)
         self.libraries += ['-Wl,--wrap=' + name
                            for name in re.findall(r"'(\w+)'", wrapped.group(1))]
-        self.log = listed('src/store/meson.build', 'log')
-        sources = (listed('src/base/meson.build', 'base') + self.log
+        sources = {program: self.sources(program) for program in sorted({row[4] for row in rows})}
+        every = sorted({source for each in sources.values() for source in each})
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            self.objects = dict(zip(every, pool.map(self.compile, every)))
+        self.links = {program: [self.objects[source] for source in each]
+                      for program, each in sources.items()}
+
+    def sources(self, program):
+        sources = (listed('src/base/meson.build', 'base') + listed('src/store/meson.build', 'log')
                    + listed('src/engine/meson.build', 'engine')
                    + listed('tests/sim/meson.build', 'sim'))
-        tests = [os.path.join(ROOT, 'tests/sim', name + '.c')
-                 for name in ('log_oracle', 'log_store', CUTS, SWEEP, DAMAGE)]
-        self.objects = {source: self.compile(source, folder) for source in sources + tests}
-        programs = {name: os.path.join(ROOT, 'tests/sim', name + '.c')
-                    for name in (CUTS, SWEEP, DAMAGE)}
-        common = [self.objects[source] for source in sources + tests[:2]]
-        self.links = {name: common + [self.objects[source]] for name, source in programs.items()}
+        names = ['log_oracle', program]
+        if program != mutants_log.CUTS:
+            names.append('log_store')
+        if program == mutants_store.SIM:
+            sources += (listed('src/mime/meson.build', 'mime')
+                        + listed('src/store/meson.build', 'store') + [self.program()])
+            names = ['shrink', 'scenario_store', 'store_model', 'store_people']
+        return sources + [os.path.join(ROOT, 'tests/sim', name + '.c') for name in names]
 
-    def compile(self, source, folder, name=None):
-        name = name or os.path.relpath(source, ROOT).replace('/', '-')
-        out = os.path.join(folder, name + '.o')
-        must([CC, *self.flags, '-I' + os.path.join(ROOT, 'src/store'), '-c', source, '-o', out])
+    def program(self):
+        """The program of scenarios with the store's alone."""
+        here = os.path.join(ROOT, 'tests/sim')
+        with open(os.path.join(here, 'scenarios.h'), encoding='utf-8') as file:
+            text = file.read()
+        row = re.search(r'ROW\(store, .*?"\)', text, re.S).group()
+        text = re.sub(r'(#define SCENARIO_TABLE\(ROW\)).*?\n\n', lambda match:
+                      f'{match.group(1)} {row}\n\n', text, count=1, flags=re.S)
+        with open(os.path.join(self.folder, 'scenarios.h'), 'w', encoding='utf-8') as file:
+            file.write(text)
+        return shutil.copy(os.path.join(here, 'sim.c'), self.folder)
+
+    def compile(self, source, folder=None):
+        folder = folder or self.folder
+        out = os.path.join(folder, os.path.relpath(source, ROOT).replace('/', '-') + '.o')
+        must([CC, *self.flags, '-I' + os.path.join(ROOT, 'src/store'),
+              '-I' + os.path.join(ROOT, 'tests/sim'), '-c', source, '-o', out])
         return out
 
-    def link(self, program, out, replaced, replacement):
+    def link(self, program, out, replaced=None, replacement=None):
         objects = [replacement if one == replaced else one for one in self.links[program]]
         must([CC, *objects, '-o', out, *self.libraries])
         return out
 
+    def check(self, table, program):
+        """The unchanged store passes."""
+        binary = self.link(program, os.path.join(self.folder, program))
+        result = run(table.command(program, binary, False), timeout=240)
+        if result.returncode:
+            die(f'{program} fails without a mutant\n{result.stdout[-3000:]}')
 
-def mutated(row):
-    name, file, old, new, _ = row
-    path = os.path.join(ROOT, 'src/store', file)
-    with open(path, encoding='utf-8') as handle:
-        text = handle.read()
-    pattern = r'\s+'.join(re.escape(word) for word in old.split())
-    found = list(re.finditer(pattern, text))
-    if len(found) != 1:
-        return None, f'the text is there {len(found)} times in {file}, not once'
-    return text[:found[0].start()] + new + text[found[0].end():], None
+    def judge(self, table, row, seconds):
+        _, file, old, new, program = row
+        path = os.path.join(ROOT, 'src/store', file)
+        with open(path, encoding='utf-8') as handle:
+            text = handle.read()
+        found = list(re.finditer(r'\s+'.join(re.escape(word) for word in old.split()), text))
+        if len(found) != 1:
+            return SURVIVED, f'its text is there {len(found)} times in {file}, not once'
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            source = os.path.join(folder, file)
+            with open(source, 'w', encoding='utf-8') as handle:
+                handle.write(text[:found[0].start()] + new + text[found[0].end():])
+            binary = self.link(program, os.path.join(folder, program), self.objects[path],
+                               self.compile(source, folder))
+            return verdict(table, table.command(program, binary, True), seconds)
 
 
-def command(program, binary):
-    return [binary, '--seeds', SEEDS, '--until-failure'] if program == CUTS else [binary]
+# --- pop3, engine: a copy of the tree -------------------------------------------------------------
+
+class Tree:
+    """A copy of the tree and its build folder, one for each that runs at once."""
+
+    def __init__(self, folder, rows):
+        self.tree, self.build = os.path.join(folder, 'tree'), os.path.join(folder, 'build')
+        self.targets = sorted({row[4].split()[0] for row in rows})
+        shutil.copytree(ROOT, self.tree, ignore=shutil.ignore_patterns('.git', 'build*'))
+        must(['meson', 'setup', self.build, self.tree, '-Doptimization=1',
+              '-Dpkg_config_path=' + PREFIX + '/lib/pkgconfig'])
+        self.ninja(must)
+
+    def ninja(self, how):
+        return how(['ninja', '-C', self.build, '-j1', *self.targets])
+
+    def judge(self, table, row, seconds):
+        _, path, old, new, command = row
+        full = os.path.join(self.tree, path)
+        with open(full, encoding='utf-8') as file:
+            text = file.read()
+        if text.count(old) != 1:
+            return SURVIVED, f'its text is there {text.count(old)} times in {path}, not once'
+        with open(full, 'w', encoding='utf-8') as file:
+            file.write(text.replace(old, new))
+        try:
+            if self.ninja(run).returncode:
+                return SURVIVED, 'does not build'
+            words = [os.path.join(self.tree, word) if word.endswith('.t') else word
+                     for word in command.split()]
+            return verdict(table, words, seconds, cwd=self.build)
+        finally:
+            with open(full, 'w', encoding='utf-8') as file:
+                file.write(text)
 
 
-def judge(build, row):
-    """(caught, what happened)"""
-    name, file, _, _, program = row
-    text, error = mutated(row)
-    if error:
-        return False, error
-    folder = tempfile.mkdtemp(dir=build.folder)
-    source = os.path.join(folder, file)
-    with open(source, 'w', encoding='utf-8') as handle:
-        handle.write(text)
-    original = build.objects[os.path.join(ROOT, 'src/store', file)]
-    binary = build.link(program, os.path.join(folder, program), original,
-                        build.compile(source, folder, file))
-    began = time.monotonic()
-    try:
-        result = run(command(program, binary), timeout=SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        return False, f'{program} went on for {SECONDS_MAX} s'
-    finally:
-        shutil.rmtree(folder)
-    seconds = time.monotonic() - began
-    if result.returncode == 0:
-        return False, f'it survived {program} ({seconds:.1f} s)'
-    said = [line for line in result.stdout.splitlines()
-            if re.search(r'^seed \d|Assertion|ERROR: |FAILED', line)]
-    return True, f'{program}, {seconds:.1f} s: {said[0][:110] if said else result.returncode}'
+class Trees:
+    def __init__(self, folder, rows, jobs):
+        self.free = queue.Queue()
+        folders = [tempfile.mkdtemp(dir=folder) for _ in range(min(jobs, len(rows)))]
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            for tree in pool.map(lambda each: Tree(each, rows), folders):
+                self.free.put(tree)
+
+    def check(self, _table, _program):
+        """The tests of the tree are run elsewhere."""
+
+    def judge(self, table, row, seconds):
+        tree = self.free.get()
+        try:
+            return tree.judge(table, row, seconds)
+        finally:
+            self.free.put(tree)
+
+
+# --- all together ---------------------------------------------------------------------------------
+
+TABLES = {'log': (mutants_log, Objects), 'store': (mutants_store, Objects),
+          'pop3': (mutants_pop3, Trees), 'engine': (mutants_engine, Trees)}
+
+
+def cost(table, row):
+    costs = getattr(table, 'COSTS', {})
+    return costs.get(row[0], costs.get(row[4], 60)) + COMPILE_SECONDS
+
+
+class Runner:
+    def __init__(self, until):
+        self.until = until
+        self.counts = {CAUGHT: 0, SURVIVED: 0, NOT_RUN: 0}
+        self.lock = threading.Lock()
+
+    def one(self, name, table, builder, row):
+        left = self.until - time.monotonic()
+        if cost(table, row) > left:
+            result, what = NOT_RUN, f'takes about {cost(table, row)} s, {max(left, 0):.0f} are left'
+        else:
+            result, what = builder.judge(table, row, left)
+        with self.lock:
+            self.counts[result] += 1
+            print(f'{result:8}  {name}: {row[0]}: {what}', flush=True)
+
+
+def chosen(options):
+    names = options.table or ['all']
+    if 'all' in names:
+        names = ['log', 'store'] if options.quick else list(TABLES)
+    rows = [(name, row) for name in names for row in TABLES[name][0].MUTANTS
+            if not options.names or row[0] in options.names]
+    every = [row[0] for table, _ in TABLES.values() for row in table.MUTANTS]
+    unknown = set(options.names) - {row[0] for _, row in rows}
+    if unknown or len(set(every)) != len(every):
+        die(f'no such mutant in {names}, or two of one name: {unknown}')
+    return sorted(rows, key=lambda each: cost(TABLES[each[0]][0], each[1])) \
+        if options.quick else rows
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__.split('usage: ')[1].split('\n')[0])
+    parser = argparse.ArgumentParser(usage=__doc__.split('usage: ')[1].split('\nA table')[0])
+    parser.add_argument('--table', action='append', choices=[*TABLES, 'all'])
+    parser.add_argument('--quick', action='store_true')
     parser.add_argument('--jobs', type=int, default=2)
     parser.add_argument('--list', action='store_true')
     parser.add_argument('names', nargs='*')
     options = parser.parse_args()
-    rows = [row for row in MUTANTS if not options.names or row[0] in options.names]
+    runner = Runner(time.monotonic() + (QUICK_SECONDS if options.quick else 1e9))
+    rows = chosen(options)
     if options.list:
-        print('\n'.join(row[0] for row in rows))
+        print('\n'.join(f'{name}: {row[0]}' for name, row in rows))
         return 0
-    if not rows or len({row[0] for row in MUTANTS}) != len(MUTANTS):
-        sys.exit('mutants: ERROR: no such mutant, or two of one name')
-    caught = 0
-    with tempfile.TemporaryDirectory() as folder:
-        build = Build(folder)
-        for program in sorted({row[4] for row in rows}): # the unchanged log passes
-            binary = build.link(program, os.path.join(folder, program), None, None)
-            arguments = [binary, '--seeds', '1..300'] if program == CUTS else [binary]
-            result = run(arguments, timeout=SECONDS_MAX)
-            if result.returncode:
-                sys.exit(f'mutants: ERROR: {program} fails without a mutant\n{result.stdout}')
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            for row, (good, what) in zip(rows, pool.map(lambda row: judge(build, row), rows)):
-                print(f"{'caught  ' if good else 'SURVIVED'}  {row[0]}: {what}", flush=True)
-                caught += good
-    print(f'mutants: {caught} caught, {len(rows) - caught} failed')
-    return 0 if caught == len(rows) else 1
+    with tempfile.TemporaryDirectory(prefix='mutants-') as folder, \
+            concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        builders = {}
+        for kind in (Objects, Trees):
+            mine = [row for name, row in rows if TABLES[name][1] is kind]
+            if mine:
+                builders[kind] = kind(folder, mine, options.jobs)
+        programs = sorted({(name, row[4]) for name, row in rows})
+        list(pool.map(lambda each: builders[TABLES[each[0]][1]].check(TABLES[each[0]][0], each[1]),
+                      programs))
+        list(pool.map(lambda each: runner.one(each[0], TABLES[each[0]][0],
+                                              builders[TABLES[each[0]][1]], each[1]), rows))
+    counts = runner.counts
+    print(f'{len(rows)} mutants, {counts[CAUGHT]} caught, {counts[NOT_RUN]} not run')
+    return 1 if counts[SURVIVED] else 0
 
 
 if __name__ == '__main__':

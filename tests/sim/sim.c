@@ -30,7 +30,7 @@ struct arguments {
     bool chosen[SCENARIOS];
     uint64_t first, last; /* seeds */
     uint64_t seconds;
-    bool twice, shrink;
+    bool twice, shrink, until_failure;
     struct sim_case one;
     uint8_t dropped[SHRINK_STEPS_MAX];
     uint32_t rates[SIM_FAULT_COUNT];
@@ -62,7 +62,8 @@ static int64_t now_ms(void)
 static void usage(void)
 {
     fprintf(stderr, "usage: sim [SCENARIO ...] [--seed N | --seeds A..B] [--seconds S] [--twice] "
-                    "[--verbose] [--shrink] [--rate fault=N] [--faults a,b] [--events N] [--drop "
+                    "[--until-failure] [--verbose] [--shrink] [--rate fault=N] [--faults a,b] "
+                    "[--events N] [--drop "
                     "3,7-9] [--list]\n");
     exit(2);
 }
@@ -152,6 +153,8 @@ static void parse(struct arguments *arguments, int count, char **words)
             list_all();
         } else if (strcmp(word, "--twice") == 0) {
             arguments->twice = true;
+        } else if (strcmp(word, "--until-failure") == 0) {
+            arguments->until_failure = true;
         } else if (strcmp(word, "--verbose") == 0) {
             arguments->one.verbose = true;
         } else if (strcmp(word, "--shrink") == 0) {
@@ -224,6 +227,8 @@ static bool run_scenario(const struct arguments *arguments, const struct scenari
     for (uint64_t seed = arguments->first; seed <= arguments->last; seed++) {
         is_good = run_seed(arguments, scenario, seed, &failures) && is_good;
         done++;
+        if (arguments->until_failure && !is_good)
+            break;
         if (arguments->seconds > 0 && now_ms() - begin > (int64_t)arguments->seconds * 1000)
             break;
     }
