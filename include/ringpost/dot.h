@@ -30,8 +30,9 @@ struct dot_decoder { /* zeroed: at the beginning */
 };
 
 /* Decodes bytes of `in`, up to the end of the data, into `out`, which holds at least in.size bytes;
- * in.data itself: decodes in place; NULL: passes over them. How many were consumed (all, unless the end came), and in *ret_size how
- * many were (or would have been) written. Nothing is consumed after the end. */
+ * in.data itself: decodes in place; NULL: passes over them. How many were consumed (all, unless the
+ * end came), and in *ret_size how many were (or would have been) written. Nothing is consumed after
+ * the end. */
 size_t dot_decode(struct dot_decoder *decoder, struct slice in, char *out, size_t *ret_size);
 
 static inline bool dot_is_done(const struct dot_decoder *decoder)
