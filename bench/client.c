@@ -10,10 +10,10 @@
  *   client fill  PORT CONNECTIONS SESSIONS SIZE       IMAP log in, APPEND one message of SIZE bytes
  *   client idle  PORT CONNECTIONS PROCESSES SECONDS   hold authenticated connections in IDLE
  *
- * Users are u0 ... u99 at example.test, password "pw". `idle` spreads its connections over source
- * addresses 127.0.1.1 and up, prints "READY n" when all are held, and after SECONDS checks that a
- * DONE on each of the first 100 of every process is answered. Exit status 1 when anything differs
- * from what the protocol says.
+ * Users are u0 ... u99 at example.test (idle: u0 ... u799, whom six cores share evenly), password
+ * "pw". `idle` spreads its connections over source addresses 127.0.1.1 and up, prints "READY n"
+ * when all are held, and after SECONDS checks that a DONE on each of the first 100 of every process
+ * is answered. Exit status 1 when anything differs from what the protocol says.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { USERS = 100, BUFFER = 1 << 18, PER_ADDRESS = 20000, IDLE_CHECKED = 100 };
+enum { USERS = 100, IDLE_USERS = 800, BUFFER = 1 << 18, PER_ADDRESS = 20000, IDLE_CHECKED = 100 };
 
 struct connection {
     int fd;
@@ -262,7 +262,7 @@ static void idle(unsigned port, unsigned process, unsigned count, unsigned secon
     for (unsigned i = 0; i < count; i++) {
         fds[i] = c.fd = dial(port, 1 + process);
         c.begin = c.end = 0;
-        imap_login(&c, i % USERS);
+        imap_login(&c, (process + i * 7) % IDLE_USERS);
         command(&c, "b SELECT INBOX\r\n");
         until(&c, "b");
         command(&c, "c IDLE\r\n");
@@ -291,6 +291,7 @@ int main(int argc, char **argv)
     unsigned size = (unsigned)strtoul(argv[5], NULL, 10);
     bool is_idle = strcmp(mode, "idle") == 0;
     unsigned processes = is_idle ? count : connections;
+    setpgid(0, 0); /* kill(0) below is for our own */
     shared = mmap(NULL, processes * sizeof *shared, PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED || processes == 0)
@@ -301,12 +302,12 @@ int main(int argc, char **argv)
             continue;
         shared = all + (is_idle ? 0 : i);
         if (is_idle)
-            idle(port, i, connections / processes, size);
+            idle(port, i, (connections + processes - 1) / processes, size);
         else
             sessions(mode, port, i, connections, count, size);
         return 0;
     }
-    unsigned target = connections / processes * processes;
+    unsigned target = (connections + processes - 1) / processes * processes;
     bool said = !is_idle;
     int failed = 0;
     for (unsigned left = processes; left > 0;) {
