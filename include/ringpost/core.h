@@ -81,6 +81,7 @@ void engine_stop(struct engine *engine);
 
 unsigned core_index(const struct core *core);
 unsigned core_count(const struct core *core);
+unsigned core_slots_max(const struct core *core); /* slots (direct descriptors) are below this */
 struct core *core_peer(struct core *core, unsigned index);
 uint64_t core_now_ns(const struct core *core); /* monotonic; one reading a turn */
 int64_t core_wall_ns(struct core *core);       /* since 1970 */

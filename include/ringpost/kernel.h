@@ -52,6 +52,8 @@ int kernel_buffers_register(struct kernel *kernel, struct io_uring *ring,
 
 /* Slots below this are never given to accepted or moved sockets. */
 enum { KERNEL_SLOTS_HELD = 16 };
+/* The table is larger than kernel_ring_options.slots by so many, or less. */
+enum { KERNEL_SLOTS_SPARE = KERNEL_SLOTS_HELD + 48 };
 /* Puts an ordinary descriptor into one of them (used for the store's lock, so that
  * it is released only when the ring and all its writes are gone). 0 or -errno. */
 int kernel_slot_register(struct kernel *kernel, struct io_uring *ring, unsigned slot, int fd);

@@ -121,6 +121,11 @@ unsigned core_index(const struct core *core)
     return core->index;
 }
 
+unsigned core_slots_max(const struct core *core)
+{
+    return core->engine->options.connections_max + KERNEL_SLOTS_SPARE;
+}
+
 unsigned core_count(const struct core *core)
 {
     return core->engine->options.core_count;

@@ -25,7 +25,7 @@
 #include "ringpost/kernel.h"
 #include "ringpost/kernel_linux.h"
 
-enum { SLOTS_SPARE = KERNEL_SLOTS_HELD + 48, WORKERS_BOUNDED_MAX = 4, WORKERS_UNBOUNDED_MAX = 4 };
+enum { WORKERS_BOUNDED_MAX = 4, WORKERS_UNBOUNDED_MAX = 4 };
 
 int kernel_linux_create(struct kernel **ret_kernel)
 {
@@ -94,7 +94,7 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
     int result = queue_open(ring, options);
     if (result < 0)
         return result;
-    unsigned slots = slots_allowed(options->slots + SLOTS_SPARE);
+    unsigned slots = slots_allowed(options->slots + KERNEL_SLOTS_SPARE);
     result = io_uring_register_files_sparse(ring, slots);
     if (result < 0) {
         io_uring_queue_exit(ring);

@@ -15,6 +15,7 @@
  *   L1 A slot that was accepted is taken by a stream or closed.
  *   L2 The listener lives until its accept has ended, its socket is closed, no arrival is under way
  * and no stream counts in `open`.
+ *   L3 A slot is parked only while every spare arrival is in use, so one will come and take it.
  */
 #include "net_private.h"
 
@@ -48,6 +49,8 @@ struct listener {
     unsigned open, arriving;
     bool is_closing, is_cancelled;
     struct arrival spares[SPARES]; /* for refusing connections when memory is out */
+    uint64_t *parked;              /* a bit for each slot that waits for a spare one (L3) */
+    unsigned parked_count;
 };
 
 #define LISTENER_OF(pointer, member)                                                               \
@@ -55,13 +58,38 @@ struct listener {
 
 static void listener_step(struct listener *listener);
 
+static void listener_free(struct listener *listener)
+{
+    free(listener->parked);
+    free(listener);
+}
+
 /* ---------------------------------------------------------------- arrivals */
+
+static void refuse(struct arrival *arrival);
+
+static unsigned parked_take(struct listener *listener)
+{
+    unsigned word = 0;
+    while (listener->parked[word] == 0)
+        word++;
+    unsigned bit = (unsigned)__builtin_ctzll(listener->parked[word]);
+    listener->parked[word] &= ~(UINT64_C(1) << bit);
+    listener->parked_count--;
+    return word * 64 + bit;
+}
 
 static void arrival_end(struct arrival *arrival)
 {
     struct listener *listener = arrival->listener;
+    bool is_spare = arrival >= listener->spares && arrival < listener->spares + SPARES;
     listener->arriving--;
-    if (arrival >= listener->spares && arrival < listener->spares + SPARES)
+    if (is_spare && listener->parked_count > 0) {
+        *arrival = (struct arrival){.listener = listener, .slot = parked_take(listener)};
+        refuse(arrival);
+        return;
+    }
+    if (is_spare)
         arrival->listener = NULL;
     else
         free(arrival);
@@ -157,10 +185,15 @@ static void arrive(struct listener *listener, unsigned slot)
     for (unsigned i = 0; arrival == NULL && i < SPARES; i++)
         if (listener->spares[i].listener == NULL)
             arrival = &listener->spares[i];
-    assert(arrival != NULL && "L1: no memory to accept or close a connection");
-    *arrival = (struct arrival){.op.done = named, .listener = listener, .slot = slot};
     listener->arriving++;
     counter_add(core_counters(listener->core), COUNTER_CONNECTIONS_TOTAL, 1);
+    if (arrival == NULL) { /* L3 */
+        assert(slot < core_slots_max(listener->core));
+        listener->parked[slot / 64] |= UINT64_C(1) << slot % 64;
+        listener->parked_count++;
+        return;
+    }
+    *arrival = (struct arrival){.op.done = named, .listener = listener, .slot = slot};
     if (is_spare) {
         refuse(arrival);
         return;
@@ -253,7 +286,7 @@ static void listener_step(struct listener *listener)
         op_close_fd(listener->core, &listener->control, listener->fd);
         listener->fd = -1;
     } else if (listener->open == 0 && listener->arriving == 0) {
-        free(listener);
+        listener_free(listener);
     }
 }
 
@@ -278,9 +311,14 @@ int listener_open(struct core *core, const struct listener_options *options,
 {
     assert(options->accepted != NULL);
     struct listener *listener = calloc(1, sizeof *listener);
-    if (listener == NULL)
+    uint64_t *parked = calloc(core_slots_max(core) / 64 + 1, sizeof *parked);
+    if (listener == NULL || parked == NULL) {
+        free(listener);
+        free(parked);
         return -ENOMEM;
+    }
     *listener = (struct listener){
+        .parked = parked,
         .core = core,
         .options = *options,
         .accept.done = accept_done,
@@ -295,7 +333,7 @@ int listener_open(struct core *core, const struct listener_options *options,
         listener->fd = listen_patiently(listener);
         if (listener->fd < 0) {
             int result = listener->fd;
-            free(listener);
+            listener_free(listener);
             return result;
         }
         listener_step(listener);

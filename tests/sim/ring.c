@@ -40,7 +40,8 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
     kernel->cq_entries = ring_size(sim->options.cq_entries, options->cq_entries, COMPLETIONS_MAX);
     kernel->sq_head = kernel->sq_tail = kernel->cq_head = kernel->cq_tail = 0;
     kernel->due_first = kernel->due_count = 0;
-    unsigned slots = sim->options.slots ? sim->options.slots : options->slots + 48;
+    unsigned slots = sim->options.slots ? sim->options.slots
+                                        : options->slots + KERNEL_SLOTS_SPARE - KERNEL_SLOTS_HELD;
     kernel->slot_count = KERNEL_SLOTS_HELD + slots;
     kernel->slot_hint = KERNEL_SLOTS_HELD;
     kernel->slots = sim_keep_resize(kernel->slots, kernel->slot_count * sizeof *kernel->slots);

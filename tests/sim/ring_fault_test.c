@@ -157,6 +157,35 @@ static void files_out(void **state)
     }
 }
 
+/* Memory is out while more connect than a listener has spare arrivals: all are refused and closed,
+ * and once there is memory again the next one is served. */
+static void memory_out(void **state)
+{
+    (void)state;
+    enum { CROWD = 200 };
+    struct sim_client *crowd[CROWD];
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct sim_options options;
+        struct served served;
+        sim_options_calm(&options, seed);
+        options.net_ns = 1000; /* all of them at once */
+        begin(&served, &options);
+        sim_fail_nth(served.sim, SIM_OPERATION_MEMORY, 1, -ENOMEM, true);
+        for (int i = 0; i < CROWD; i++)
+            crowd[i] = sim_connect(served.sim, "192.0.2.1", PORT);
+        sim_pass(served.sim, SECOND_NS);
+        for (int i = 0; i < CROWD; i++) {
+            assert_int_equal(sim_client_received(crowd[i]).size, 0);
+            assert_true(sim_client_state(crowd[i]) != SIM_CLIENT_OPEN);
+        }
+        sim_fail_nth(served.sim, 0, 0, 0, false);
+        served.clients[0] = sim_connect(served.sim, "192.0.2.1", PORT);
+        sim_client_text(served.clients[0], "hello\r\n");
+        wait_answers(&served, 1);
+        end(&served);
+    }
+}
+
 /* R07: one or two buffers for many senders, and multishot receives that end for no reason. */
 static void buffers_out(void **state)
 {
@@ -244,8 +273,8 @@ static void each_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_full),  cmocka_unit_test(files_out),  cmocka_unit_test(buffers_out),
-        cmocka_unit_test(queues_full), cmocka_unit_test(each_fails),
+        cmocka_unit_test(slots_full),  cmocka_unit_test(files_out),   cmocka_unit_test(memory_out),
+        cmocka_unit_test(buffers_out), cmocka_unit_test(queues_full), cmocka_unit_test(each_fails),
     };
     return cmocka_run_group_tests_name("ring faults", tests, NULL, NULL);
 }
