@@ -27,9 +27,8 @@ static const struct imap_options strict_options = {
     .protocol = &imap_protocol, .host_name = {"mail.example.test", 17}, .address = "127.0.0.1",    \
     .connections_max = 1000, .login_ms_max = 10000, .idle_ms_max = 60000, .command_ms_max = 10000, \
     .errors_max = 100, .junk_max = 100
-static const struct service service = {SERVICE, .options = &options, .port = IMAP_PORT};
-static const struct service strict_service = {SERVICE, .options = &strict_options,
-                                              .port = IMAP_PLAIN_PORT};
+static struct service service = {SERVICE, .options = &options};
+static struct service strict_service = {SERVICE, .options = &strict_options};
 
 static void problem(void *argument, unsigned line, const char *what)
 {
@@ -73,6 +72,8 @@ void imap_host_begin(void)
                                          .waiting_max = 20,
                                          .failure_ms_first = 10,
                                          .failure_ms_max = 20};
+    service.port = imap_port;
+    strict_service.port = imap_port + 1;
     struct host_options all = {.services = {&service, &strict_service},
                                .core_count = 2,
                                .fibers_max = 200,
@@ -126,7 +127,7 @@ void talk_slowly(int fd, const char *script)
 
 int imap_connect(void)
 {
-    int fd = client_open(IMAP_PORT);
+    int fd = client_open(imap_port);
     talk(fd, "< * OK [CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN *] mail.example.test *\n");
     return fd;
 }

@@ -9,7 +9,9 @@
 #include "line_client.h"
 #include "ringpost/imap.h"
 
-enum { IMAP_PORT = 22210, IMAP_PLAIN_PORT = 22211 /* without plain log-in */ };
+/* Of each test program its own, since they run side by side; the next one is that of a service
+ * without plain log-in. */
+extern const unsigned imap_port;
 
 /* Two cores, users u0@example.test ... u7@example.test, password "pw", an empty store. */
 void imap_host_begin(void);

@@ -17,6 +17,8 @@
 
 #include "imap_host.h"
 
+const unsigned imap_port = 22230;
+
 enum { CLIENTS = 4, MESSAGES_MAX = 4000, GROW_TO = 60, UNKNOWN = 0xffff };
 
 enum kind { NOOP, STORE, APPEND, EXPUNGE, COPY, MOVE, FETCH, SEARCH, IDLE, RESELECT, KIND_COUNT };

@@ -15,6 +15,8 @@
 
 #include "imap_host.h"
 
+const unsigned imap_port = 22210;
+
 static void bye(int fd)
 {
     talk(fd, "> z LOGOUT\n< * BYE *\n< z OK *\n");
@@ -100,7 +102,7 @@ static void login_by_literals_and_sasl(void **state)
 static void no_plain_login(void **state)
 {
     (void)state;
-    int fd = client_open(IMAP_PLAIN_PORT);
+    int fd = client_open(imap_port + 1);
     talk(fd, "< * OK [CAPABILITY *LOGINDISABLED *] *\n"
              "> a LOGIN u0 pw\n< a NO [PRIVACYREQUIRED] Use TLS\n"
              "> b AUTHENTICATE PLAIN AHUwAHB3\n< b NO [PRIVACYREQUIRED] Use TLS\n");

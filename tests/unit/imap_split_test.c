@@ -13,6 +13,8 @@
 
 #include "imap_host.h"
 
+const unsigned imap_port = 22220;
+
 static const char said[] = "a LOGIN {2}\r\nu6 {2+}\r\npw\r\n"
                            "b CREATE {5+}\r\nSplit\r\n"
                            "c APPEND Split (\\Seen) {12}\r\nSubject: x\r\n\r\n"
