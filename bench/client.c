@@ -29,7 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { USERS = 100, IDLE_USERS = 800, BUFFER = 1 << 18, PER_ADDRESS = 20000, IDLE_CHECKED = 100 };
+enum { USERS = 100, IDLE_USERS = 800, BUFFER = 1 << 18, IDLE_CHECKED = 100 };
 
 struct connection {
     int fd;

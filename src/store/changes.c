@@ -6,8 +6,6 @@
  */
 #include "store_private.h"
 
-int change_commit(struct change *change, struct shard *shard, struct log_body *body, bool urgent);
-
 static void change_done(struct log_append *append, int result)
 {
     struct change *change = (struct change *)append;
