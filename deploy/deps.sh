@@ -37,6 +37,13 @@ libcmocka-dev     unit tests
 libconfig-dev     config file syntax
 libmicrohttpd-dev metrics, health and console pages
 libcrypt-dev      password hashes
+libsodium-dev     the same: argon2id
+libjansson-dev    JSON of OAuth tokens
+libsqlite3-dev    directory: SQLite
+libldap-dev       directory: LDAP
+libpq-dev         directory: PostgreSQL
+libcurl4-gnutls-dev directory: HTTP, and token introspection
+libseccomp-dev    the filter of system calls
 autoconf          wolfSSL has no ready configure
 automake          the same
 libtool           the same
@@ -60,6 +67,9 @@ fetchmail         POP3 and IMAP fetcher
 swaks             SMTP client with every switch
 telnet            a person typing
 netcat-openbsd    raw bytes, half-closed connections
+gnutls-bin        gnutls-cli: a second TLS peer
+testssl.sh        grades what a TLS port offers
+libgsasl-dev      a SASL client that is not ours
 '
 # Unpacked under PREFIX/tests/root, not installed: no daemon starts, no port or file is taken.
 packages_unpacked='
@@ -82,6 +92,7 @@ wolfssl_flags='
 wolfssl_flags_x86_64='--enable-intelasm --enable-aesni'
 wolfssl_flags_aarch64='--enable-armasm'
 wolfssl_cflags='-O2 -g -fPIC -fstack-protector-strong -D_FORTIFY_SOURCE=2'
+wolfssl_cflags+=' -DWOLFSSL_ALWAYS_VERIFY_CB' # a good certificate of a client is seen too
 wolfssl_needs='HAVE_KEYING_MATERIAL HAVE_SESSION_TICKET HAVE_ALPN'
 wolfssl_needs_x86_64='WOLFSSL_AESNI WOLFSSL_SP_X86_64_ASM'
 

@@ -23,15 +23,17 @@ sys.dont_write_bytecode = True
 # --- the tables: to add a folder, a contract or a ban, add a row ----------------------------------
 
 LAYER = {'base': 0, 'engine': 1, 'mime': 1, 'net': 2, 'store': 2, 'auth': 2, 'route': 2,
-         'session': 3, 'relay': 3, 'proxy': 3, 'smtp': 4, 'imap': 4, 'pop3': 4, 'sieve': 4,
-         'admin': 5, 'main': 6}
+         'session': 3, 'directory': 3, 'relay': 3, 'proxy': 3,
+         'smtp': 4, 'imap': 4, 'pop3': 4, 'sieve': 4, 'admin': 5, 'main': 6}
 
 # Which folder answers for include/ringpost/NAME.h.
 OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'limits': 'base',
-         'number': 'base', 'event': 'base',
+         'number': 'base', 'event': 'base', 'network': 'base', 'base64': 'base',
+         'generation': 'base',
          'kernel': 'engine', 'kernel_linux': 'engine', 'core': 'engine',
-         'mime': 'mime', 'stream': 'net', 'log': 'store', 'store': 'store',
-         'auth': 'auth', 'route': 'route', 'session': 'session', 'dot': 'session',
+         'mime': 'mime', 'stream': 'net', 'tls': 'net', 'log': 'store', 'store': 'store',
+         'auth': 'auth', 'directory': 'auth', 'directories': 'directory', 'route': 'route',
+         'session': 'session', 'dot': 'session',
          'relay': 'relay', 'proxy': 'proxy', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
          'sieve': 'sieve', 'admin': 'admin', 'gateway': 'main'}
 
@@ -39,7 +41,17 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
 DOORS = [
     (r'liburing(\.h|/)', r'src/engine/|include/ringpost/(kernel|ring)\.h$|tests/sim/',
      'use ringpost/core.h and ringpost/stream.h'),
-    (r'wolfssl/', r'src/net/tls\.c$|src/main/certificate\.c$|tests/', 'use ringpost/stream.h'),
+    (r'wolfssl/wolfcrypt', r'src/net/tls[\w]*\.[ch]$|src/main/certificate\.c$|src/auth/crypto\.c$|'
+     r'tests/|bench/', 'use ringpost/tls.h, or src/auth/crypto.c'),
+    (r'wolfssl/(?!wolfcrypt)', r'src/net/tls[\w]*\.[ch]$|src/main/certificate\.c$|'
+     r'src/auth/crypto\.c$|tests/|bench/', 'use ringpost/tls.h'),
+    (r'sqlite3\.h', r'src/directory/sqlite\.c$|tests/', 'a directory is one file of src/directory'),
+    (r'ldap\.h', r'src/directory/ldap\.c$|tests/', 'a directory is one file of src/directory'),
+    (r'libpq', r'src/directory/postgres\.c$|tests/', 'a directory is one file of src/directory'),
+    (r'curl/', r'src/directory/http\.c$|tests/', 'a directory is one file of src/directory'),
+    (r'jansson\.h', r'src/auth/jwt\.c$|src/directory/http\.c$|tests/', 'JSON is for tokens only'),
+    (r'sodium\.h', r'src/auth/password\.c$|tests/', 'use ringpost/auth.h'),
+    (r'seccomp\.h', r'src/main/confine\w*\.c$|tests/', 'confinement is the business of src/main'),
     (r'pthread\.h', r'src/engine/|tests/', 'state belongs to one core; send it a message instead'),
     (r'libconfig\.h', r'src/main/|tests/', 'take what you need in your own options struct'),
     (r'microhttpd\.h', r'src/admin/|tests/', 'add a metric or a page by its table in src/admin'),

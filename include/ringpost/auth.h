@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Who may log in: users with crypt(3) hashes from a passwd file, checked on helper threads, with a
- * cache of what was verified. Later directories (SQL, LDAP, HTTP) and mechanisms stand behind the
- * same call.
+ * Who may log in: users of directories (directory.h), by a password or by a SASL mechanism; hashes
+ * are computed on helper threads, answers are cached, failures cost time.
  *
  * Invariants:
- *   A1 A password is hashed on a helper thread, never on a core; the queue is bounded.
- *   A2 An unknown user costs and answers the same as a wrong password.
- *   A3 The cache's key is the whole identity; no user can see another's row.
- *   A4 Passwords are wiped where they were copied, and never logged.
+ *   A1 No password is hashed and no directory is asked on a core; the queues are bounded.
+ *   A2 An unknown user costs and answers the same as a wrong password, and so do one who is
+ *      disabled and one from a network that is not allowed.
+ *   A3 A cache's key is the whole identity (user, secret, service, what it depends on); no user can
+ *      see another's row.
+ *   A4 Passwords and keys are wiped where they were copied, and never logged.
+ *   A5 A directory that does not answer is "try later", never "wrong password".
  */
 #ifndef RINGPOST_AUTH_H
 #define RINGPOST_AUTH_H
 
 #include "ringpost/arena.h"
 #include "ringpost/core.h"
+#include "ringpost/generation.h"
 
 /* crypt(3) takes no longer passwords. */
 enum { AUTH_USER_BYTES_MAX = 320, AUTH_PASSWORD_BYTES_MAX = 511 };
@@ -42,34 +45,95 @@ struct slice auth_users_name(const struct auth_users *users, unsigned index);
  * 0 or -errno. */
 int auth_hash(struct slice password, struct slice random, unsigned cost, char *ret_text);
 
-/* ---------------------------------------------------------------- checking */
+/* ---------------------------------------------------------------- set-up */
+
+struct auth_directory; /* directory.h */
+struct auth_tokens;    /* what OAuth tokens are checked with: auth_tokens_make */
+
+enum auth_mechanism { /* in the order of preference in which they are offered */
+                      AUTH_SCRAM_SHA_256_PLUS,
+                      AUTH_SCRAM_SHA_256,
+                      AUTH_SCRAM_SHA_1_PLUS,
+                      AUTH_SCRAM_SHA_1,
+                      AUTH_OAUTHBEARER,
+                      AUTH_XOAUTH2,
+                      AUTH_EXTERNAL,
+                      AUTH_PLAIN,
+                      AUTH_LOGIN,
+                      AUTH_MECHANISM_COUNT
+};
 
 struct auth_options {
-    const struct auth_users *users;
-    struct slice default_domain; /* appended to a name without '@'; empty: such names fail */
-    unsigned cache_entries_max;  /* per core; 0: no cache */
-    uint64_t cache_ms_max;       /* how long a verified password is believed */
-    unsigned waiting_max;        /* hashes queued per core; beyond: -EAGAIN */
+    const struct auth_users *users;           /* asked first; NULL: none */
+    const struct auth_directory *directories; /* then these in order; the first that knows the user
+                                                 counts, one that is not available ends the search */
+    unsigned directory_count;
+    struct slice default_domain;      /* appended to a name without '@'; empty: such names fail */
+    const struct auth_users *masters; /* who may log in as others ("user*master" with the master's
+                                         password, or the authorization identity); NULL: nobody */
+    char master_separator;            /* '*'; 0: none */
+    const struct auth_tokens *tokens; /* NULL: no OAuth */
+    uint32_t mechanisms;              /* bits (1 << enum auth_mechanism) that may be used at all */
+    unsigned cache_entries_max;       /* per core; 0: no caches */
+    uint64_t cache_ms_max;            /* how long a right answer is believed */
+    uint64_t negative_ms_max;         /* how long "no such user" is */
+    uint64_t stale_ms_max; /* how much longer when the directory is not available; 0: not */
+    unsigned waiting_max;  /* hashes, and questions to directories, queued per core */
     uint64_t failure_ms_first, failure_ms_max; /* delay after a failure, doubling, per client
-                                                  network (IPv4 /24... /32, IPv6 /48) */
+                                                  network (IPv4 /24... /32, IPv6 /48) and per
+                                                  account */
+    struct generation *generation; /* counted while a log-in uses these options; NULL: none */
 };
 /* Once per core. The options outlive it. 0 or -errno. */
 int auth_open(struct core *core, const struct auth_options *options);
+/* From now on these options; caches are kept as far as they are still true (a changed hash, a user
+ * who is gone: not). Log-ins under way end with those they began with (options->generation). */
+void auth_adopt(struct core *core, const struct auth_options *options);
 void auth_close(struct core *core);
 
+/* ---------------------------------------------------------------- who asks */
+
+/* Slices live as long as the call. */
+struct auth_client {
+    const uint8_t *address; /* 16 bytes and family as in struct stream: for penalties, allow_nets */
+    unsigned family;
+    uint16_t port;
+    const char *protocol; /* "imap", "pop3", "smtp" */
+    uint64_t session_id;
+    unsigned attempt;       /* log-ins tried in this session, this one included */
+    bool is_secure;         /* under TLS */
+    bool may_send_password; /* secure, or the listener takes passwords in clear */
+    bool has_binding;       /* `binding` is tls-exporter's (RFC 9266) */
+    uint8_t binding[32];
+    struct slice hello;            /* SMTP: what the client calls itself */
+    struct slice certificate_name; /* the user that its verified certificate names; else empty */
+    const char *tls_version, *tls_cipher; /* NULL in clear */
+    struct slice certificate_subject, certificate_issuer, certificate_serial;
+    struct slice certificate_fingerprint; /* hexadecimal */
+};
+
 struct auth_result {
-    struct slice user;   /* canonical; lives as long as the users */
+    struct slice user;   /* canonical; in `text` */
     uint64_t delay_ms;   /* with 0 and -EACCES: how long to hold the answer back */
     uint64_t network[2]; /* private to auth: whose penalty that is */
+    char text[AUTH_USER_BYTES_MAX + 1];
 };
-/* Fiber. `peer` (16 bytes and family as in struct stream) is for penalties. 0; -EACCES (unknown
- * user or wrong password: say the same for both); -EAGAIN (temporary: queue full, or a network
- * under penalty that holds too many answers back already); -EINVAL (name or password too long or
- * holding NUL). ret_result->user is set with 0 only, delay_ms with 0 and -EACCES. From the cache
- * it takes a microsecond and never a delay. A network under penalty waits also when the password is
- * right, unless that user has logged in from there lately. */
-int auth_password(struct core *core, struct slice user, struct slice password, const uint8_t *peer,
-                  unsigned peer_family, struct auth_result *ret_result);
+
+/* ---------------------------------------------------------------- checking */
+
+/* Fiber. 0; -EACCES (unknown user, wrong password, disabled, not from there: say the same for all);
+ * -EAGAIN (temporary: queue full, directory not available, or a network under penalty that holds
+ * too many answers back already); -EINVAL (name or password too long or holding NUL); -EPERM (in
+ * clear, and the listener does not take it so; nothing was looked at). ret_result->user is set with
+ * 0 only, delay_ms with 0 and -EACCES. From the cache it takes a microsecond and never a delay. A
+ * network or an account under penalty waits also when the password is right, unless that user has
+ * logged in from there lately. */
+int auth_password(struct core *core, const struct auth_client *client, struct slice user,
+                  struct slice password, struct auth_result *ret_result);
+
+/* Fiber. Is there such a user (for RCPT)? `user` is local@domain in any case; from the cache if
+ * possible. 0 with the canonical name in ret_result->user; -ENOENT; -EAGAIN. */
+int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_result);
 
 /* Fiber. Holds the answer back for result->delay_ms. Not at all when too many are held back already
  * (64 per core, 4 per network). */
@@ -79,12 +143,44 @@ void auth_wait(struct core *core, const struct auth_result *result);
  */
 void auth_wipe(struct slice secret);
 
-/* ---------------------------------------------------------------- SASL */
+/* ---------------------------------------------------------------- SASL (RFC 4422) */
 
-/* PLAIN (RFC 4616): the decoded message's parts, copied into the arena (auth_wipe the password).
- * `base64` as on the wire ("=" alone is an empty message). NULL, or why not. An authorization
- * identity other than empty or the user itself is refused. */
-const char *sasl_plain(struct slice base64, struct arena *arena, struct slice *ret_user,
-                       struct slice *ret_password);
+enum {
+    AUTH_MECHANISMS_BYTES_MAX = 160, /* of the names of all, blanks between */
+    AUTH_MESSAGE_BYTES_MAX = 9216    /* of one message of a mechanism, decoded (tokens are long) */
+};
+
+/* How a mechanism talks with the client; messages are plain bytes here, base64 is the caller's. */
+struct auth_exchange {
+    struct slice initial; /* the client's first message; data NULL: none came with the command */
+    /* Sends the challenge, waits for the response, which is writable and lives until the next call.
+     * 0; -ECANCELED (the client gave up: "*"); -EBADMSG (not base64), -EMSGSIZE; -errno of the
+     * stream. */
+    int (*ask)(void *argument, struct slice challenge, struct slice *ret_response);
+    void *argument;
+};
+
+/* The mechanisms that this client may use now, by name, blanks between; the size. 0: none. */
+size_t auth_mechanisms(struct core *core, const struct auth_client *client,
+                       char text[AUTH_MECHANISMS_BYTES_MAX]);
+/* Fiber. Runs one mechanism to its end. Results as auth_password, and -ENOTSUP (no such mechanism,
+ * or none for this client now), -EBADMSG (not a message of this mechanism), and what `ask` said.
+ * The exchange's messages are wiped. */
+int auth_sasl(struct core *core, const struct auth_client *client, struct slice mechanism,
+              const struct auth_exchange *exchange, struct auth_result *ret_result);
+
+/* Checks JWTs (RFC 7519, signed by RS256, ES256 or EdDSA) against a JWKS file (RFC 7517), and asks
+ * `introspection` about tokens that are none. */
+struct auth_token_options {
+    struct slice jwks;                          /* JSON text; empty: no local check */
+    struct slice issuer, audience;              /* must be equal; empty: not looked at */
+    struct slice user_claim;                    /* "email", "sub" ... */
+    const struct auth_directory *introspection; /* its kind has ask_token; NULL: none */
+};
+/* NULL, or what is wrong and the fix. Nothing of the options is needed afterwards but
+ * `introspection`. */
+const char *auth_tokens_make(const struct auth_token_options *options,
+                             struct auth_tokens **ret_tokens);
+void auth_tokens_free(struct auth_tokens *tokens);
 
 #endif

@@ -21,7 +21,10 @@
 #include <assert.h>
 
 #include "ringpost/arena.h"
-#include "ringpost/stream.h"
+#include "ringpost/auth.h"
+#include "ringpost/generation.h"
+#include "ringpost/network.h"
+#include "ringpost/tls.h"
 
 struct session;
 struct service;
@@ -29,9 +32,10 @@ struct service;
 /* ---------------------------------------------------------------- the protocol's table */
 
 enum command_flag {
-    COMMAND_JUNK = 1 << 0,          /* does no work: counts towards service.junk_max */
-    COMMAND_ENDS_GROUP = 1 << 1,    /* the last of a pipelined group (RFC 2920 3.1) */
-    COMMAND_NEEDS_TLS = 1 << 2,     /* refused on a plain connection */
+    COMMAND_JUNK = 1 << 0,       /* does no work: counts towards service.junk_max */
+    COMMAND_ENDS_GROUP = 1 << 1, /* the last of a pipelined group (RFC 2920 3.1) */
+    COMMAND_SECRET = 1 << 2, /* carries a password: refused in clear unless the service allows it;
+                                wiped where it lay, refused or not */
     COMMAND_FREE_ARGUMENTS = 1 << 3 /* not parsed: `parse` is NULL, arguments are passed as text */
     /* bits 16..31 belong to the protocol */
 };
@@ -58,9 +62,9 @@ struct command_line {
 };
 
 enum session_refusal {
-    SESSION_REFUSE_UNKNOWN, /* no such command; command is NULL */
-    SESSION_REFUSE_STATE,   /* not now: out of order, or not logged in */
-    SESSION_REFUSE_TLS,
+    SESSION_REFUSE_UNKNOWN,  /* no such command; command is NULL */
+    SESSION_REFUSE_STATE,    /* not now: out of order, or not logged in */
+    SESSION_REFUSE_TLS,      /* COMMAND_SECRET in clear */
     SESSION_REFUSE_SYNTAX,   /* why from parse, or from the reader */
     SESSION_REFUSE_TOO_LONG, /* the line; already discarded */
     SESSION_REFUSE_BARE,     /* a bare CR or LF ended or stood in the line */
@@ -88,7 +92,12 @@ enum session_refusal {
     ROW(MAILBOX_GONE, "mailbox_gone", false, "selected mailbox was deleted")                       \
     ROW(IN_USE, "in_use", false, "maildrop in use by another session")                             \
     ROW(KICKED, "kicked", false, "closed by the operator")                                         \
-    ROW(MOVE_FAILED, "move_failed", true, "could not move to its user's core")
+    ROW(MOVE_FAILED, "move_failed", true, "could not move to its user's core")                     \
+    ROW(TLS_FAILED, "tls_failed", true, "TLS handshake failed")                                    \
+    ROW(TLS_INJECTED, "tls_injected", true, "clear text behind STARTTLS")                          \
+    ROW(PROXY_BAD, "proxy_bad", true, "no PROXY header that may be believed")                      \
+    ROW(TOO_MANY, "too_many", true, "too many connections")                                        \
+    ROW(OVERLOAD, "overload", true, "server is too busy")
 
 #define SESSION_END_ENUM(name, label, is_error, text) SESSION_END_##name,
 enum session_end { SESSION_END_TABLE(SESSION_END_ENUM) SESSION_END_COUNT };
@@ -111,6 +120,11 @@ struct session_protocol {
     size_t command_bytes_max; /* cap of the command arena */
     uint32_t state_first;     /* session->state of a new session */
     bool without_login;       /* service.login_ms_max does not concern it (SMTP, LMTP) */
+    const char *alpn;         /* "imap"; NULL: no TLS (LMTP) */
+    /* Makes the protocol's own fields, which are zero, ready; says nothing. Before `open`, and
+     * again after STARTTLS, when `closed` has let go of the old ones: the session under TLS is another
+     * one (RFC 3207 4.2, RFC 2595). May be NULL. */
+    void (*begin)(struct session *session);
     /* Once, on the first fiber: says the greeting, may refuse (session_end). */
     void (*open)(struct session *session);
     /* NULL: a command is one line, its verb ends at the first space or at its end. Else reads one
@@ -134,6 +148,12 @@ struct session_protocol {
 
 /* ---------------------------------------------------------------- a listener's settings */
 
+enum service_tls {
+    SERVICE_CLEAR,     /* no TLS on this listener */
+    SERVICE_START_TLS, /* begins in clear, offers STARTTLS or STLS */
+    SERVICE_TLS        /* begins with the handshake */
+};
+
 /* Shared by all cores, immutable while services run. Durations in milliseconds; 0 is not "none". */
 struct service {
     const struct session_protocol *protocol;
@@ -143,8 +163,21 @@ struct service {
     unsigned port, mode;
     unsigned connections_max;             /* per core */
     unsigned connections_per_address_max; /* per core; IPv6 by /64; 0: no limit of its own */
-    uint64_t login_ms_max;                /* from accept to log-in (protocols that have one) */
-    uint64_t idle_ms_max;                 /* between commands */
+    unsigned connections_per_network_max; /* per core; IPv4 by /24, IPv6 by /48; 0: likewise */
+    unsigned connections_per_user_max;    /* per core, of one user from one address; 0: likewise */
+    struct network_set unlimited;         /* addresses that the three limits do not concern */
+    struct network_set proxy_from; /* not empty: every connection begins with a PROXY header, v1 or
+                                      v2, and comes from these networks; others are closed */
+    struct network_set xclient_from; /* who may say XCLIENT (SMTP) */
+    enum service_tls tls;
+    struct tls_service tls_service;        /* alpn is the protocol's */
+    bool plain_login_allowed;              /* passwords in clear */
+    uint64_t error_ms_first, error_ms_max; /* after the errors_free-th error each reply comes later,
+                                              by this, doubling */
+    unsigned errors_free;
+    struct generation *generation; /* counted by each session; NULL: none */
+    uint64_t login_ms_max;         /* from accept to log-in (protocols that have one) */
+    uint64_t idle_ms_max;          /* between commands */
     uint64_t command_ms_max; /* from a command's first byte to its last; and for a reply to leave */
     unsigned errors_max;     /* then goodbye(ERRORS) */
     unsigned junk_max;       /* then goodbye(JUNK) */
@@ -163,6 +196,10 @@ void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms);
 void sessions_close(struct core *core);
 /* Sessions now on this core. */
 unsigned sessions_count(const struct core *core);
+/* From now on the listeners of this core use those of the new services that stand at the same
+ * address and port; sessions keep the service that they began with. Services without a listener and
+ * listeners without a service are left alone. */
+void services_adopt(struct core *core, const struct service *const *services, unsigned count);
 
 /* ---------------------------------------------------------------- one session */
 
@@ -179,6 +216,7 @@ struct session {
     uint32_t state;        /* one bit, of the protocol */
     uint32_t private_bits; /* of the session layer */
     uint32_t commands, errors, junk;
+    uint32_t logins;  /* tried */
     uint32_t move_to; /* core + 1, 0: stays */
     void (*moved)(struct session *session);
     uint32_t idle_ms_max; /* 0: the service's; a protocol may set its own (IDLE, RFC 9051 5.4) */
@@ -197,6 +235,43 @@ void session_end(struct session *session, enum session_end end);
 void session_count_error(struct session *session);
 /* Remembers the canonical user (copied), ends the log-in deadline, zeroes junk. 0 or -ENOMEM. */
 int session_logged_in(struct session *session, struct slice user);
+/* The connection is encrypted. */
+static inline bool session_is_secure(const struct session *session)
+{
+    return stream_is_secure(&session->stream);
+}
+/* Commands that carry a password are taken now. */
+static inline bool session_may_log_in(const struct session *session)
+{
+    return session_is_secure(session) || session->service->plain_login_allowed;
+}
+/* Whether STARTTLS is to be offered, and done when asked for. */
+bool session_offers_tls(const struct session *session);
+/* Last act of the handler of STARTTLS, which has written its "go ahead" already: that is sent, then
+ * the handshake begins, and then a new session of the same protocol (protocol->begin). Whatever the
+ * client sent behind STARTTLS ends the session instead (TLS_INJECTED; take the "go ahead" back by
+ * asking session_has_unread first). */
+void session_start_tls(struct session *session);
+/* Bytes behind the running command are there already. */
+static inline bool session_has_unread(const struct session *session)
+{
+    return stream_unread(&session->stream) > 0;
+}
+
+/* Who the client is, for auth.h: counts a try to log in. Slices live as long as the session. */
+void session_auth_client(struct session *session, struct auth_client *ret_client);
+/* A password, by a command of the protocol (LOGIN, PASS): auth_password, auth_wait,
+ * session_logged_in, and the limit of connections per user. 0: the session has its user; the
+ * handler goes on from there (session_move ...). Else -errno as auth_password, or -EUSERS (too many
+ * connections of this user); counted as an error of the session where it is one. Wipes the
+ * password. */
+int session_log_in(struct session *session, struct slice user, struct slice password);
+/* The same by SASL: AUTH, AUTHENTICATE. `initial` is base64 as it came ("=": empty; data NULL:
+ * none); challenges are sent as `prompt` ("334 ", "+ ") and base64. Results as auth_sasl and
+ * session_log_in; -ECANCELED: the client gave up; a stream's error: just return. */
+int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
+                         struct slice prompt);
+
 /* After this handler has returned (and its output is sent) the session moves to another core and
  * `then` runs there on a fiber, before any further command; at once when it is this core. If the
  * move fails the session ends. Last act of a handler. What lies in the session's arena is still

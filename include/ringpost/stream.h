@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A stream is one client connection: bytes in, bytes out, one core at a time. Plain today; the TLS
- * stream will keep the same calls. Embedded in its session; an idle stream owns a direct descriptor
- * and an armed receive, nothing else: no buffer, no fiber.
+ * A stream is one client connection: bytes in, bytes out, one core at a time; in clear, or under
+ * TLS (tls.h) by the same calls. Embedded in its session; an idle stream owns a direct descriptor, an
+ * armed receive and its TLS state, nothing else: no buffer, no fiber.
  *
  *   accept ──▶ OPEN ──(peer closes, error, deadline)──▶ input ends with a reason ──stream_close──▶
  * CLOSED (released())
@@ -35,7 +35,8 @@ enum {
 };
 
 struct stream;
-struct net_block; /* private to net */
+struct net_block; /* private to net, and so is the next */
+struct stream_tls;
 struct listener;
 
 /* Once per core, on its thread, before any listener or stream; and after the last, before
@@ -52,6 +53,9 @@ struct stream_owner {
     /* After stream_move: the stream now lives on `stream->core`. Runs there, outside fibers. Input
      * that came before or on the way is unread, and `end` may be set: look, as in `input`. */
     void (*moved)(struct stream *stream);
+    /* The TLS handshake that stream_secure began is done. Runs in the core's turn, outside fibers.
+     */
+    void (*secured)(struct stream *stream);
 };
 
 struct stream {
@@ -60,6 +64,7 @@ struct stream {
     struct stream_input *input; /* unread bytes, oldest first; NULL when there are none */
     struct net_block *output;   /* queued bytes; NULL when there are none */
     struct net_block *line;     /* holds the last line read */
+    struct stream_tls *tls;     /* private to net; NULL: in clear */
     struct fiber *reader;       /* the fiber waiting for input */
     struct fiber *sender;       /* the fiber inside stream_send */
     struct waiters writers;     /* fibers waiting for the queue to drain */

@@ -314,9 +314,11 @@ static int attempt_run(struct auth *auth, struct attempt *attempt, const uint8_t
     return is_right ? 0 : -EACCES;
 }
 
-int auth_password(struct core *core, struct slice user, struct slice password, const uint8_t *peer,
-                  unsigned peer_family, struct auth_result *ret_result)
+int auth_password(struct core *core, const struct auth_client *client, struct slice user,
+                  struct slice password, struct auth_result *ret_result)
 {
+    if (!client->may_send_password)
+        return -EPERM;
     struct auth *auth = core_local(core, CORE_LOCAL_AUTH);
     struct attempt *attempt = malloc(sizeof *attempt);
     int result = -EAGAIN;
@@ -331,10 +333,13 @@ int auth_password(struct core *core, struct slice user, struct slice password, c
         *ret_result = (struct auth_result){0};
         result = 0;
     } else {
-        result = attempt_run(auth, attempt, peer, peer_family, ret_result);
+        result = attempt_run(auth, attempt, client->address, client->family, ret_result);
     }
-    if (result == 0)
-        ret_result->user = auth_users_name(auth->options->users, (unsigned)attempt->user);
+    if (result == 0) {
+        struct slice name = auth_users_name(auth->options->users, (unsigned)attempt->user);
+        memcpy(ret_result->text, name.data, name.size);
+        ret_result->user = slice_of(ret_result->text, name.size);
+    }
     explicit_bzero(attempt, sizeof *attempt); /* A4 */
     free(attempt);
     return result;

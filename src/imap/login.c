@@ -38,28 +38,13 @@ static void at_home(struct session *session)
     stream_write(stream, SLICE("] Logged in\r\n"));
 }
 
-static void wipe(struct slice secret)
-{
-    if (secret.size > 0)
-        explicit_bzero((void *)(uintptr_t)secret.data, secret.size);
-}
-
 static void log_in(struct session *session, struct slice user, struct slice password)
 {
-    struct core *core = session_core(session);
-    struct auth_result auth = {0};
-    int result = auth_password(core, user, password, session->stream.peer,
-                               session->stream.peer_family, &auth);
-    wipe(password); /* may be a copy of what stands in the arguments */
-    wipe(session->line.arguments);
-    if (result == 0 || result == -EACCES)
-        auth_wait(core, &auth); /* right or wrong: silence tells nothing */
-    if (result == 0)
-        result = session_logged_in(session, auth.user);
+    auth_wipe(session->line.arguments); /* the password may be a copy of what stands there */
+    int result = session_log_in(session, user, password);
     if (result == 0) {
-        session_move(session, store_home_core(core, auth.user), at_home);
+        session_move(session, store_home_core(session_core(session), session->user), at_home);
     } else if (result == -EACCES || result == -EINVAL) {
-        session_count_error(session);
         imap_no(session, "AUTHENTICATIONFAILED", "Authentication failed");
     } else {
         imap_fail(session, result);

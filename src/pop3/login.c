@@ -61,20 +61,11 @@ void pop3_pass(struct session *session, const void *arguments)
     (void)arguments;
     struct pop3 *pop3 = pop3_of(session);
     struct core *core = session_core(session);
-    struct slice password = password_of(&session->line);
-    struct auth_result login = {0};
-    int result = auth_password(core, pop3->name, password, session->stream.peer,
-                               session->stream.peer_family, &login);
-    auth_wipe(password);
+    int result = session_log_in(session, pop3->name, password_of(&session->line));
     pop3_forget_name(pop3);
     session->state = POP3_AUTHORIZATION;
-    if (result == 0 || result == -EACCES)
-        auth_wait(core, &login);
-    if (result == 0)
-        result = session_logged_in(session, login.user);
     if (result < 0) {
         pop3_error(session, result == -EINVAL ? -EACCES : result);
-        session_count_error(session);
         return;
     }
     session_move(session, store_home_core(core, session->user), pop3_open_maildrop);

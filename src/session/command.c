@@ -116,7 +116,7 @@ static void look_up(struct session *session)
     __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED); /* the metrics thread reads */
     if ((command->states & session->state) == 0)
         refuse(session, command, SESSION_REFUSE_STATE, NULL);
-    else if (command->flags & COMMAND_NEEDS_TLS) /* and no stream has it yet */
+    else if (command->flags & COMMAND_SECRET) /* and no stream has TLS yet */
         refuse(session, command, SESSION_REFUSE_TLS, NULL);
     else
         run(session, command);

@@ -88,25 +88,14 @@ void session_deadline(struct session *session, uint64_t ms)
     (void)session, (void)ms;
 }
 
-int auth_password(struct core *core, struct slice user, struct slice password, const uint8_t *peer,
-                  unsigned peer_family, struct auth_result *ret_result)
+int session_log_in(struct session *session, struct slice user, struct slice password)
 {
-    (void)core, (void)peer, (void)peer_family;
+    (void)session;
     require(user.size > 0);
     if (!slice_equal(user, SLICE("u")) || !slice_equal(password, SLICE("p")))
         return password.size > 100 ? -EAGAIN : -EACCES;
-    ret_result->user = SLICE("u0@x.test");
+    session->user = SLICE("u0@x.test");
     return 0;
-}
-
-void auth_wait(struct core *core, const struct auth_result *result)
-{
-    (void)core, (void)result;
-}
-
-void auth_wipe(struct slice secret)
-{
-    memset((char *)(uintptr_t)secret.data, 0, secret.size);
 }
 
 unsigned core_index(const struct core *core)

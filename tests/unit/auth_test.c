@@ -94,13 +94,21 @@ static const uint8_t *address(unsigned a, unsigned b, uint8_t *room)
     return room;
 }
 
+static int try_as(struct core *core, struct slice user, struct slice password, const uint8_t *peer,
+                  unsigned family, struct auth_result *ret_result)
+{
+    struct auth_client client = {
+        .address = peer, .family = family, .protocol = "test", .may_send_password = true};
+    return auth_password(core, &client, user, password, ret_result);
+}
+
 static int try_from(struct core *core, const char *user, const char *password, unsigned from,
                     struct auth_result *ret_result)
 {
     uint8_t room[16];
     *ret_result = (struct auth_result){0};
-    return auth_password(core, slice_cstr(user), slice_cstr(password), address(1, from, room), 4,
-                         ret_result);
+    return try_as(core, slice_cstr(user), slice_cstr(password), address(1, from, room), 4,
+                  ret_result);
 }
 
 static uint64_t counted(struct core *core, enum counter which)
@@ -149,12 +157,10 @@ static void log_ins_body(struct core *core, struct run *run)
     large[320] = '\0'; /* with the default domain it is too long again */
     check_equal(try_from(core, large, "x", 7, &result), -EINVAL);
     uint8_t room[16];
-    check_equal(
-        auth_password(core, SLICE("u0\0"), SLICE(PASSWORD), address(1, 8, room), 4, &result),
-        -EINVAL);
-    check_equal(
-        auth_password(core, SLICE("u0"), SLICE(PASSWORD "\0"), address(1, 8, room), 4, &result),
-        -EINVAL);
+    check_equal(try_as(core, SLICE("u0\0"), SLICE(PASSWORD), address(1, 8, room), 4, &result),
+                -EINVAL);
+    check_equal(try_as(core, SLICE("u0"), SLICE(PASSWORD "\0"), address(1, 8, room), 4, &result),
+                -EINVAL);
 }
 
 static void log_ins(void **state)
@@ -302,16 +308,15 @@ static void hopping_body(struct core *core, struct run *run)
         snprintf(password, sizeof password, "guess %u", i);
         peer[7] = (uint8_t)i;
         peer[15] = (uint8_t)(i * 7);
-        check_equal(auth_password(core, SLICE("u0"), slice_cstr(password), peer, 6, &result),
-                    -EACCES);
+        check_equal(try_as(core, SLICE("u0"), slice_cstr(password), peer, 6, &result), -EACCES);
         check_equal(result.delay_ms, i < 3 ? 20u << i : 100);
     }
     peer[5] = 2;
-    check_equal(auth_password(core, SLICE("u0"), SLICE("guess"), peer, 6, &result), -EACCES);
+    check_equal(try_as(core, SLICE("u0"), SLICE("guess"), peer, 6, &result), -EACCES);
     check_equal(result.delay_ms, 20);
-    check_equal(auth_password(core, SLICE("u0"), SLICE("guess"), peer, 1, &result), -EACCES);
+    check_equal(try_as(core, SLICE("u0"), SLICE("guess"), peer, 1, &result), -EACCES);
     check_equal(result.delay_ms, 20); /* no network: no doubling */
-    check_equal(auth_password(core, SLICE("u0"), SLICE("guess 2"), peer, 1, &result), -EACCES);
+    check_equal(try_as(core, SLICE("u0"), SLICE("guess 2"), peer, 1, &result), -EACCES);
     check_equal(result.delay_ms, 20);
 }
 

@@ -138,7 +138,7 @@ static const struct command toy_commands[] = {
     {"READ", 3, 0, parse_number, sizeof(struct number), run_read, ""},
     {"FLOOD", 3, 0, parse_number, sizeof(struct number), run_flood, ""},
     {"UNIQUE", 3, 0, NULL, 0, run_unique, ""},
-    {"TLS", 3, COMMAND_NEEDS_TLS, NULL, 0, run_nothing, ""},
+    {"TLS", 3, COMMAND_SECRET, NULL, 0, run_nothing, ""},
     {"QUIT", 3, 0, NULL, 0, run_quit, ""},
 };
 
