@@ -265,5 +265,8 @@ int core_call(struct core *here, unsigned to, int (*fn)(struct core *there, void
 /* Runs work(argument) on a helper thread while the calling fiber waits. -EAGAIN when the helpers'
  * queue is full. */
 int core_help(struct core *core, void (*work)(void *argument), void *argument);
+/* The same for work that waits for others (a directory behind a network): by helper threads of its
+ * own, several at once, so that what only computes is not held up. The work bounds its waiting. */
+int core_help_waiting(struct core *core, void (*work)(void *argument), void *argument);
 
 #endif

@@ -76,11 +76,14 @@ void kernel_random(struct kernel *kernel, void *data, size_t size);
 int kernel_wake_fd(struct kernel *kernel);
 void kernel_wake(struct kernel *target); /* from any thread */
 
-/* Runs work(argument) on a helper thread, then calls finished(argument) there (which may only post
- * a message). -EAGAIN when the helpers' queue is full. The simulator runs both on the spot after a
- * drawn delay. */
-int kernel_help(struct kernel *kernel, void (*work)(void *), void (*finished)(void *),
-                void *argument);
+/* Two pools of helper threads with a bounded queue each, so that work which waits for others (a
+ * directory that does not answer) never holds up work which only computes. */
+enum kernel_help { KERNEL_HELP_COMPUTES, KERNEL_HELP_WAITS, KERNEL_HELP_COUNT };
+/* Runs work(argument) on a helper thread of that pool, then calls finished(argument) there (which
+ * may only post a message). -EAGAIN when the pool's queue is full. The simulator runs both on the
+ * spot after a drawn delay. */
+int kernel_help(struct kernel *kernel, enum kernel_help pool, void (*work)(void *),
+                void (*finished)(void *), void *argument);
 
 /* Blocking, for start-up and shutdown only. All return >= 0 or -errno. */
 int kernel_listen_tcp(struct kernel *kernel, const char *address, unsigned port, unsigned backlog);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the process has once: two helper threads with a bounded queue of work, and one thread that
- * writes log lines to standard output. The output may be a pipe that nobody reads, and it may be
+ * What the process has once: two pools of helper threads with a bounded queue of work each (one
+ * computes, one waits for directories: a directory that does not answer must not hold up password
+ * hashes), and one thread that writes log lines to standard output. The output may be a pipe that nobody reads, and it may be
  * shared with other processes, so that it must not be made non-blocking: a thread of its own waits
  * instead, behind a bounded buffer.
  *
@@ -22,8 +23,10 @@
 #include "ringpost/kernel.h"
 
 enum {
-    HELPERS = 2,
-    WORK_MAX = 256,
+    HELPERS_COMPUTING = 2,
+    HELPERS_WAITING = 8,
+    HELPERS = HELPERS_COMPUTING + HELPERS_WAITING,
+    WORK_MAX = 256, /* in each pool's queue */
     LOG_BYTES_MAX = 262144,
     LOG_GATHER_BYTES_MAX = LOG_BYTES_MAX / 4, /* then the writer waits no longer */
     LOG_GATHER_NS = 20000000,                 /* for more lines: a wake-up a line costs 3 us */
@@ -36,20 +39,26 @@ struct work {
     void *argument;
 };
 
+struct pool {
+    pthread_cond_t work_came;
+    struct work work[WORK_MAX];
+    unsigned first, count;
+};
+
 static struct process {
     pthread_mutex_t lock;
-    pthread_cond_t work_came, lines_came, lines_many, lines_gone;
+    pthread_cond_t lines_came, lines_many, lines_gone;
     unsigned users;
     bool ending;
     pthread_t helpers[HELPERS], writer;
-    struct work work[WORK_MAX];
-    unsigned work_first, work_count;
+    struct pool pools[KERNEL_HELP_COUNT];
     char *lines; /* gathered while the writer writes the last batch */
     size_t lines_size;
     bool writing;
 } process = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
-    .work_came = PTHREAD_COND_INITIALIZER,
+    .pools = {[KERNEL_HELP_COMPUTES].work_came = PTHREAD_COND_INITIALIZER,
+              [KERNEL_HELP_WAITS].work_came = PTHREAD_COND_INITIALIZER},
     .lines_came = PTHREAD_COND_INITIALIZER,
     .lines_many = PTHREAD_COND_INITIALIZER,
     .lines_gone = PTHREAD_COND_INITIALIZER,
@@ -57,16 +66,16 @@ static struct process {
 
 static void *helper_thread(void *argument)
 {
-    (void)argument;
+    struct pool *pool = argument;
     pthread_mutex_lock(&process.lock);
     for (;;) {
-        while (process.work_count == 0 && !process.ending)
-            pthread_cond_wait(&process.work_came, &process.lock);
-        if (process.work_count == 0)
+        while (pool->count == 0 && !process.ending)
+            pthread_cond_wait(&pool->work_came, &process.lock);
+        if (pool->count == 0)
             break;
-        struct work work = process.work[process.work_first];
-        process.work_first = (process.work_first + 1) % WORK_MAX;
-        process.work_count--;
+        struct work work = pool->work[pool->first];
+        pool->first = (pool->first + 1) % WORK_MAX;
+        pool->count--;
         pthread_mutex_unlock(&process.lock);
         work.work(work.argument);
         work.finished(work.argument);
@@ -162,7 +171,9 @@ int threads_begin(void)
         if (result == 0)
             result = thread_begin(&process.writer, writer_thread, batch);
         for (int i = 0; i < HELPERS && result == 0; i++)
-            result = thread_begin(&process.helpers[i], helper_thread, NULL);
+            result = thread_begin(
+                &process.helpers[i], helper_thread,
+                &process.pools[i < HELPERS_COMPUTING ? KERNEL_HELP_COMPUTES : KERNEL_HELP_WAITS]);
     }
     if (result == 0)
         process.users++;
@@ -184,7 +195,8 @@ static void writer_end(void)
     process.ending = true;
     pthread_cond_broadcast(&process.lines_came);
     pthread_cond_broadcast(&process.lines_many);
-    pthread_cond_broadcast(&process.work_came);
+    for (int i = 0; i < KERNEL_HELP_COUNT; i++)
+        pthread_cond_broadcast(&process.pools[i].work_came);
     pthread_mutex_unlock(&process.lock);
     if (is_stuck)
         pthread_cancel(process.writer);
@@ -207,18 +219,19 @@ void threads_end(void)
     process.writing = false;
 }
 
-int kernel_help(struct kernel *kernel, void (*work)(void *), void (*finished)(void *),
-                void *argument)
+int kernel_help(struct kernel *kernel, enum kernel_help which, void (*work)(void *),
+                void (*finished)(void *), void *argument)
 {
     (void)kernel;
+    struct pool *pool = &process.pools[which];
     int result = 0;
     pthread_mutex_lock(&process.lock);
-    if (process.work_count == WORK_MAX) {
+    if (pool->count == WORK_MAX) {
         result = -EAGAIN;
     } else {
-        unsigned end = (process.work_first + process.work_count++) % WORK_MAX;
-        process.work[end] = (struct work){work, finished, argument};
-        pthread_cond_signal(&process.work_came);
+        unsigned end = (pool->first + pool->count++) % WORK_MAX;
+        pool->work[end] = (struct work){work, finished, argument};
+        pthread_cond_signal(&pool->work_came);
     }
     pthread_mutex_unlock(&process.lock);
     return result;

@@ -149,7 +149,8 @@ static void help_returned(struct core *core, struct message *message)
     fiber_wake(core, help->fiber);
 }
 
-int core_help(struct core *core, void (*work)(void *argument), void *argument)
+static int help_from(struct core *core, enum kernel_help pool, void (*work)(void *argument),
+                     void *argument)
 {
     struct help help = {
         .message.handle = help_returned,
@@ -158,9 +159,19 @@ int core_help(struct core *core, void (*work)(void *argument), void *argument)
         .core = core,
         .fiber = fiber_current(core),
     };
-    int result = kernel_help(core->kernel, help_work, help_finished, &help);
+    int result = kernel_help(core->kernel, pool, help_work, help_finished, &help);
     if (result < 0)
         return result;
     fiber_park(core);
     return 0;
+}
+
+int core_help(struct core *core, void (*work)(void *argument), void *argument)
+{
+    return help_from(core, KERNEL_HELP_COMPUTES, work, argument);
+}
+
+int core_help_waiting(struct core *core, void (*work)(void *argument), void *argument)
+{
+    return help_from(core, KERNEL_HELP_WAITS, work, argument);
 }

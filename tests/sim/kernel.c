@@ -101,9 +101,10 @@ void wake_run(struct sim *sim, int32_t index)
 
 /* ---------------------------------------------------------------- helpers */
 
-int kernel_help(struct kernel *kernel, void (*work)(void *), void (*finished)(void *),
-                void *argument)
+int kernel_help(struct kernel *kernel, enum kernel_help pool, void (*work)(void *),
+                void (*finished)(void *), void *argument)
 {
+    (void)pool; /* each piece of work has a delay of its own: no pool holds up another */
     struct sim *sim = kernel->sim;
     int error = planned_failure(sim, SIM_OPERATION_CALL, -EAGAIN);
     if (error < 0)

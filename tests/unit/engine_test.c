@@ -342,6 +342,61 @@ static void help(void **state)
     run_with(1, 201, help_body);
 }
 
+struct waited {
+    struct core *core;
+    atomic_uint waiting, may_go;
+    unsigned computed, ended;
+};
+
+static void wait_work(void *argument)
+{
+    struct waited *waited = argument;
+    atomic_fetch_add(&waited->waiting, 1);
+    while (!harness_is_simulated() && atomic_load(&waited->may_go) == 0)
+        usleep(1000);
+}
+
+static void wait_fiber(void *argument)
+{
+    struct waited *waited = argument;
+    check_equal(core_help_waiting(waited->core, wait_work, waited), 0);
+    waited->ended++;
+}
+
+static void compute_fiber(void *argument)
+{
+    struct waited *waited = argument;
+    struct helped helped = {.value = 1};
+    check_equal(core_help(waited->core, help_work, &helped), 0);
+    check_equal(helped.value, 8);
+    waited->computed++;
+}
+
+/* Directories that do not answer hold up their own helpers, not those that hash. */
+static void help_waiting_body(struct core *core)
+{
+    enum { WAITING = 32, COMPUTING = 16 };
+    struct waited waited = {.core = core};
+    for (int i = 0; i < WAITING; i++)
+        check_equal(fiber_start(core, wait_fiber, &waited), 0);
+    while (atomic_load(&waited.waiting) < 3)
+        fiber_sleep(core, 8000000);
+    for (int i = 0; i < COMPUTING; i++)
+        check_equal(fiber_start(core, compute_fiber, &waited), 0);
+    while (waited.computed < COMPUTING)
+        fiber_sleep(core, 8000000);
+    check(harness_is_simulated() || (waited.ended == 0 && atomic_load(&waited.waiting) > 2));
+    atomic_store(&waited.may_go, 1);
+    while (waited.ended < WAITING)
+        fiber_sleep(core, 8000000);
+}
+
+static void help_waiting(void **state)
+{
+    (void)state;
+    run_with(1, 64, help_waiting_body);
+}
+
 static void files_body(struct core *core)
 {
     char data[10000], back[10000], path[64], other[80];
@@ -462,10 +517,10 @@ static void start_failure(void **state)
 static int engine_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(timers),        cmocka_unit_test(fibers),  cmocka_unit_test(waiting),
-        cmocka_unit_test(messages),      cmocka_unit_test(refused), cmocka_unit_test(help),
-        cmocka_unit_test(files),         cmocka_unit_test(flood),   cmocka_unit_test(log_lines),
-        cmocka_unit_test(start_failure),
+        cmocka_unit_test(timers),       cmocka_unit_test(fibers),        cmocka_unit_test(waiting),
+        cmocka_unit_test(messages),     cmocka_unit_test(refused),       cmocka_unit_test(help),
+        cmocka_unit_test(help_waiting), cmocka_unit_test(files),         cmocka_unit_test(flood),
+        cmocka_unit_test(log_lines),    cmocka_unit_test(start_failure),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }
