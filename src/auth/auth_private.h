@@ -7,7 +7,40 @@
 #define RINGPOST_AUTH_PRIVATE_H
 
 #include "ringpost/auth.h"
+#include "ringpost/directory.h"
 #include "ringpost/hash.h"
+
+/* ---------------------------------------------------------------- try.c: one log-in */
+
+struct auth_try; /* one log-in under way; its memory is heap */
+
+/* Fiber. The canonical name (default domain, lower case, "user*master" taken apart). -EINVAL: too
+ * long or holding NUL; -EAGAIN. The client must live as long as the try. A try that has begun ends
+ * with auth_try_end. */
+int auth_try_begin(struct core *core, const struct auth_client *client, const char *mechanism,
+                   struct slice user, struct auth_try **ret_try);
+/* The same for who names whom he acts as (the authorization identity of RFC 4422): `user` is whose
+ * secret is checked, `acts_as` who is logged in. Empty or the same as the user: himself; else the
+ * user must be a master, or the try can only fail. */
+int auth_try_begin_as(struct core *core, const struct auth_client *client, const char *mechanism,
+                      struct slice user, struct slice acts_as, struct auth_try **ret_try);
+/* The options that this log-in began with, and whose secret it checks (canonical). */
+const struct auth_options *auth_try_options(const struct auth_try *t);
+struct slice auth_try_name(const struct auth_try *t);
+/* Fiber. 0, or -EAGAIN (directory not available; too many under penalty). An unknown or disabled
+ * user, and one from a network that is not allowed, gives a record made from the name by a keyed
+ * hash, of the shape that most users' have (SCRAM: salt and iterations are the same every time),
+ * and the try can only fail: A2. */
+int auth_try_record(struct auth_try *t, struct directory_record *ret_record);
+/* Fiber. 0, -EACCES, -EAGAIN: by the cache, by a hash on a helper thread, or by a directory that
+ * verifies. Instead of auth_try_record. */
+int auth_try_password(struct auth_try *t, struct slice password);
+/* Counts, delays, remembers, frees the try. verdict 0: right; -EACCES: wrong; else it was not
+ * judged. Result and ret_result as auth_password; a try that can only fail fails. */
+int auth_try_end(struct auth_try *t, int verdict, struct auth_result *ret_result);
+
+/* Of this core now: for what is asked outside a try. */
+const struct auth_options *auth_options_of(struct core *core);
 
 /* ---------------------------------------------------------------- password.c */
 
