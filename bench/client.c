@@ -6,9 +6,15 @@
  *
  *   client pop3  PORT CONNECTIONS SESSIONS MESSAGES   log in, RETR 1..MESSAGES, QUIT
  *   client imap  PORT CONNECTIONS SESSIONS MESSAGES   log in, SELECT, FETCH each body, LOGOUT
+ *                                                     ("20x3": the 20 three times)
  *   client login PORT CONNECTIONS SESSIONS 0          IMAP log in and LOGOUT
  *   client fill  PORT CONNECTIONS SESSIONS SIZE       IMAP log in, APPEND one message of SIZE bytes
  *   client idle  PORT CONNECTIONS PROCESSES SECONDS   hold authenticated connections in IDLE
+ *   client handshake PORT CONNECTIONS SESSIONS RESUME connect, read the greeting, close; with RESUME
+ *                                                     1 each session resumes the one before
+ *
+ * "tls-" before a mode (handshake implies it): under TLS from the first byte, certificates not
+ * looked at, TLS 1.3 with X25519 and AES-128-GCM.
  *
  * Users are u0 ... u99 at example.test (idle: u0 ... u799, whom six cores share evenly), password
  * "pw". `idle` spreads its connections over source addresses 127.0.1.1 and up, prints "READY n"
@@ -29,10 +35,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include <wolfssl/options.h>
+
+#include <wolfssl/ssl.h>
+#pragma GCC diagnostic pop
+
 enum { USERS = 100, IDLE_USERS = 800, BUFFER = 1 << 18, IDLE_CHECKED = 100 };
 
 struct connection {
     int fd;
+    WOLFSSL *tls;      /* NULL: in clear */
     size_t begin, end; /* unread bytes */
     char buffer[BUFFER];
 };
@@ -41,6 +55,7 @@ struct shared { /* between the processes */
     unsigned long long messages, bytes, held;
 };
 static struct shared *shared;
+static WOLFSSL_CTX *tls; /* NULL: no connection is encrypted */
 
 _Noreturn static void fail(const char *what, const char *line)
 {
@@ -68,6 +83,42 @@ static int dial(unsigned port, unsigned source)
     return fd;
 }
 
+/* Connects, and shakes hands where that is asked for. */
+static void begin(struct connection *c, unsigned port, unsigned source)
+{
+    c->fd = dial(port, source);
+    c->begin = c->end = 0;
+    c->tls = NULL;
+    if (tls == NULL)
+        return;
+    c->tls = wolfSSL_new(tls);
+    if (c->tls == NULL || wolfSSL_set_fd(c->tls, c->fd) != WOLFSSL_SUCCESS ||
+        wolfSSL_UseKeyShare(c->tls, WOLFSSL_ECC_X25519) != WOLFSSL_SUCCESS)
+        fail("TLS", "no connection made");
+}
+
+static void shake(struct connection *c)
+{
+    char why[WOLFSSL_MAX_ERROR_SZ];
+    if (c->tls != NULL && wolfSSL_connect(c->tls) != WOLFSSL_SUCCESS)
+        fail("handshake",
+             wolfSSL_ERR_error_string((unsigned long)wolfSSL_get_error(c->tls, 0), why));
+}
+
+static void hang_up(struct connection *c)
+{
+    if (c->tls != NULL) {
+        wolfSSL_shutdown(c->tls);
+        wolfSSL_free(c->tls);
+    }
+    close(c->fd);
+}
+
+static ssize_t take(struct connection *c, void *data, size_t size)
+{
+    return c->tls != NULL ? wolfSSL_read(c->tls, data, (int)size) : recv(c->fd, data, size, 0);
+}
+
 static void fill(struct connection *c)
 {
     if (c->begin == c->end)
@@ -77,7 +128,7 @@ static void fill(struct connection *c)
         c->end -= c->begin;
         c->begin = 0;
     }
-    ssize_t got = c->end == BUFFER ? 0 : recv(c->fd, c->buffer + c->end, BUFFER - c->end, 0);
+    ssize_t got = c->end == BUFFER ? 0 : take(c, c->buffer + c->end, BUFFER - c->end);
     if (got <= 0)
         fail("connection ended", got < 0 ? strerror(errno) : "closed, or a line too long");
     c->end += (size_t)got;
@@ -112,7 +163,8 @@ static void skip(struct connection *c, size_t size)
 static void say(struct connection *c, const char *text, size_t size)
 {
     while (size > 0) {
-        ssize_t sent = send(c->fd, text, size, MSG_NOSIGNAL);
+        ssize_t sent = c->tls != NULL ? wolfSSL_write(c->tls, text, (int)size)
+                                      : send(c->fd, text, size, MSG_NOSIGNAL);
         if (sent <= 0)
             fail("send", strerror(errno));
         text += sent;
@@ -189,13 +241,13 @@ static void imap_login(struct connection *c, unsigned user)
     until(c, "a");
 }
 
-static void imap(struct connection *c, unsigned user, unsigned messages)
+static void imap(struct connection *c, unsigned user, unsigned messages, unsigned times)
 {
     imap_login(c, user);
     command(c, "b SELECT INBOX\r\n");
     until(c, "b");
-    for (unsigned i = 1; i <= messages; i++) {
-        command(c, "c FETCH %u BODY.PEEK[]\r\n", i);
+    for (unsigned i = 0; i < messages * times; i++) {
+        command(c, "c FETCH %u BODY.PEEK[]\r\n", i % messages + 1);
         size_t bytes = until(c, "c");
         if (bytes == 0)
             fail("no body", "FETCH");
@@ -230,18 +282,42 @@ static void append(struct connection *c, unsigned user, unsigned size)
     until(c, "d");
 }
 
+/* One handshake; `*session` is the one before, or NULL, and becomes this one. */
+static void handshake(struct connection *c, WOLFSSL_SESSION **session)
+{
+    if (*session != NULL && wolfSSL_set_session(c->tls, *session) != WOLFSSL_SUCCESS)
+        fail("handshake", "the session cannot be set");
+    shake(c);
+    if (*session != NULL && !wolfSSL_session_reused(c->tls))
+        fail("handshake", "was not resumed");
+    wolfSSL_SESSION_free(*session);
+    expect(c, "* OK"); /* its record comes behind the ticket */
+    *session = wolfSSL_get1_session(c->tls);
+    if (*session == NULL)
+        fail("handshake", "no session to resume");
+    shared->messages++;
+}
+
 static void sessions(const char *mode, unsigned port, unsigned first, unsigned step, unsigned count,
-                     unsigned messages)
+                     unsigned messages, unsigned times)
 {
     static struct connection c;
+    WOLFSSL_SESSION *session = NULL;
     for (unsigned i = first; i < count; i += step) {
-        c.fd = dial(port, 0);
-        c.begin = c.end = 0;
+        begin(&c, port, 0);
         unsigned user = i % USERS;
+        if (strcmp(mode, "handshake") == 0) {
+            if (!messages)
+                session = NULL;
+            handshake(&c, &session);
+            hang_up(&c);
+            continue;
+        }
+        shake(&c);
         if (strcmp(mode, "pop3") == 0)
             pop3(&c, user, messages);
         else if (strcmp(mode, "imap") == 0)
-            imap(&c, user, messages);
+            imap(&c, user, messages, times);
         else if (strcmp(mode, "fill") == 0)
             append(&c, user, messages);
         else {
@@ -249,19 +325,24 @@ static void sessions(const char *mode, unsigned port, unsigned first, unsigned s
             command(&c, "d LOGOUT\r\n");
             until(&c, "d");
         }
-        close(c.fd);
+        hang_up(&c);
     }
 }
 
 static void idle(unsigned port, unsigned process, unsigned count, unsigned seconds)
 {
     static struct connection c;
-    int *fds = calloc(count, sizeof *fds);
-    if (fds == NULL)
+    struct {
+        int fd;
+        WOLFSSL *tls;
+    } *held = calloc(count, sizeof *held);
+    if (held == NULL)
         fail("memory", "");
     for (unsigned i = 0; i < count; i++) {
-        fds[i] = c.fd = dial(port, 1 + process);
-        c.begin = c.end = 0;
+        begin(&c, port, 1 + process);
+        shake(&c);
+        held[i].fd = c.fd;
+        held[i].tls = c.tls;
         imap_login(&c, (process + i * 7) % IDLE_USERS);
         command(&c, "b SELECT INBOX\r\n");
         until(&c, "b");
@@ -271,24 +352,41 @@ static void idle(unsigned port, unsigned process, unsigned count, unsigned secon
     }
     sleep(seconds);
     for (unsigned i = 0; i < count && i < IDLE_CHECKED; i++) {
-        c.fd = fds[i];
+        c.fd = held[i].fd;
+        c.tls = held[i].tls;
         c.begin = c.end = 0;
         command(&c, "DONE\r\n");
         until(&c, "c");
     }
 }
 
+static void open_tls(void)
+{
+    if (wolfSSL_Init() != WOLFSSL_SUCCESS ||
+        (tls = wolfSSL_CTX_new(wolfTLSv1_3_client_method())) == NULL ||
+        wolfSSL_CTX_set_cipher_list(tls, "TLS13-AES128-GCM-SHA256") != WOLFSSL_SUCCESS)
+        fail("TLS", "not to be had");
+    wolfSSL_CTX_set_verify(tls, WOLFSSL_VERIFY_NONE, NULL);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 6) {
-        fprintf(stderr, "usage: client pop3|imap|login|fill|idle PORT CONNECTIONS COUNT SIZE\n");
+        fprintf(stderr, "usage: client [tls-]pop3|imap|login|fill|idle|handshake PORT CONNECTIONS "
+                        "COUNT SIZE\n");
         return 2;
     }
     const char *mode = argv[1];
+    bool is_prefixed = strncmp(mode, "tls-", 4) == 0;
+    if (is_prefixed || strcmp(mode, "handshake") == 0)
+        open_tls();
+    mode += is_prefixed ? 4 : 0;
     unsigned port = (unsigned)strtoul(argv[2], NULL, 10);
     unsigned connections = (unsigned)strtoul(argv[3], NULL, 10);
     unsigned count = (unsigned)strtoul(argv[4], NULL, 10);
-    unsigned size = (unsigned)strtoul(argv[5], NULL, 10);
+    char *end;
+    unsigned size = (unsigned)strtoul(argv[5], &end, 10);
+    unsigned times = *end == 'x' ? (unsigned)strtoul(end + 1, NULL, 10) : 1;
     bool is_idle = strcmp(mode, "idle") == 0;
     unsigned processes = is_idle ? count : connections;
     setpgid(0, 0); /* kill(0) below is for our own */
@@ -304,7 +402,7 @@ int main(int argc, char **argv)
         if (is_idle)
             idle(port, i, (connections + processes - 1) / processes, size);
         else
-            sessions(mode, port, i, connections, count, size);
+            sessions(mode, port, i, connections, count, size, times);
         return 0;
     }
     unsigned target = (connections + processes - 1) / processes * processes;

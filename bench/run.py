@@ -13,6 +13,11 @@ Rows (default: all):
   login                         IMAP LOGIN and LOGOUT, likewise
   idle                          memory of 100,000 connections in IDLE held by one ringpost
                                 (row R01 of docs/bad-input.md)
+  tls-full tls-resumed          connect, TLS 1.3 handshake (ECDSA P-256, X25519), greeting, close:
+                                ringpost's imaps port and bench/bare (wolfSSL over blocking
+                                sockets, nothing else)
+  tls-10m                       FETCH of a 10 MiB message under TLS, likewise
+  tls-idle                      memory of 20,000 connections in IDLE under TLS
   start                         seconds from exec to the first greeting after kill -9, with a
                                 million messages stored
 
@@ -37,7 +42,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TICKS = os.sysconf('SC_CLK_TCK')
 BASE, SINK, DOVECOT = 23000, 23925, 23700  # ports; Dovecot's are + 143 and + 110
+BARE = 23993
 IDLE_CONNECTIONS, IDLE_PROCESSES, IDLE_CORES, IDLE_USERS = 100000, 6, 6, 800
+TLS_IDLE_CONNECTIONS, TLS_IDLE_PROCESSES, TLS_IDLE_CORES = 20000, 4, 2
 
 DOVECOT_CONF = """
 base_dir = {dir}/run
@@ -157,6 +164,9 @@ class Server:
         self.wait_for(port)
 
     def wait_for(self, port):
+        if self.name == 'bare': # says nothing before the handshake
+            time.sleep(0.3)
+            return
         until = time.monotonic() + 60
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -240,6 +250,16 @@ class Bench:
                 self.path('dovecot.log'))
         return self.servers['dovecot']
 
+    def bare(self, size):
+        """With ringpost's own certificate."""
+        if 'bare' not in self.servers:
+            folder = self.path('ringpost')
+            program = os.path.join(os.path.dirname(self.options.client), 'bare')
+            self.servers['bare'] = Server(
+                'bare', [program, str(BARE), f'{folder}/certificate.pem', f'{folder}/key.pem',
+                         str(size)], BARE, self.path('bare.log'))
+        return self.servers['bare']
+
     def stop(self):
         for server in self.servers.values():
             server.stop()
@@ -321,25 +341,59 @@ def row_read(bench, row, mode, size, sessions):
                                                messages)), 'dovecot')
 
 
-def row_idle(bench, row):
+def row_handshake(bench, row, resumed):
+    ours, theirs, count = bench.ringpost(), bench.bare(1), 4000
+
+    def shake(server, port):
+        return bench.charge(server, [bench.options.client, 'handshake', str(port), '4', str(count),
+                                     str(resumed)], count)
+    bench.pairs(row, 'handshake', lambda: shake(ours, BASE + 993), lambda: shake(theirs, BARE),
+                'bare wolfSSL')
+
+
+def row_tls_large(bench, row):
     bench.stop()
-    server = bench.ringpost('idle', str(IDLE_CORES), IDLE_USERS)
+    shutil.rmtree(bench.path('ringpost'), ignore_errors=True)
+    size = 10 << 20
+    ours, theirs = bench.ringpost(), bench.bare(size)
+    subprocess.run([bench.options.client, 'fill', str(BASE + 143), '1', '1', str(size)], check=True,
+                   stdout=subprocess.DEVNULL, timeout=300)
+
+    def fetch(server, port):
+        times = 40
+        return bench.charge(server, [bench.options.client, 'tls-imap', str(port), '1', '1',
+                                     f'1x{times}'], times)
+    bench.pairs(row, 'message', lambda: fetch(ours, BASE + 993), lambda: fetch(theirs, BARE),
+                'bare wolfSSL')
+
+
+def idle_memory(bench, row, mode, port, connections, processes, cores):
+    bench.stop()
+    server = bench.ringpost('idle', str(cores), IDLE_USERS)
     fill(bench, BASE + 143, 1024)
     before = server.rss_kib()
-    client = subprocess.Popen([bench.options.client, 'idle', str(BASE + 143),
-                               str(IDLE_CONNECTIONS), str(IDLE_PROCESSES), '10'],
-                              stdout=subprocess.PIPE, text=True)
+    client = subprocess.Popen([bench.options.client, mode, str(port), str(connections),
+                               str(processes), '10'], stdout=subprocess.PIPE, text=True)
     ready = client.stdout.readline()
     time.sleep(3)
     after = server.rss_kib()
     last = client.stdout.readline()
     if client.wait(120) != 0 or not ready.startswith('READY'):
-        sys.exit(f'idle: {ready}{last}')
+        sys.exit(f'{row}: {ready}{last}')
     held = int(ready.split()[1])
     print(f'{row:10} {held} connections in IDLE held by one process: '
           f'{(after - before) * 1024 / held:.0f} bytes each (PSS {before} -> {after} KiB)',
           flush=True)
     bench.stop()
+
+
+def row_idle(bench, row):
+    idle_memory(bench, row, 'idle', BASE + 143, IDLE_CONNECTIONS, IDLE_PROCESSES, IDLE_CORES)
+
+
+def row_tls_idle(bench, row):
+    idle_memory(bench, row, 'tls-idle', BASE + 993, TLS_IDLE_CONNECTIONS, TLS_IDLE_PROCESSES,
+                TLS_IDLE_CORES)
 
 
 def row_start(bench, row):
@@ -367,6 +421,10 @@ ROWS = {
     'imap-100k': lambda b, r: row_read(b, r, 'imap', 102400, 400),
     'login': lambda b, r: row_read(b, r, 'login', 1024, 8000),
     'idle': row_idle,
+    'tls-full': lambda b, r: row_handshake(b, r, 0),
+    'tls-resumed': lambda b, r: row_handshake(b, r, 1),
+    'tls-10m': row_tls_large,
+    'tls-idle': row_tls_idle,
     'start': row_start,
 }
 
