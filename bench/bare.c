@@ -6,8 +6,8 @@
  *
  *   bare PORT CERTIFICATE KEY SIZE    PEM files; SIZE: bytes of the one message there is
  *
- * The message lies in memory and is given to the library in one piece. Listens on 127.0.0.1 until it
- * is killed.
+ * The message lies in memory and is given to the library in one piece. Listens on 127.0.0.1 until
+ * it is killed.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

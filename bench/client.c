@@ -10,8 +10,8 @@
  *   client login PORT CONNECTIONS SESSIONS 0          IMAP log in and LOGOUT
  *   client fill  PORT CONNECTIONS SESSIONS SIZE       IMAP log in, APPEND one message of SIZE bytes
  *   client idle  PORT CONNECTIONS PROCESSES SECONDS   hold authenticated connections in IDLE
- *   client handshake PORT CONNECTIONS SESSIONS RESUME connect, read the greeting, close; with RESUME
- *                                                     1 each session resumes the one before
+ *   client handshake PORT CONNECTIONS SESSIONS RESUME connect, read the greeting, close; with
+ *                                                     RESUME 1 each resumes the one before
  *
  * "tls-" before a mode (handshake implies it): under TLS from the first byte, certificates not
  * looked at, TLS 1.3 with X25519 and AES-128-GCM.
