@@ -6,13 +6,8 @@
  * submission queue entries into ring memory with liburing's inline helpers and reads real
  * completions, so the ring layer itself runs under the simulator too.
  *
- * Operations in use (the simulator knows exactly these): NOP, ACCEPT (multishot, direct), RECV
- * (multishot with buffer selection, and single into memory), SEND, SENDMSG, SHUTDOWN, CLOSE (slot
- * or fd), ASYNC_CANCEL (by user_data), READ, WRITE, WRITEV, FSYNC, OPENAT, UNLINKAT, RENAMEAT,
- * FALLOCATE, MSG_RING (SEND_FD), URING_CMD (SOCKET_URING_OP_GETSOCKOPT, SOL_SOCKET, SO_PEERNAME of
- * a slot: fills a struct sockaddr_in or sockaddr_in6 of exactly sqe->optlen bytes at sqe->optval;
- * the result is that length). A completion's user_data is what the entry held, untouched (MSG_RING:
- * the target's is sqe->off). ring_fd of each ring must be set: MSG_RING names its target by it.
+ * A completion's user_data is what the entry held, untouched (MSG_RING: the target's is sqe->off).
+ * ring_fd of each ring must be set: MSG_RING names its target by it.
  */
 #ifndef RINGPOST_KERNEL_H
 #define RINGPOST_KERNEL_H
@@ -26,6 +21,27 @@
 
 #include "ringpost/slice.h"
 
+/* The operations in use. A ring takes these and no other (it is opened with restrictions, so that
+ * somebody who can write into our memory cannot make it connect or send files); the simulator knows
+ * exactly these. */
+/* clang-format off */
+#define KERNEL_OPERATIONS(each)                                                                    \
+    each(NOP) each(SEND) each(SENDMSG) each(SHUTDOWN) each(READ) each(WRITE) each(WRITEV)          \
+    each(FSYNC) each(UNLINKAT) each(RENAMEAT) each(FALLOCATE)                                      \
+    each(ACCEPT)       /* multishot, direct */                                                     \
+    each(RECV)         /* multishot with buffer selection, and single into memory */               \
+    each(CLOSE)        /* of a slot or a descriptor */                                             \
+    each(ASYNC_CANCEL) /* by user_data */                                                          \
+    each(OPENAT)       /* to an ordinary descriptor */                                             \
+    each(MSG_RING)     /* SEND_FD */                                                               \
+    each(URING_CMD)    /* SOCKET_URING_OP_GETSOCKOPT, SOL_SOCKET, SO_PEERNAME of a slot: fills a   \
+                          struct sockaddr_in or sockaddr_in6 of exactly sqe->optlen bytes at       \
+                          sqe->optval; the result is that length */
+/* clang-format on */
+/* The flags an entry may carry. FIXED_FILE cannot be required of all: listeners, the store's files
+ * and the wake-up are ordinary descriptors. */
+#define KERNEL_ENTRY_FLAGS (IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT)
+
 struct kernel; /* one per core; made by the program's start (or the simulator's world) */
 
 struct kernel_ring_options {
@@ -34,8 +50,9 @@ struct kernel_ring_options {
 };
 
 /* Sets up *ring: SINGLE_ISSUER | DEFER_TASKRUN | CQSIZE | CLAMP | SUBMIT_ALL where the kernel has
- * them, the ring descriptor registered, a sparse table of `slots` direct descriptors. Must be
- * called on the thread that will use it. 0, or the number of slots when there are fewer
+ * them, the ring descriptor registered, a sparse table of `slots` direct descriptors, restricted to
+ * KERNEL_OPERATIONS, KERNEL_ENTRY_FLAGS and what the functions below register. Must be called on
+ * the thread that will use it. 0, or the number of slots when there are fewer
  * (RLIMIT_NOFILE), or -errno: -ENOSYS and -EPERM mean that io_uring is forbidden here (see
  * kernel_ring_advice). */
 int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,

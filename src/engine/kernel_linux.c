@@ -9,6 +9,11 @@
  * interruption, 20 % less work COOP_TASKRUN, none              older kernels CQSIZE so that a turn
  * of all connections fits; CLAMP so that large wishes are cut; SUBMIT_ALL so that one bad entry
  * does not hold back the rest. No SQPOLL: it would burn a core.
+ *
+ * A ring is made disabled, gets its restrictions, and is enabled by the thread that owns it (which
+ * makes that thread its single issuer). A ring keeps the rights of the moment it was made: privileges
+ * and landlock come before. Where the kernel refuses restrictions the ring works without them; the
+ * self-test of the program's start says so.
  */
 #include "kernel_linux.h"
 
@@ -65,7 +70,7 @@ static int queue_open(struct io_uring *ring, const struct kernel_ring_options *o
     int result = -EINVAL;
     for (size_t i = 0; i < sizeof sets / sizeof *sets && result == -EINVAL; i++) {
         struct io_uring_params params = {
-            .flags = sets[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+            .flags = sets[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED,
             .cq_entries = options->cq_entries,
         };
         result = io_uring_queue_init_params(options->sq_entries, ring, &params);
@@ -87,6 +92,43 @@ static unsigned slots_allowed(unsigned wanted)
     return wanted < limit.rlim_cur ? wanted : (unsigned)limit.rlim_cur;
 }
 
+static void restrict_ring(struct io_uring *ring)
+{
+#define OPERATION(name) IORING_OP_##name,
+    static const uint8_t operations[] = {KERNEL_OPERATIONS(OPERATION)};
+    static const uint8_t registers[] = {
+        IORING_REGISTER_PBUF_RING,    /* kernel_buffers_register */
+        IORING_REGISTER_FILES_UPDATE, /* kernel_slot_register */
+        IORING_UNREGISTER_RING_FDS,   /* kernel_ring_close */
+    };
+    struct io_uring_restriction list[sizeof operations + sizeof registers + 1] = {0};
+    unsigned count = 0;
+    for (size_t i = 0; i < sizeof operations; i++)
+        list[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_OP,
+                                                      .sqe_op = operations[i]};
+    for (size_t i = 0; i < sizeof registers; i++)
+        list[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
+                                                      .register_op = registers[i]};
+    list[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+                                                  .sqe_flags = KERNEL_ENTRY_FLAGS};
+    io_uring_register_restrictions(ring, list, count); /* see the file's head */
+}
+
+static int prepare_ring(struct io_uring *ring, unsigned slots)
+{
+    int result = io_uring_register_files_sparse(ring, slots);
+    if (result == 0)
+        result =
+            io_uring_register_file_alloc_range(ring, KERNEL_SLOTS_HELD, slots - KERNEL_SLOTS_HELD);
+    if (result < 0)
+        return result;
+    unsigned workers[2] = {WORKERS_BOUNDED_MAX, WORKERS_UNBOUNDED_MAX};
+    io_uring_register_iowq_max_workers(ring, workers); /* both only make things better: failures */
+    io_uring_register_ring_fd(ring);                   /* change nothing else */
+    restrict_ring(ring);
+    return io_uring_enable_rings(ring);
+}
+
 int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
                      const struct kernel_ring_options *options)
 {
@@ -95,19 +137,11 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
     if (result < 0)
         return result;
     unsigned slots = slots_allowed(options->slots + KERNEL_SLOTS_SPARE);
-    result = io_uring_register_files_sparse(ring, slots);
+    result = prepare_ring(ring, slots);
     if (result < 0) {
         io_uring_queue_exit(ring);
         return result;
     }
-    result = io_uring_register_file_alloc_range(ring, KERNEL_SLOTS_HELD, slots - KERNEL_SLOTS_HELD);
-    if (result < 0) {
-        io_uring_queue_exit(ring);
-        return result;
-    }
-    unsigned workers[2] = {WORKERS_BOUNDED_MAX, WORKERS_UNBOUNDED_MAX};
-    io_uring_register_iowq_max_workers(ring, workers); /* both only make things better: failures */
-    io_uring_register_ring_fd(ring);                   /* change nothing else */
     return slots < options->slots ? (int)slots : 0;
 }
 

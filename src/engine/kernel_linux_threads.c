@@ -2,9 +2,9 @@
  *
  * What the process has once: two pools of helper threads with a bounded queue of work each (one
  * computes, one waits for directories: a directory that does not answer must not hold up password
- * hashes), and one thread that writes log lines to standard output. The output may be a pipe that nobody reads, and it may be
- * shared with other processes, so that it must not be made non-blocking: a thread of its own waits
- * instead, behind a bounded buffer.
+ * hashes), and one thread that writes log lines to standard output. The output may be a pipe that
+ * nobody reads, and it may be shared with other processes, so that it must not be made
+ * non-blocking: a thread of its own waits instead, behind a bounded buffer.
  *
  *   kernel_help ─▶ queue ─▶ helper: work(), finished()        kernel_log_write ─▶ buffer ─▶ writer:
  * write(1)

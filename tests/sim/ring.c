@@ -313,10 +313,21 @@ static void close_one(struct kernel *kernel, int32_t index, const struct io_urin
     operation_schedule(kernel->sim, index, chance_around(kernel->sim, 2000));
 }
 
+/* What the real ring's restrictions let through. */
+static bool is_allowed(const struct io_uring_sqe *sqe)
+{
+#define OPERATION(name) IORING_OP_##name,
+    static const uint8_t operations[] = {KERNEL_OPERATIONS(OPERATION)};
+    return memchr(operations, sqe->opcode, sizeof operations) != NULL &&
+           (sqe->flags & ~KERNEL_ENTRY_FLAGS) == 0;
+}
+
 static void submit(struct kernel *kernel, const struct io_uring_sqe *sqe)
 {
     struct sim *sim = kernel->sim;
     int32_t index = operation_add(kernel, sqe);
+    if (!is_allowed(sqe))
+        sim_fail(sim, "opcode %u or a flag of %x is not in kernel.h", sqe->opcode, sqe->flags);
     trace_mix(sim, (uint64_t)sqe->opcode << 40 | sqe->len);
     if (sim->options.verbose)
         sim_trace(sim, "core %u: operation %d: opcode %u, fd %d, %u bytes at %llu", kernel->index,
