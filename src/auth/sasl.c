@@ -1,87 +1,215 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * SASL PLAIN (RFC 4616): authorization identity NUL user NUL password, in base64 (RFC 4648). Read
- * strictly: what a careless decoder passes over (blanks, inner '=', loose bits at the end) is
- * refused, so that a message has one reading only. Pure.
+ * SASL (RFC 4422): which mechanisms there are, who may use them, and the simple ones: PLAIN
+ * (RFC 4616), LOGIN (draft-murchison-sasl-login), EXTERNAL (RFC 4422, appendix A).
+ *
+ *   auth_sasl ─▶ row of the table ─▶ may this client? ─▶ run: messages, auth_try_* ─▶ result
+ *
+ * What is offered and what is accepted is one function (may_use), so that they cannot differ.
  */
-#include "auth_private.h"
+#include "sasl_private.h"
 
-enum {
-    PLAIN_BYTES_MAX = 2 * AUTH_USER_BYTES_MAX + AUTH_PASSWORD_BYTES_MAX + 2,
-    PLAIN_BASE64_BYTES_MAX = (PLAIN_BYTES_MAX + 2) / 3 * 4
+#include <errno.h>
+#include <stdlib.h>
+
+enum need {
+    NEED_SECRECY = 1, /* shows a secret, or lets it be guessed, to who listens */
+    NEED_BINDING = 2,
+    NEED_CERTIFICATE = 4,
+    NEED_TOKENS = 8,
+    NEED_SCRAM = 16 /* somebody's record may be good for it */
 };
 
-static int base64_digit(char c)
+static int plain_run(struct sasl *sasl);
+static int login_run(struct sasl *sasl);
+static int external_run(struct sasl *sasl);
+
+static const struct mechanism {
+    struct slice name;
+    unsigned needs;
+    int (*run)(struct sasl *sasl);
+} mechanisms[AUTH_MECHANISM_COUNT] = {
+    [AUTH_EXTERNAL] = {{"EXTERNAL", 8}, NEED_CERTIFICATE, external_run},
+    [AUTH_PLAIN] = {{"PLAIN", 5}, NEED_SECRECY, plain_run},
+    [AUTH_LOGIN] = {{"LOGIN", 5}, NEED_SECRECY, login_run},
+};
+
+/* Can any source of users hold a record of SCRAM? A directory's records are not known before. */
+static bool has_scram(const struct auth_options *options)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    for (unsigned i = 0; i < options->directory_count; i++)
+        if (!options->directories[i].kind->verifies)
+            return true;
+    return options->users != NULL;
 }
 
-/* Into `out` of at least text.size / 4 * 3 bytes. False: not base64. */
-static bool base64_decode(struct slice text, char *out, size_t *ret_size)
+/* 0, -ENOTSUP, -EPERM (in clear). */
+static int may_use(const struct auth_options *options, const struct auth_client *client,
+                   enum auth_mechanism number)
 {
-    size_t size = 0, padding = 0;
-    if (text.size % 4 != 0)
-        return false;
-    while (padding < 2 && padding < text.size && text.data[text.size - 1 - padding] == '=')
-        padding++;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        int digit = i < text.size - padding ? base64_digit(text.data[i]) : 0;
-        if (digit < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)digit;
-        if (i % 4 == 3) {
-            out[size++] = (char)(bits >> 16);
-            out[size++] = (char)(bits >> 8);
-            out[size++] = (char)bits;
-        }
+    unsigned needs = mechanisms[number].needs;
+    if ((options->mechanisms & 1u << number) == 0 || mechanisms[number].run == NULL ||
+        ((needs & NEED_TOKENS) && options->tokens == NULL) ||
+        ((needs & NEED_SCRAM) && !has_scram(options)))
+        return -ENOTSUP;
+    if ((needs & NEED_SECRECY) && !client->may_send_password)
+        return -EPERM;
+    if (((needs & NEED_BINDING) && !client->has_binding) ||
+        ((needs & NEED_CERTIFICATE) && client->certificate_name.size == 0))
+        return -ENOTSUP;
+    return 0;
+}
+
+size_t auth_mechanisms(struct core *core, const struct auth_client *client,
+                       char text[AUTH_MECHANISMS_BYTES_MAX])
+{
+    const struct auth_options *options = auth_options_of(core);
+    size_t size = 0;
+    for (unsigned i = 0; i < AUTH_MECHANISM_COUNT; i++) {
+        struct slice name = mechanisms[i].name;
+        if (may_use(options, client, i) < 0 || size + 1 + name.size > AUTH_MECHANISMS_BYTES_MAX)
+            continue;
+        if (size > 0)
+            text[size++] = ' ';
+        memcpy(text + size, name.data, name.size);
+        size += name.size;
     }
-    for (size_t i = 0; i < padding; i++) /* loose bits: RFC 4648 3.5 */
-        if (out[--size] != 0)
-            return false;
-    *ret_size = size;
-    return true;
+    return size;
 }
 
-const char *sasl_plain(struct slice base64, struct arena *arena, struct slice *ret_user,
-                       struct slice *ret_password)
+bool sasl_offers_binding(struct core *core, const struct auth_client *client)
 {
-    if (slice_equal(base64, SLICE("=")))
-        base64.size = 0;
-    if (base64.size > PLAIN_BASE64_BYTES_MAX)
-        return "Response too long";
-    size_t size;
-    char *data = arena_alloc(arena, base64.size / 4 * 3 + 1);
-    if (data == NULL)
-        return "Out of memory";
-    if (!base64_decode(base64, data, &size))
-        return "Not base64";
-    struct slice message = slice_of(data, size);
-    struct slice identity = slice_first(message, slice_find(message, '\0'));
-    struct slice rest = slice_from(message, identity.size + 1);
+    const struct auth_options *options = auth_options_of(core);
+    for (unsigned i = 0; i < AUTH_MECHANISM_COUNT; i++)
+        if ((mechanisms[i].needs & NEED_BINDING) && may_use(options, client, i) == 0)
+            return true;
+    return false;
+}
+
+/* ---------------------------------------------------------------- messages */
+
+static int take(struct sasl *sasl, struct slice message, struct slice *ret_message)
+{
+    sasl->message = message;
+    if (message.size > AUTH_MESSAGE_BYTES_MAX)
+        return -EMSGSIZE;
+    *ret_message = message;
+    return 0;
+}
+
+int sasl_ask(struct sasl *sasl, struct slice challenge, struct slice *ret_message)
+{
+    struct slice message = {0};
+    auth_wipe(sasl->message);
+    sasl->message = message;
+    int result = sasl->exchange->ask(sasl->exchange->argument, challenge, &message);
+    return result < 0 ? result : take(sasl, message, ret_message);
+}
+
+int sasl_first(struct sasl *sasl, struct slice challenge, struct slice *ret_message)
+{
+    if (sasl->exchange->initial.data == NULL)
+        return sasl_ask(sasl, challenge, ret_message);
+    return take(sasl, sasl->exchange->initial, ret_message);
+}
+
+int sasl_exists(struct auth_try *t)
+{
+    struct directory_record *record = malloc(sizeof *record);
+    if (record == NULL)
+        return -EAGAIN;
+    int result = auth_try_record(t, record);
+    explicit_bzero(record, sizeof *record); /* A4 */
+    free(record);
+    return result;
+}
+
+/* ---------------------------------------------------------------- PLAIN, LOGIN, EXTERNAL */
+
+static int check(struct sasl *sasl, struct slice user, struct slice acts_as, struct slice password)
+{
+    struct auth_try *t;
+    if (user.size == 0 || password.size == 0)
+        return -EBADMSG;
+    if (password.size > AUTH_PASSWORD_BYTES_MAX || slice_find(password, '\0') < password.size)
+        return -EINVAL;
+    int result = auth_try_begin_as(sasl->core, sasl->client, sasl->mechanism, user, acts_as, &t);
+    if (result < 0)
+        return result;
+    return auth_try_end(t, auth_try_password(t, password), sasl->ret_result);
+}
+
+/* [authorization identity] NUL user NUL password */
+static int plain_run(struct sasl *sasl)
+{
+    struct slice message;
+    int result = sasl_first(sasl, (struct slice){0}, &message);
+    if (result < 0)
+        return result;
+    struct slice acts_as = slice_first(message, slice_find(message, '\0'));
+    struct slice rest = slice_from(message, acts_as.size + 1);
     struct slice user = slice_first(rest, slice_find(rest, '\0'));
     struct slice password = slice_from(rest, user.size + 1);
-    const char *why = NULL;
-    if (identity.size == message.size || user.size == rest.size ||
-        slice_find(password, '\0') != password.size)
-        why = "Not a PLAIN message";
-    else if (user.size == 0 || password.size == 0)
-        why = "User and password must not be empty";
-    else if (user.size > AUTH_USER_BYTES_MAX || password.size > AUTH_PASSWORD_BYTES_MAX)
-        why = "User or password too long";
-    else if (identity.size > 0 && !slice_equal_nocase(identity, user))
-        why = "No log-in on behalf of others";
-    if (why != NULL) {
-        explicit_bzero(data, size);
-        return why;
+    if (acts_as.size == message.size || user.size == rest.size ||
+        slice_find(password, '\0') < password.size)
+        return -EBADMSG;
+    return check(sasl, user, acts_as, password);
+}
+
+static int login_run(struct sasl *sasl)
+{
+    char name[AUTH_USER_BYTES_MAX];
+    struct slice message;
+    int result = sasl_first(sasl, SLICE("Username:"), &message);
+    if (result < 0)
+        return result;
+    struct slice user = slice_of(name, message.size);
+    if (message.size > sizeof name)
+        return -EINVAL;
+    if (message.size > 0)
+        memcpy(name, message.data, message.size);
+    result = sasl_ask(sasl, SLICE("Password:"), &message);
+    return result < 0 ? result : check(sasl, user, (struct slice){0}, message);
+}
+
+/* The certificate says who it is; the message, whom he acts as. */
+static int external_run(struct sasl *sasl)
+{
+    struct slice acts_as;
+    struct auth_try *t;
+    int result = sasl_first(sasl, (struct slice){0}, &acts_as);
+    if (result < 0)
+        return result;
+    if (slice_find(acts_as, '\0') < acts_as.size || !slice_is_utf8(acts_as))
+        return -EBADMSG;
+    result = auth_try_begin_as(sasl->core, sasl->client, sasl->mechanism,
+                               sasl->client->certificate_name, acts_as, &t);
+    if (result < 0)
+        return result;
+    return auth_try_end(t, sasl_exists(t), sasl->ret_result);
+}
+
+/* ---------------------------------------------------------------- one run */
+
+int auth_sasl(struct core *core, const struct auth_client *client, struct slice mechanism,
+              const struct auth_exchange *exchange, struct auth_result *ret_result)
+{
+    unsigned number = 0;
+    while (number < AUTH_MECHANISM_COUNT && !slice_equal_nocase(mechanisms[number].name, mechanism))
+        number++;
+    int result =
+        number < AUTH_MECHANISM_COUNT ? may_use(auth_options_of(core), client, number) : -ENOTSUP;
+    if (result < 0) {
+        auth_wipe(exchange->initial);
+        return result;
     }
-    *ret_user = user;
-    *ret_password = password;
-    return NULL;
+    struct sasl sasl = {.core = core,
+                        .client = client,
+                        .exchange = exchange,
+                        .mechanism = mechanisms[number].name.data,
+                        .number = number,
+                        .ret_result = ret_result};
+    result = mechanisms[number].run(&sasl);
+    auth_wipe(sasl.message);
+    return result;
 }
