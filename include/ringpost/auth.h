@@ -65,8 +65,9 @@ enum auth_mechanism { /* in the order of preference in which they are offered */
 
 struct auth_options {
     const struct auth_users *users;           /* asked first; NULL: none */
-    const struct auth_directory *directories; /* then these in order; the first that knows the user
-                                                 counts, one that is not available ends the search */
+    const struct auth_directory *directories; /* then these in order; the first that knows the
+                                                 user counts, one that is not available ends
+                                                 the search */
     unsigned directory_count;
     struct slice default_domain;      /* appended to a name without '@'; empty: such names fail */
     const struct auth_users *masters; /* who may log in as others ("user*master" with the master's
@@ -82,6 +83,8 @@ struct auth_options {
     uint64_t failure_ms_first, failure_ms_max; /* delay after a failure, doubling, per client
                                                   network (IPv4 /24... /32, IPv6 /48) and per
                                                   account */
+    uint8_t dummy_key[16]; /* what unknown users' SCRAM salts are made from: the same on all cores
+                              and at every start, and nobody else's business */
     struct generation *generation; /* counted while a log-in uses these options; NULL: none */
 };
 /* Once per core. The options outlive it. 0 or -errno. */
@@ -113,9 +116,9 @@ struct auth_client {
 };
 
 struct auth_result {
-    struct slice user;   /* canonical; in `text` */
-    uint64_t delay_ms;   /* with 0 and -EACCES: how long to hold the answer back */
-    uint64_t network[2]; /* private to auth: whose penalty that is */
+    struct slice user;               /* canonical; in `text` */
+    uint64_t delay_ms;               /* with 0 and -EACCES: how long to hold the answer back */
+    uint64_t network[2], account[2]; /* private to auth: whose penalty that is */
     char text[AUTH_USER_BYTES_MAX + 1];
 };
 

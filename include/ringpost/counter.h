@@ -40,8 +40,18 @@
     ROW(AUTH_FAILED, "auth_failed_total", "counter", "failed log-ins")                             \
     ROW(AUTH_HASHES, "auth_hashes_total", "counter", "password hashes computed")                   \
     ROW(AUTH_CACHED, "auth_cached_total", "counter", "log-ins answered from the cache")            \
+    ROW(DIRECTORY_QUESTIONS, "directory_questions_total", "counter",                               \
+        "questions that directories were asked")                                                   \
+    ROW(DIRECTORY_FAILURES, "directory_failures_total", "counter",                                 \
+        "questions that no directory answered")                                                    \
+    ROW(DIRECTORY_CACHED, "directory_cached_total", "counter",                                     \
+        "questions answered from the cache")                                                       \
+    ROW(DIRECTORY_STALE, "directory_stale_total", "counter",                                       \
+        "answers that were too old, for want of newer ones")                                       \
     ROW(PROTOCOL_ERRORS, "protocol_errors_total", "counter", "bad commands from clients")          \
     ROW(SESSION_TIMEOUTS, "session_timeouts_total", "counter", "sessions ended by a deadline")     \
+    ROW(REPLIES_DELAYED, "replies_delayed_total", "counter", "replies to errors held back")        \
+    ROW(OVERLOADED, "overloaded_cores", "gauge", "cores that turn strangers away or hurry them")   \
     ROW(LOG_LINES_DROPPED, "log_lines_dropped_total", "counter", "log lines that found no room")
 
 #define COUNTER_ENUM(enumerator, name, kind, help) COUNTER_##enumerator,
@@ -49,7 +59,14 @@ enum counter { COUNTER_TABLE(COUNTER_ENUM) COUNTER_COUNT };
 #undef COUNTER_ENUM
 
 /* The protocols that have a command table; also the label on /metrics. */
-enum protocol_id { PROTOCOL_SMTP, PROTOCOL_LMTP, PROTOCOL_POP3, PROTOCOL_IMAP, PROTOCOL_COUNT };
+enum protocol_id {
+    PROTOCOL_SMTP,
+    PROTOCOL_LMTP,
+    PROTOCOL_POP3,
+    PROTOCOL_IMAP,
+    PROTOCOL_SUBMISSION,
+    PROTOCOL_COUNT
+};
 enum { COMMANDS_MAX = 64 }; /* rows in one protocol's command table */
 enum { ENDS_MAX = 32 };     /* rows in the table of the ways a session ends */
 

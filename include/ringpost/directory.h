@@ -19,6 +19,7 @@ enum {
     DIRECTORY_SECRET_BYTES_MAX = 1023,
     DIRECTORY_NETWORKS_BYTES_MAX = 1023,
     DIRECTORY_ATTRIBUTES_BYTES_MAX = 1023,
+    DIRECTORY_PROBLEM_BYTES_MAX = 255,
     DIRECTORY_QUERY_MS_MAX = 10000 /* longest time any kind waits for an answer */
 };
 
@@ -41,6 +42,7 @@ struct directory_record {
     bool is_disabled;                                    /* nobody logs in; mail is still taken */
     bool is_verified;  /* by a kind that verifies: the password is right */
     uint32_t delay_ms; /* the directory wants the refusal held back so long */
+    char problem[DIRECTORY_PROBLEM_BYTES_MAX + 1]; /* with -EAGAIN: why, for the log */
 };
 
 struct directory_kind {
@@ -48,8 +50,8 @@ struct directory_kind {
     bool is_immediate; /* from memory, on the core */
     bool verifies;     /* is given the password and judges it (LDAP bind, HTTP) */
     /* 0: *ret_record is filled (zeroed before the call). -ENOENT no such user; -EACCES (kinds that
-     * verify) the password is wrong; -EAGAIN not available: say "try later". Blocking, at most
-     * DIRECTORY_QUERY_MS_MAX. */
+     * verify) the password is wrong (delay_ms may be set); -EAGAIN not available: say "try later"
+     * (problem is set). Blocking, at most DIRECTORY_QUERY_MS_MAX. */
     int (*ask)(void *state, const struct directory_query *query,
                struct directory_record *ret_record);
     /* An OAuth token as an introspection URL judges it (RFC 7662): 0 with record->user; -EACCES;
@@ -63,6 +65,8 @@ struct auth_directory {
     const struct directory_kind *kind;
     void *state;
     struct slice name;           /* of the config, for the log */
+    uint64_t identity;           /* hash of its settings: what is known from it outlives a reload
+                                    that leaves name and identity as they were; 0: nothing does */
     const struct slice *domains; /* lower case; asked only for users of these; count 0: of all */
     unsigned domain_count;
 };

@@ -21,7 +21,8 @@ int auth_try_begin(struct core *core, const struct auth_client *client, const ch
                    struct slice user, struct auth_try **ret_try);
 /* The same for who names whom he acts as (the authorization identity of RFC 4422): `user` is whose
  * secret is checked, `acts_as` who is logged in. Empty or the same as the user: himself; else the
- * user must be a master, or the try can only fail. */
+ * user must be a master, or the try can only fail. With PLAIN, LOGIN and SCRAM "user*master" says
+ * the same. */
 int auth_try_begin_as(struct core *core, const struct auth_client *client, const char *mechanism,
                       struct slice user, struct slice acts_as, struct auth_try **ret_try);
 /* The options that this log-in began with, and whose secret it checks (canonical). */
@@ -59,9 +60,15 @@ int password_verify(struct slice password, struct slice hash);
 
 enum { AUTH_NO_USER = -1 };
 
-/* Index of the user of that canonical name, or AUTH_NO_USER. */
+/* Index of the user of that canonical name, or AUTH_NO_USER. `users` may be NULL in both. */
 int64_t users_find(const struct auth_users *users, struct slice name);
 struct slice users_hash(const struct auth_users *users, uint32_t index);
+/* Where that user may log in from, as written; empty: anywhere. */
+struct slice users_networks(const struct auth_users *users, uint32_t index);
+bool users_is_disabled(const struct auth_users *users, uint32_t index);
+/* All of it, as a directory would say it. */
+void users_record(const struct auth_users *users, uint32_t index,
+                  struct directory_record *ret_record);
 /* The hash that is computed where there is none: of the method and cost that most users have (A2).
  */
 struct slice users_dummy(const struct auth_users *users);
@@ -100,5 +107,117 @@ struct recent_row *recent_find(const struct recent *recent, const struct recent_
  * sets until_ns. NULL when the table keeps nothing. */
 struct recent_row *recent_make(struct recent *recent, const struct recent_tag *tag,
                                uint64_t now_ns);
+
+/* ---------------------------------------------------------------- cache.c */
+
+struct cached_record;
+struct cache_row {
+    struct recent_tag tag;
+    uint64_t fresh_until_ns, stale_until_ns; /* 0: free */
+    struct cached_record *record;            /* NULL: no such user */
+};
+
+/* What directories said lately, by 128 bits of keyed hash of whom was asked about what. */
+struct cache {
+    struct cache_row *rows;
+    uint32_t mask; /* sets - 1 */
+};
+
+int cache_open(struct cache *cache, unsigned rows_max); /* 0 rows: keeps nothing */
+void cache_close(struct cache *cache);
+/* 0: *ret_record is what was kept; -ENOENT: it was "no such user"; -EAGAIN: not known.
+ * *ret_is_fresh false: only to be believed when nobody can be asked. */
+int cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
+               struct directory_record *ret_record, bool *ret_is_fresh);
+/* record NULL: no such user. Without memory it keeps nothing. */
+void cache_put(struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
+               uint64_t fresh_ns, uint64_t stale_ns, const struct directory_record *record);
+
+/* ---------------------------------------------------------------- auth.c: of one core */
+
+/* Places with the helpers. */
+struct lane {
+    struct waiters waiters;
+    unsigned running, waiting; /* those running included */
+};
+
+/* A directory that failed is left alone for a while. */
+struct directory_state {
+    uint64_t rest_until_ns, told_ns;
+    unsigned failures; /* in a row */
+};
+
+enum { DIRECTORIES_MAX = 16 };
+
+struct flight;
+
+struct auth {
+    struct core *core;
+    const struct auth_options *options;
+    struct recent_key verified_key, place_key, record_key;
+    struct recent verified;           /* passwords that were right */
+    struct recent known;              /* places where users logged in */
+    struct recent networks, accounts; /* with failures lately */
+    struct cache records;
+    struct lane hashing, asking;
+    struct flight *flights; /* questions under way */
+    struct directory_state states[DIRECTORIES_MAX];
+    unsigned sleeping, tries;
+    char dummy[DIRECTORY_SECRET_BYTES_MAX + 1]; /* a secret of the shape that most have */
+    unsigned dummy_votes;
+};
+
+/* In lower case (ASCII), with `domain` appended where there is none, NUL-ended. 0, or -EINVAL: too
+ * long, or holding NUL. */
+int name_make(struct slice user, struct slice domain, char text[AUTH_USER_BYTES_MAX + 1],
+              struct slice *ret_name);
+/* local@domain, UTF-8, no blanks, no control bytes: somebody may have it. Others are nobody's, and
+ * no directory is asked about them. */
+bool name_is_possible(struct slice name);
+
+/* Fiber. The first source that knows the user: passwd file, then directories in order, passwords
+ * not looked at. 0, -ENOENT, -EAGAIN. */
+int auth_find(struct auth *auth, const struct auth_options *options,
+              const struct directory_query *query, struct directory_record *ret_record);
+
+/* ---------------------------------------------------------------- penalty.c */
+
+/* Whom a log-in is counted for. */
+struct origin {
+    struct recent_tag network, account, place;
+    bool has_network, holds_place;
+};
+
+int penalty_open(struct auth *auth);
+void penalty_close(struct auth *auth);
+void penalty_origin(struct auth *auth, const struct auth_client *client, struct slice name,
+                    struct origin *ret_origin);
+/* The delay that a log-in from there is due whatever its outcome. */
+uint64_t penalty_ms(const struct auth *auth, const struct origin *origin);
+/* Before work is done: takes one of the places of those under penalty. 0, or -EAGAIN: none left. */
+int penalty_enter(struct auth *auth, struct origin *origin);
+void penalty_leave(struct auth *auth, struct origin *origin);
+/* `guess` tells passwords apart, no more. Returns the delay now due. */
+uint64_t penalty_failed(struct auth *auth, const struct origin *origin, uint32_t guess);
+void penalty_passed(struct auth *auth, const struct origin *origin);
+
+/* ---------------------------------------------------------------- ask.c */
+
+/* Fiber. Waits for one of the places with the helpers. 0; -EAGAIN: too many wait, or too long. */
+int lane_enter(struct auth *auth, struct lane *lane, unsigned waiting_max);
+void lane_leave(struct auth *auth, struct lane *lane);
+/* Is this directory asked about users of that name's domain? */
+bool ask_concerns(const struct auth_directory *directory, struct slice user);
+/* Fiber. One directory's record of a user: by the cache, or by asking; one question at a time about
+ * one user. 0, -ENOENT, -EAGAIN. */
+int ask_record(struct auth *auth, const struct auth_options *options, unsigned index,
+               const struct directory_query *query, struct directory_record *ret_record);
+/* Fiber. The same with query->password of a directory that verifies: never from the cache; also
+ * -EACCES (ret_record->delay_ms is set). */
+int ask_verdict(struct auth *auth, const struct auth_options *options, unsigned index,
+                const struct directory_query *query, struct directory_record *ret_record);
+/* What is kept of it, fresh or not. */
+int ask_cached(const struct auth *auth, const struct auth_options *options, unsigned index,
+               struct slice user, struct directory_record *ret_record, bool *ret_is_fresh);
 
 #endif

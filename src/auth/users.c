@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The passwd file in memory: one owned text of "name:hash" behind each other, 8 bytes a user that
- * say where, and a hash table of 8 bytes a slot that holds 32 bits of the hash, so that a look-up
- * touches one name. Ten million users of 120 bytes take 1.5 GB, nearly all of it their hashes.
+ * The passwd file in memory: one owned text of names and hashes behind each other, 8 bytes a user
+ * that say where, and a hash table of 8 bytes a slot that holds 32 bits of the hash, so that a
+ * look-up touches one name. Ten million users of 120 bytes take 1.5 GB, nearly all of it their hashes.
+ *
+ * Lines may be those of Dovecot's passwd-file, name:hash:uid:gid:gecos:home:shell:extra; of these
+ * fields the extra ones "allow_nets=..." and "nologin" matter here. What a user has of them stands
+ * behind the hash, a tab between: rarely anything.
  *
  * The table is built from the operator's file and then immutable; look-ups by names that peers
  * choose add nothing, so its hash is not keyed.
@@ -17,12 +21,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
-_Static_assert(AUTH_USER_BYTES_MAX <= 0xfff && PASSWORD_HASH_BYTES_MAX <= 0xfff, "struct user_row");
+#include "ringpost/network.h"
 
-enum { USERS_MAX = 1 << 30, CLASSES_MAX = 32, PROBLEMS_MAX = 100 };
+enum { USERS_MAX = 1 << 30, CLASSES_MAX = 32, PROBLEMS_MAX = 100, EXTRA_FIELD = 7 };
+enum { REST_BYTES_MAX = DIRECTORY_SECRET_BYTES_MAX + 2 + DIRECTORY_NETWORKS_BYTES_MAX };
+
+_Static_assert(AUTH_USER_BYTES_MAX <= 0xfff && REST_BYTES_MAX <= 0xfff, "struct user_row");
 
 struct user_row {
-    uint64_t where; /* offset of the name in the text << 24 | its size << 12 | size of the hash */
+    uint64_t where; /* offset of the name in the text << 24 | its size << 12 | size of the rest:
+                       hash [TAB ('!' if disabled) networks] */
 };
 
 static struct slice row_name(const char *text, struct user_row row)
@@ -41,7 +49,7 @@ struct auth_users {
     struct user_slot *slots;
     uint64_t text_size;
     uint32_t count, mask;
-    char dummy[PASSWORD_HASH_BYTES_MAX + 1];
+    char dummy[DIRECTORY_SECRET_BYTES_MAX + 1];
     size_t dummy_size;
 };
 
@@ -88,15 +96,56 @@ struct slice auth_users_name(const struct auth_users *users, unsigned index)
     return row_name(users->text, users->rows[index]);
 }
 
-struct slice users_hash(const struct auth_users *users, uint32_t index)
+static struct slice row_rest(const struct auth_users *users, uint32_t index)
 {
     struct slice name = row_name(users->text, users->rows[index]);
     return slice_of(name.data + name.size, users->rows[index].where & 0xfff);
 }
 
+static struct slice row_extra(const struct auth_users *users, uint32_t index)
+{
+    struct slice rest = row_rest(users, index);
+    return slice_from(rest, slice_find(rest, '\t') + 1);
+}
+
+struct slice users_hash(const struct auth_users *users, uint32_t index)
+{
+    struct slice rest = row_rest(users, index);
+    return slice_first(rest, slice_find(rest, '\t'));
+}
+
+bool users_is_disabled(const struct auth_users *users, uint32_t index)
+{
+    struct slice extra = row_extra(users, index);
+    return extra.size > 0 && extra.data[0] == '!';
+}
+
+struct slice users_networks(const struct auth_users *users, uint32_t index)
+{
+    return slice_from(row_extra(users, index), users_is_disabled(users, index) ? 1 : 0);
+}
+
+static void text_copy(struct slice from, char *text)
+{
+    memcpy(text, from.data, from.size);
+    text[from.size] = '\0';
+}
+
+void users_record(const struct auth_users *users, uint32_t index,
+                  struct directory_record *ret_record)
+{
+    ret_record->user[0] = ret_record->attributes[0] = ret_record->problem[0] = '\0';
+    text_copy(users_hash(users, index), ret_record->secret);
+    text_copy(users_networks(users, index), ret_record->networks);
+    ret_record->is_disabled =
+        users_is_disabled(users, index) || password_is_locked(users_hash(users, index));
+    ret_record->is_verified = false;
+    ret_record->delay_ms = 0;
+}
+
 struct slice users_dummy(const struct auth_users *users)
 {
-    return slice_of(users->dummy, users->dummy_size);
+    return users != NULL ? slice_of(users->dummy, users->dummy_size) : nobody;
 }
 
 /* The slot that holds the name, or the free one where it would be. */
@@ -117,6 +166,8 @@ static struct user_slot *find_slot(const struct auth_users *users, struct slice 
 int64_t users_find(const struct auth_users *users, struct slice name)
 {
     uint64_t hash;
+    if (users == NULL)
+        return AUTH_NO_USER;
     return (int64_t)find_slot(users, name, &hash)->index - 1;
 }
 
@@ -164,6 +215,38 @@ static void class_count(struct parse *parse, uint32_t index)
     parse->classes[i].count++;
 }
 
+/* The extra fields, blanks between, in the form that is kept: ('!' if disabled) networks. NULL, or
+ * what is wrong. */
+static const char *extra_parse(struct slice line, char text[REST_BYTES_MAX + 1], size_t *ret_size)
+{
+    bool is_disabled = false, is_broken = false;
+    struct slice networks = {0};
+    for (unsigned i = 0; i < EXTRA_FIELD; i++)
+        line = slice_from(line, slice_find(line, ':') + 1);
+    while (line.size > 0) {
+        struct slice one = slice_first(line, slice_find(line, ' '));
+        line = slice_from(line, one.size + 1);
+        if (slice_equal(one, SLICE("nologin")) || slice_starts_nocase(one, SLICE("nologin=")))
+            is_disabled = true;
+        else if (slice_starts_nocase(one, SLICE("allow_nets=")))
+            networks = slice_from(one, sizeof "allow_nets=" - 1);
+    }
+    if (networks.size > DIRECTORY_NETWORKS_BYTES_MAX)
+        return "allow_nets is too long: 1023 bytes at most";
+    network_text_holds(networks, 0, NULL, &is_broken);
+    if (is_broken)
+        return "allow_nets has something that is no network: write 192.0.2.0/24,2001:db8::/32";
+    size_t size = 0;
+    if (is_disabled || networks.size > 0)
+        text[size++] = '\t';
+    if (is_disabled)
+        text[size++] = '!';
+    if (networks.size > 0)
+        memcpy(text + size, networks.data, networks.size);
+    *ret_size = size + networks.size;
+    return NULL;
+}
+
 static void parse_line(struct parse *parse, struct slice line)
 {
     struct auth_users *users = parse->users;
@@ -180,8 +263,14 @@ static void parse_line(struct parse *parse, struct slice line)
     hash = slice_first(hash, slice_find(hash, ':'));
     const char *problem =
         name.size == line.size ? "no ':': write local@domain:hash" : name_problem(name);
+    char extra[REST_BYTES_MAX + 1];
+    size_t extra_size = 0;
     if (problem == NULL)
         problem = password_problem(hash);
+    if (problem == NULL && hash.size > DIRECTORY_SECRET_BYTES_MAX)
+        problem = "the hashes are too long: 1023 bytes at most";
+    if (problem == NULL)
+        problem = extra_parse(line, extra, &extra_size);
     if (problem != NULL) {
         tell(parse, problem);
         return;
@@ -196,9 +285,13 @@ static void parse_line(struct parse *parse, struct slice line)
         tell(parse, "a line above has the same user: remove one of them");
         return;
     }
+    if (password_is_locked(hash)) /* what follows may be anything */
+        hash.size = 1;
     memcpy(to + name.size, hash.data, hash.size);
-    users->rows[users->count].where = users->text_size << 24 | name.size << 12 | hash.size;
-    users->text_size += name.size + hash.size;
+    memcpy(to + name.size + hash.size, extra, extra_size);
+    size_t rest = hash.size + extra_size;
+    users->rows[users->count].where = users->text_size << 24 | name.size << 12 | rest;
+    users->text_size += name.size + rest;
     *slot = (struct user_slot){(uint32_t)(key >> 32), ++users->count};
     class_count(parse, users->count - 1);
 }
