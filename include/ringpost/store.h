@@ -57,6 +57,7 @@ struct message_body *message_body_take(struct core *core, uint64_t size_hint);
 char *message_body_room(struct message_body *body, size_t want,
                         size_t *ret_room); /* NULL: out of budget */
 void message_body_added(struct message_body *body, size_t size);
+void message_body_cut(struct message_body *body, size_t size); /* gives up the last bytes */
 struct slice message_body_bytes(const struct message_body *body);
 void message_body_give(struct message_body *body);
 

@@ -23,6 +23,11 @@ void message_body_added(struct message_body *body, size_t size)
     log_body_added((struct log_body *)body, size);
 }
 
+void message_body_cut(struct message_body *body, size_t size)
+{
+    log_body_cut((struct log_body *)body, size);
+}
+
 struct slice message_body_bytes(const struct message_body *body)
 {
     return log_body_bytes((const struct log_body *)body);

@@ -127,6 +127,7 @@ struct log_body *log_body_take(struct core *core, uint64_t size_hint);
  * NULL: out of budget. */
 char *log_body_room(struct log_body *body, size_t want, size_t *ret_room);
 void log_body_added(struct log_body *body, size_t size);
+void log_body_cut(struct log_body *body, size_t size);
 struct slice log_body_bytes(const struct log_body *body);
 void log_body_give(struct log_body *body); /* unless an append has taken it over */
 /* A body belongs to the core whose log takes it (asserted by log_append). To hand one over: leave

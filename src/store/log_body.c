@@ -176,6 +176,12 @@ void log_body_added(struct log_body *body, size_t size)
     body->size += size;
 }
 
+void log_body_cut(struct log_body *body, size_t size)
+{
+    assert(size <= body->size);
+    body->size -= size;
+}
+
 struct slice log_body_bytes(const struct log_body *body)
 {
     return slice_of(body->data, body->size);

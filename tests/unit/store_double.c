@@ -82,6 +82,11 @@ void message_body_added(struct message_body *body, size_t size)
     body->size += size;
 }
 
+void message_body_cut(struct message_body *body, size_t size)
+{
+    check(size <= body->size);
+    body->size -= size;
+}
 struct slice message_body_bytes(const struct message_body *body)
 {
     return slice_of(body->data, body->size);
