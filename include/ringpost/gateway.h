@@ -16,6 +16,7 @@ enum { GATEWAY_SERVICES_MAX = 32 };
 struct gateway_options {
     struct store_options store;
     struct auth_options auth;
+    struct tls_settings *tls_settings; /* counted by its owner; NULL: no TLS */
     const struct service *services[GATEWAY_SERVICES_MAX]; /* opened on every core */
     unsigned service_count;
     uint64_t drain_pace_ms, drain_wait_ms;

@@ -39,7 +39,7 @@ static void problems_json(const struct config *config)
 struct setup *setup_read(const char *path)
 {
     struct config *config = config_load(path);
-    struct setup *setup = config == NULL ? NULL : setup_make(config);
+    struct setup *setup = config == NULL ? NULL : setup_make(config, NULL);
     if (setup == NULL)
         complain("out of memory");
     return setup;

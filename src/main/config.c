@@ -68,6 +68,8 @@ static const char *says(enum config_type type)
         return "a text, such as \"0660\"";
     case CONFIG_NAMES:
         return "a text, or texts in brackets: [\"a\", \"b\"]";
+    case CONFIG_NETWORKS:
+        return "a network, or networks in brackets: [\"192.0.2.0/24\", \"2001:db8::/32\"]";
     default:
         return "a text in double quotes";
     }
@@ -184,9 +186,32 @@ static void read_names(struct config *config, const struct config_row *row,
         if (out->names[i] == NULL)
             count = 0;
     }
-    if (count == 0)
+    if (count == 0) {
+        out->count = 0;
         config_problem(config, place, "%s is to be %s, none of them empty", row->key,
-                       says(CONFIG_NAMES));
+                       says(row->type));
+    }
+}
+
+static void read_networks(struct config *config, const struct config_row *row,
+                          const config_setting_t *setting, struct config_place place,
+                          struct network_set *out)
+{
+    struct config_names names = {NULL, 0};
+    read_names(config, row, setting, place, &names);
+    struct network *networks = arena_zalloc(&config->arena, names.count + 1, sizeof *networks);
+    if (names.count > NETWORKS_MAX || networks == NULL) {
+        config_problem(config, place, "%s has more than %d networks; take wider ones", row->key,
+                       NETWORKS_MAX);
+        return;
+    }
+    for (unsigned i = 0; i < names.count; i++)
+        if (!network_parse(slice_cstr(names.names[i]), &networks[i]))
+            config_problem(config, place,
+                           "%s: \"%.60s\" is no network; write an address, or address/bits with "
+                           "no bit set behind them",
+                           row->key, names.names[i]);
+    *out = (struct network_set){networks, names.count};
 }
 
 static void read_value(struct reading *reading, const struct config_row *row,
@@ -197,6 +222,10 @@ static void read_value(struct reading *reading, const struct config_row *row,
         config_source_place(reading->source, config_setting_source_line(setting));
     if (row->type == CONFIG_NAMES) {
         read_names(config, row, setting, place, out);
+        return;
+    }
+    if (row->type == CONFIG_NETWORKS) {
+        read_networks(config, row, setting, place, out);
         return;
     }
     if (!fits(row, setting)) {
@@ -239,7 +268,7 @@ static void set_default(struct config *config, const struct config_row *row, voi
         const char *why = parse_text(config, row, row->fallback, out);
         if (why != NULL)
             config_problem(config, (struct config_place){"", 0}, "default of %s %s", row->key, why);
-    } else if (!is_text && row->type != CONFIG_NAMES) {
+    } else if (!is_text && row->type != CONFIG_NAMES && row->type != CONFIG_NETWORKS) {
         *(uint64_t *)out = CONFIG_UNSET;
     }
 }

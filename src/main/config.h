@@ -18,6 +18,7 @@
 #define RINGPOST_CONFIG_H
 
 #include "ringpost/arena.h"
+#include "ringpost/network.h"
 
 enum {
     CONFIG_FILE_BYTES_MAX = 4 << 20, /* of one file */
@@ -27,6 +28,8 @@ enum {
     CONFIG_PROBLEMS_MAX = 100, /* told; what comes after them is only counted */
     CONFIG_ARENA_BYTES_MAX = 128 << 20,
     CONFIG_LISTENERS_MAX = 32,
+    CONFIG_CERTIFICATES_MAX = 10000,
+    CONFIG_DIRECTORIES_MAX = 100,
     CONFIG_DOMAINS_MAX = 100000,
     CONFIG_ALIASES_MAX = 1000000
 };
@@ -74,17 +77,84 @@ struct config_store {
     uint64_t shards, segment_bytes, cache_bytes, index_bytes;
 };
 
+struct config_certificate {
+    struct config_place place;
+    const char *certificate, *key;
+};
+
+enum config_client_certificate { CONFIG_CLIENT_OFF, CONFIG_CLIENT_ASK, CONFIG_CLIENT_REQUIRED };
+
+struct config_tls {
+    struct config_place place;
+    const char *client_ca;
+    uint64_t profile, client_certificate, ticket_ms, reload_ms;
+    struct config_list certificates; /* struct config_certificate */
+};
+
+/* A section within another that may be left out has a place only when it is there. */
+struct config_tokens {
+    struct config_place place;
+    const char *jwks, *issuer, *audience, *user_claim, *introspection;
+};
+
 struct config_auth {
     struct config_place place;
-    const char *default_domain;
-    uint64_t cache_entries, cache_ms, waiting_max, failure_ms_first, failure_ms_max;
+    const char *default_domain, *master_users, *master_separator;
+    struct config_names mechanisms;
+    uint64_t cache_entries, cache_ms, negative_ms, stale_ms;
+    uint64_t waiting_max, failure_ms_first, failure_ms_max;
+    struct config_tokens tokens;
+};
+
+struct config_sqlite {
+    struct config_place place;
+    const char *file, *query;
+};
+
+struct config_ldap {
+    struct config_place place;
+    const char *url, *ca, *bind_dn, *password_file, *base, *filter;
+    const char *user_attribute, *password_attribute, *networks_attribute, *disabled_attribute;
+    uint64_t start_tls, verify, timeout_ms;
+};
+
+struct config_postgresql {
+    struct config_place place;
+    const char *connection, *password_file, *query;
+    uint64_t timeout_ms;
+};
+
+struct config_http {
+    struct config_place place;
+    const char *url, *ca, *token_url, *client_id, *password_file;
+    uint64_t timeout_ms;
+};
+
+struct config_directory {
+    struct config_place place;
+    const char *name;
+    struct config_sqlite sqlite; /* exactly one of the four is there */
+    struct config_ldap ldap;
+    struct config_postgresql postgresql;
+    struct config_http http;
 };
 
 struct config_limits {
     struct config_place place;
-    uint64_t connections, connections_per_address, receive_buffers, fibers, stack_bytes;
-    uint64_t login_ms, command_ms, smtp_idle_ms, pop3_idle_ms, imap_idle_ms, errors, junk;
+    uint64_t connections, connections_per_address, connections_per_network, connections_per_user,
+        before_login_share;
+    uint64_t receive_buffers, fibers, stack_bytes;
+    uint64_t login_ms, command_ms, smtp_idle_ms, pop3_idle_ms, imap_idle_ms;
+    uint64_t errors, errors_free, error_ms_first, error_ms_max, junk;
     uint64_t message_bytes, recipients, received, data_ms, data_bytes_per_second;
+    uint64_t greeting_ms;
+    struct network_set unlimited;
+};
+
+struct config_submission {
+    struct config_place place;
+    uint64_t sender_match, received_names_user, keeps_bcc;
+    uint64_t user_messages, user_recipients, user_window_ms;
 };
 
 struct config_admin {
@@ -101,18 +171,21 @@ struct config_alias {
 
 struct config_domain {
     struct config_place place;
-    const char *name, *users, *catch_all, *separator;
+    const char *name, *users, *directory, *catch_all, *separator;
     uint64_t detail_mailbox;
     struct config_list aliases; /* struct config_alias */
 };
 
-enum config_protocol { CONFIG_SMTP, CONFIG_LMTP, CONFIG_POP3, CONFIG_IMAP };
+enum config_protocol { CONFIG_SMTP, CONFIG_LMTP, CONFIG_POP3, CONFIG_IMAP, CONFIG_SUBMISSION };
+enum config_listener_tls { CONFIG_TLS_NONE, CONFIG_TLS_START, CONFIG_TLS_IMPLICIT };
 
 struct config_listener {
     struct config_place place;
     const char *address, *path;
     uint64_t protocol, port, mode, connections, connections_per_address;
+    uint64_t tls; /* enum config_listener_tls, also when it was not given */
     uint64_t plain_login, insecure_plain_login;
+    struct network_set proxy_from, xclient_from;
 };
 
 struct config {
@@ -122,11 +195,14 @@ struct config {
     struct config_general general;
     struct config_log log;
     struct config_store store;
+    struct config_tls tls;
     struct config_auth auth;
     struct config_limits limits;
+    struct config_submission submission;
     struct config_admin admin;
-    struct config_list domains;   /* struct config_domain */
-    struct config_list listeners; /* struct config_listener */
+    struct config_list directories; /* struct config_directory */
+    struct config_list domains;     /* struct config_domain */
+    struct config_list listeners;   /* struct config_listener */
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
     unsigned problem_count; /* may be above CONFIG_PROBLEMS_MAX */
 };
@@ -137,8 +213,17 @@ enum config_section {
     CONFIG_SECTION_GENERAL,
     CONFIG_SECTION_LOG,
     CONFIG_SECTION_STORE,
+    CONFIG_SECTION_TLS,
+    CONFIG_SECTION_CERTIFICATE,
     CONFIG_SECTION_AUTH,
+    CONFIG_SECTION_TOKENS,
+    CONFIG_SECTION_DIRECTORY,
+    CONFIG_SECTION_SQLITE,
+    CONFIG_SECTION_LDAP,
+    CONFIG_SECTION_POSTGRESQL,
+    CONFIG_SECTION_HTTP,
     CONFIG_SECTION_LIMITS,
+    CONFIG_SECTION_SUBMISSION,
     CONFIG_SECTION_ADMIN,
     CONFIG_SECTION_DOMAIN,
     CONFIG_SECTION_ALIAS,
@@ -154,9 +239,10 @@ enum config_type {
     CONFIG_DURATION,   /* "30m": ms, s, m, h, d */
     CONFIG_TEXT,
     CONFIG_PATH,
-    CONFIG_MODE,   /* "0660" */
-    CONFIG_CHOICE, /* one of row->choices */
-    CONFIG_NAMES   /* one text, or an array of them */
+    CONFIG_MODE,    /* "0660" */
+    CONFIG_CHOICE,  /* one of row->choices */
+    CONFIG_NAMES,   /* one text, or an array of them */
+    CONFIG_NETWORKS /* the same, of networks (network.h); out is a struct network_set */
 };
 
 struct config_row {
@@ -226,8 +312,17 @@ void config_problem(struct config *config, struct config_place place, const char
 /* A path as in the file, from the config's folder. */
 const char *config_path(struct config *config, const char *path);
 
-/* config_check.c: what one row cannot say. */
+/* What one row cannot say (config_check.c, config_check_listener.c, config_check_auth.c). */
 void config_check(struct config *config);
+void config_check_listeners(struct config *config);
+void config_check_auth(struct config *config);
 bool config_is_loopback(const char *address);
+bool config_is_numeric(const char *address);
+/* Two listeners cannot have this address. "::" takes IPv4 too. */
+bool config_same_address(const char *address, uint64_t port, const struct config_listener *other);
+/* The listener serves users who log in. */
+bool config_has_login(const struct config_listener *listener);
+/* The index of the directory of that name; CONFIG_DIRECTORIES_MAX when there is none. */
+unsigned config_directory_find(const struct config *config, const char *name);
 
 #endif

@@ -122,6 +122,9 @@ static void say_range(const struct page *page, const struct config_row *row)
     case CONFIG_NAMES:
         snprintf(text, sizeof text, "text, or `[ ]` of texts");
         break;
+    case CONFIG_NETWORKS:
+        snprintf(text, sizeof text, "network, or `[ ]` of networks");
+        break;
     default:
         snprintf(text, sizeof text, row->type == CONFIG_PATH ? "path" : "text");
     }
@@ -147,7 +150,9 @@ static void say_section(const struct page *page, int section)
 {
     char text[200];
     const char *name = section_name((enum config_section)section);
-    snprintf(text, sizeof text, "\n## %s\n\n", name);
+    enum config_section parent = config_sections[section].parent;
+    snprintf(text, sizeof text, "\n## %s%s%s\n\n", config_sections[parent].name,
+             parent == CONFIG_SECTION_GENERAL ? "" : ".", name);
     page->say(page->argument, text);
     page->say(page->argument, config_sections[section].doc);
     page->say(page->argument, "\n\n| key | value | default | |\n|---|---|---|---|\n");

@@ -1,38 +1,75 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * From a checked config to what the layers want: users, routes, services, options. Built once,
- * immutable, shared by all cores; lives as long as the process serves.
+ * From a checked config to what the layers want: users, routes, directories, certificates,
+ * services, options. A setup is a generation: built at once, immutable, shared by all cores, freed
+ * when a newer one has taken its place and nobody uses it any more.
  */
 #ifndef RINGPOST_SETUP_H
 #define RINGPOST_SETUP_H
 
 #include "config.h"
+#include "file.h"
 #include "ringpost/auth.h"
+#include "ringpost/directory.h"
 #include "ringpost/gateway.h"
+#include "ringpost/generation.h"
 #include "ringpost/imap.h"
 #include "ringpost/pop3.h"
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
+/* What is made once and outlives every reading of the config. */
+struct setup_process {
+    uint8_t ticket_secret[32], dummy_key[16];
+    struct smtp_quotas *quotas;
+};
+
 struct setup {
+    struct generation generation;
     struct config *config; /* owned */
-    struct auth_users *users;
+    struct file_reader reader;
+    struct auth_users *users, *masters;
+    struct auth_directory
+        *directories; /* those of domains; then that of tokens, if it is another */
+    unsigned directory_count, directories_asked;
+    struct auth_tokens *tokens;
     struct route_table *routes;
-    struct smtp_options smtp, lmtp;
+    struct tls_settings *tls; /* counted; NULL without certificates */
+    struct smtp_options smtp, lmtp, submission;
     struct pop3_options pop3[2]; /* by whether plain log-in is allowed */
     struct imap_options imap[2];
     struct service services[CONFIG_LISTENERS_MAX];
     struct gateway_options gateway;
     struct engine_options engine;
+    struct setup *next; /* older generations that are still used; of reload.c */
 };
 
-/* Reads the users, puts everything together; what is wrong goes to the config's problems. Takes
- * over the config. NULL without memory; else setup->config->problem_count says if it may be used.
- */
-struct setup *setup_make(struct config *config);
+/* Reads the users and certificates, puts everything together; what is wrong goes to the config's
+ * problems. Takes over the config. NULL without memory; else setup->config->problem_count says if
+ * it may be used. process NULL: only to be checked. */
+struct setup *setup_make(struct config *config, const struct setup_process *process);
 void setup_free(struct setup *setup);
 
 /* The CPUs that this process may use. */
 unsigned setup_cpu_count(void);
+/* Empty for NULL. */
+struct slice setup_text(const char *text);
+
+/* ---- parts of setup_make, in this order */
+void setup_read_users(struct setup *setup);       /* setup_mail.c */
+void setup_make_directories(struct setup *setup); /* setup_directory.c */
+void setup_make_routes(struct setup *setup);      /* setup_mail.c */
+void setup_make_auth(struct setup *setup, const struct setup_process *process); /* setup_auth.c */
+void setup_free_auth(struct setup *setup);
+void setup_free_directories(struct setup *setup);
+/* By its name in the config; NULL when there is none. */
+const struct auth_directory *setup_directory(const struct setup *setup, const char *name);
+
+/* ---- certificates (setup_tls.c) */
+
+/* Reads and checks the certificates and keys that the config names; what is wrong becomes its
+ * problems. NULL when there are problems, or no certificates. */
+struct tls_settings *setup_make_tls(struct config *config, const struct file_reader *reader,
+                                    const uint8_t ticket_secret[32]);
 
 #endif

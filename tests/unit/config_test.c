@@ -3,71 +3,9 @@
  * The config reader: values and their ranges, what is refused and where it is said to be, files
  * cut at every byte, includes. Rows C01 to C04 and C08 of the checklist of bad input.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "config_text.h"
 
-#include <cmocka.h>
-
-#include "../../src/main/config.h"
-
-static char folder[] = "/tmp/ringpost-config-XXXXXX";
-static char path[200];
-
-#define DOMAIN   "domains = ( { name = \"example.test\"; users = \"users\"; } );\n"
-#define LISTENER "listeners = ( { protocol = \"smtp\"; address = \"127.0.0.1\"; port = 2525; } );\n"
-#define HEAD     "host_name = \"mx.example.test\";\nstore: { directory = \"store\"; };\n"
-static const char good[] = HEAD DOMAIN LISTENER;
-
-static void write_named(const char *name, const void *data, size_t size)
-{
-    char file_path[300];
-    snprintf(file_path, sizeof file_path, "%s/%s", folder, name);
-    FILE *file = fopen(file_path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    fclose(file);
-}
-
-static struct config *load_bytes(const void *data, size_t size)
-{
-    write_named("test.conf", data, size);
-    struct config *config = config_load(path);
-    assert_non_null(config);
-    return config;
-}
-
-static struct config *load(const char *text)
-{
-    return load_bytes(text, strlen(text));
-}
-
-/* The text has exactly the problem, on that line. */
-static void expect(const char *text, unsigned line, const char *what)
-{
-    struct config *config = load(text);
-    bool found = config->problem_count == 1 && config->problems[0].place.line == line &&
-                 strstr(config->problems[0].what, what) != NULL;
-    if (!found) {
-        print_error("for: %s\nexpected line %u: %s\n", text, line, what);
-        for (unsigned i = 0; i < config->problem_count && i < CONFIG_PROBLEMS_MAX; i++)
-            print_error("got %s:%u: %s\n", config->problems[i].place.file,
-                        config->problems[i].place.line, config->problems[i].what);
-    }
-    assert_true(found);
-    config_free(config);
-}
-
-/* One more line below a good config. */
-static void expect_line(const char *text, const char *what)
-{
-    char whole[4096];
-    snprintf(whole, sizeof whole, "%s%s\n", good, text);
-    expect(whole, 5, what);
-}
+static const char good[] = GOOD;
 
 static void test_good(void **state)
 {
@@ -79,7 +17,7 @@ static void test_good(void **state)
     assert_int_equal(config->general.drain_pace_ms, 2000);
     assert_null(config->general.user);
     char directory[300];
-    snprintf(directory, sizeof directory, "%s/store", folder);
+    snprintf(directory, sizeof directory, "%s/store", config_folder);
     assert_string_equal(config->store.directory, directory);
     assert_int_equal(config->store.segment_bytes, 64 << 20);
     assert_int_equal(config->limits.message_bytes, 50 << 20);
@@ -175,13 +113,13 @@ static void test_types(void **state)
     expect(HEAD DOMAIN "listeners = ( 5 );\n", 4, "is to be a group");
     expect(HEAD DOMAIN LISTENER "limits = 5;\n", 5, "is to be a section");
     expect(HEAD DOMAIN "listeners = ( { protocol = \"http\"; address = \"::1\"; port = 1; } );", 4,
-           "it can be smtp|lmtp|pop3|imap");
+           "it can be smtp|lmtp|pop3|imap|submission");
     expect(HEAD DOMAIN "listeners = ( { protocol = \"lmtp\"; path = \"s\"; mode = \"0888\"; } );",
            4, "is no mode");
     expect(HEAD LISTENER "domains = ( { name = \"a\"; users = \"u\"; aliases = ( { name = \"x\"; "
                          "to = [ ]; } ); } );",
            4, "to is to be a text");
-    expect(HEAD LISTENER "domains = ( { name = \"a\"; } );", 4, "users must be given");
+    expect(HEAD LISTENER "domains = ( { name = \"a\"; } );", 4, "either users or a directory");
     expect("host_name = \"a\";\n" DOMAIN LISTENER, 1, "directory must be given");
 }
 
@@ -204,10 +142,10 @@ static void test_contradictions(void **state) /* C08 */
     expect(HEAD DOMAIN "listeners = ( { protocol = \"imap\"; address = \"::1\"; } );", 4,
            "address without port");
     expect(HEAD DOMAIN "listeners = ( { protocol = \"smtp\"; address = \"::1\"; port = 1; },\n"
-                       "{ protocol = \"imap\"; address = \"::1\"; port = 1; } );",
+                       "{ protocol = \"lmtp\"; address = \"::1\"; port = 1; } );",
            5, "the same address");
     expect(HEAD DOMAIN "listeners = ( { protocol = \"smtp\"; address = \"::\"; port = 1; },\n"
-                       "{ protocol = \"imap\"; address = \"0.0.0.0\"; port = 1; } );",
+                       "{ protocol = \"lmtp\"; address = \"0.0.0.0\"; port = 1; } );",
            5, "the same address");
     expect_line("admin: { address = \"0.0.0.0\"; port = 80; };", "exposed_without_authentication");
     expect_line("admin: { address = \"127.0.0.1\"; port = 2525; };", "port of a listener");
@@ -329,7 +267,7 @@ static void test_includes(void **state) /* C04 */
     config_free(config);
 
     char fifo[300];
-    snprintf(fifo, sizeof fifo, "%s/fifo.conf", folder);
+    snprintf(fifo, sizeof fifo, "%s/fifo.conf", config_folder);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     expect(HEAD "@include \"fifo.conf\"\n" DOMAIN LISTENER, 3, "not a regular file");
     unlink(fifo);
@@ -391,31 +329,6 @@ static void test_shown_values(void **state)
     assert_string_equal(text, "25M");
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    snprintf(path, sizeof path, "%s/test.conf", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"test.conf", "domain.conf", "bad.conf", "empty.conf"};
-    char name[300];
-    for (int i = 1; i < CONFIG_INCLUDE_DEPTH_MAX; i++) {
-        snprintf(name, sizeof name, "%s/deep%d.conf", folder, i);
-        unlink(name);
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(name, sizeof name, "%s/%s", folder, names[i]);
-        unlink(name);
-    }
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,5 +339,5 @@ int main(void)
         cmocka_unit_test(test_includes),     cmocka_unit_test(test_table),
         cmocka_unit_test(test_shown_values),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, config_folder_make, config_folder_remove);
 }
