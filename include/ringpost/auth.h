@@ -63,6 +63,9 @@ enum auth_mechanism { /* in the order of preference in which they are offered */
                       AUTH_MECHANISM_COUNT
 };
 
+/* By its name ("SCRAM-SHA-256"), in any case. */
+bool auth_mechanism_find(struct slice name, enum auth_mechanism *ret_mechanism);
+
 struct auth_options {
     const struct auth_users *users;           /* asked first; NULL: none */
     const struct auth_directory *directories; /* then these in order; the first that knows the

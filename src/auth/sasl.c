@@ -34,6 +34,16 @@ static const struct mechanism {
     [AUTH_LOGIN] = {{"LOGIN", 5}, NEED_SECRECY, login_run},
 };
 
+bool auth_mechanism_find(struct slice name, enum auth_mechanism *ret_mechanism)
+{
+    for (unsigned i = 0; i < AUTH_MECHANISM_COUNT; i++)
+        if (slice_equal_nocase(mechanisms[i].name, name)) {
+            *ret_mechanism = (enum auth_mechanism)i;
+            return true;
+        }
+    return false;
+}
+
 /* Can any source of users hold a record of SCRAM? A directory's records are not known before. */
 static bool has_scram(const struct auth_options *options)
 {
