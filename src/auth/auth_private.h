@@ -147,7 +147,7 @@ struct directory_state {
     unsigned failures; /* in a row */
 };
 
-enum { DIRECTORIES_MAX = 16 };
+enum { DIRECTORIES_MAX = 100 };
 
 struct flight;
 
