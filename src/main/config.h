@@ -63,7 +63,7 @@ struct config_names {
 struct config_general {
     struct config_place place;
     const char *host_name, *user, *group;
-    uint64_t cores, drain_pace_ms, drain_wait_ms;
+    uint64_t confine, cores, drain_pace_ms, drain_wait_ms;
 };
 
 struct config_log {
@@ -115,7 +115,7 @@ struct config_ldap {
     struct config_place place;
     const char *url, *ca, *bind_dn, *password_file, *base, *filter;
     const char *user_attribute, *password_attribute, *networks_attribute, *disabled_attribute;
-    uint64_t start_tls, verify, timeout_ms;
+    uint64_t start_tls, timeout_ms;
 };
 
 struct config_postgresql {
@@ -126,7 +126,7 @@ struct config_postgresql {
 
 struct config_http {
     struct config_place place;
-    const char *url, *ca, *token_url, *client_id, *password_file;
+    const char *url, *ca, *header_file, *token_url, *client_id, *password_file;
     uint64_t timeout_ms;
 };
 

@@ -20,15 +20,22 @@ static bool is_there(const struct config_place *place)
     return place->file != NULL;
 }
 
-/* http:// to a loopback address, or https://. */
+/* Under TLS, on this machine, or both. */
 static bool is_safe_url(const char *url)
 {
-    static const char *const safe[] = {
-        "https://",          "http://127.0.0.1:", "http://127.0.0.1/",
-        "http://localhost:", "http://localhost/", "http://[::1]"};
-    for (size_t i = 0; i < sizeof safe / sizeof *safe; i++)
-        if (strncmp(url, safe[i], strlen(safe[i])) == 0)
-            return true;
+    static const char *const safe[] = {"https://", "ldaps://", "ldapi://", "http://", "ldap://"};
+    static const char *const local[] = {"127.0.0.1", "localhost", "[::1]"};
+    enum { SAFE = sizeof safe / sizeof *safe, IN_CLEAR = 3, LOCAL = sizeof local / sizeof *local };
+    for (int i = 0; i < SAFE; i++) {
+        size_t size = strlen(safe[i]);
+        if (strncmp(url, safe[i], size) != 0)
+            continue;
+        bool is_local = false;
+        for (int j = 0; j < LOCAL; j++)
+            is_local = is_local || (strncmp(url + size, local[j], strlen(local[j])) == 0 &&
+                                    strchr(":/", url[size + strlen(local[j])]) != NULL);
+        return i < IN_CLEAR || is_local;
+    }
     return false;
 }
 
@@ -65,8 +72,13 @@ static void check_ldap(struct config *config, const struct config_ldap *ldap)
     if ((ldap->bind_dn == NULL) != (ldap->password_file == NULL))
         config_problem(config, ldap->place,
                        "ldap.bind_dn and password_file go together; add the other");
-    if (strstr(ldap->filter, "%u") == NULL && strstr(ldap->filter, "%n") == NULL)
+    if (strstr(ldap->filter, "%u") == NULL && strstr(ldap->filter, "%l") == NULL)
         config_problem(config, ldap->place, "ldap.filter names no user; such as \"(mail=%%u)\"");
+    if (!is_safe_url(ldap->url) && (!ldap->start_tls || strncmp(ldap->url, "ldap://", 7) != 0))
+        config_problem(config, ldap->place,
+                       "\"%.100s\" takes passwords over the network in clear; use ldaps://, or "
+                       "start_tls = true",
+                       ldap->url);
 }
 
 static void check_directory(struct config *config, const struct config_directory *directory)

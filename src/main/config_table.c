@@ -91,6 +91,11 @@ const struct config_row config_rows[] = {
      AT(config_general, user)},
     {CONFIG_SECTION_GENERAL, "group", CONFIG_TEXT, 1, 32, "",
      "The group to go with `user`. Not given: that user's own group.", AT(config_general, group)},
+    {CONFIG_SECTION_GENERAL, "confine", CONFIG_FLAG, 0, 1, "true",
+     "Gives up, before the first client is served, what a mail server does not need: files outside "
+     "the folders named in the config (landlock), system calls (seccomp), programs, sockets of its "
+     "own. The log line `confined` says what holds. `false` only to look for a fault.",
+     AT(config_general, confine)},
     {CONFIG_SECTION_GENERAL, "drain_pace", CONFIG_DURATION, 0, 10 * MINUTE, "2s",
      "On SIGTERM the sessions are told goodbye spread over this time.",
      AT(config_general, drain_pace_ms)},
@@ -200,8 +205,7 @@ const struct config_row config_rows[] = {
      "(as in a passwd file), `allow_nets`, `disabled`, `user`; others are attributes.",
      AT(config_sqlite, query)},
     {CONFIG_SECTION_LDAP, "url", CONFIG_TEXT, 1, 1000, NULL,
-     "`ldaps://HOST`, `ldap://HOST` or `ldapi://...`; several with blanks between.",
-     AT(config_ldap, url)},
+     "`ldaps://HOST`, `ldap://HOST` or `ldapi://PATH`.", AT(config_ldap, url)},
     {CONFIG_SECTION_LDAP, "start_tls", CONFIG_FLAG, 0, 1, "false", "StartTLS on `ldap://`.",
      AT(config_ldap, start_tls)},
     {CONFIG_SECTION_LDAP, "ca", CONFIG_PATH, 1, TEXT_MAX, "",
@@ -216,17 +220,16 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_LDAP, "base", CONFIG_TEXT, 0, 1000, "", "Where in the tree users are.",
      AT(config_ldap, base)},
     {CONFIG_SECTION_LDAP, "filter", CONFIG_TEXT, 1, 1000, "(mail=%u)",
-     "Which entry is the user's: `%u` the whole name, `%n` before the `@`, `%d` behind it, each "
+     "Which entry is the user's: `%u` the whole name, `%l` before the `@`, `%d` behind it, each "
      "escaped (RFC 4515).",
      AT(config_ldap, filter)},
-    {CONFIG_SECTION_LDAP, "verify", CONFIG_CHOICE, 0, 0, "bind",
-     "`bind`: the server judges passwords; `password`: the hash is read from "
-     "`password_attribute`.",
-     ONE_OF("bind|password", config_ldap, verify)},
-    {CONFIG_SECTION_LDAP, "user_attribute", CONFIG_TEXT, 1, 64, "mail",
-     "The attribute with the user's own name.", AT(config_ldap, user_attribute)},
-    {CONFIG_SECTION_LDAP, "password_attribute", CONFIG_TEXT, 1, 64, "userPassword",
-     "The attribute with the hash.", AT(config_ldap, password_attribute)},
+    {CONFIG_SECTION_LDAP, "user_attribute", CONFIG_TEXT, 1, 64, "",
+     "The attribute with the user's own name, where it can be another than the one asked for.",
+     AT(config_ldap, user_attribute)},
+    {CONFIG_SECTION_LDAP, "password_attribute", CONFIG_TEXT, 1, 64, "",
+     "The attribute with the hash, as in a passwd file. Not given: the server judges passwords, by "
+     "a bind as the user.",
+     AT(config_ldap, password_attribute)},
     {CONFIG_SECTION_LDAP, "networks_attribute", CONFIG_TEXT, 1, 64, "",
      "The attribute with the networks that the user may log in from.",
      AT(config_ldap, networks_attribute)},
@@ -249,6 +252,10 @@ const struct config_row config_rows[] = {
      "Longest wait for an answer.", AT(config_postgresql, timeout_ms)},
     {CONFIG_SECTION_HTTP, "url", CONFIG_TEXT, 1, 1000, "", "What is asked about log-ins.",
      AT(config_http, url)},
+    {CONFIG_SECTION_HTTP, "header_file", CONFIG_PATH, 1, TEXT_MAX, "",
+     "A file whose first line is a header field for `url`, `Name: value`, by which it knows us; as "
+     "private as a key.",
+     AT(config_http, header_file)},
     {CONFIG_SECTION_HTTP, "token_url", CONFIG_TEXT, 1, 1000, "",
      "What is asked about tokens (RFC 7662).", AT(config_http, token_url)},
     {CONFIG_SECTION_HTTP, "client_id", CONFIG_TEXT, 1, 200, "",

@@ -196,8 +196,18 @@ static void test_directories(void **state)
     expect(HEAD LISTENER BY("d")
                DIRECTORY("postgresql: { connection = \"password=x\"; query = \"q\"; };"),
            5, "a password in connection");
-    expect(HEAD LISTENER BY("d") DIRECTORY("ldap: { url = \"ldap:///\"; filter = \"(uid=x)\"; };"),
+    expect(HEAD LISTENER BY("d")
+               DIRECTORY("ldap: { url = \"ldaps://x/\"; filter = \"(uid=x)\"; };"),
            5, "names no user");
+    expect(HEAD LISTENER BY("d") DIRECTORY("ldap: { url = \"ldap://ldap.test\"; };"), 5,
+           "in clear");
+    expect(HEAD LISTENER BY("d") DIRECTORY("ldap: { url = \"ldap://127.0.0.1.test\"; };"), 5,
+           "in clear");
+    expect(HEAD LISTENER BY("d") DIRECTORY("ldap: { url = \"ftp://x\"; start_tls = true; };"), 5,
+           "in clear");
+    expect_good(HEAD LISTENER BY("d")
+                    DIRECTORY("ldap: { url = \"ldap://ldap.test\"; start_tls = true; };"));
+    expect_good(HEAD LISTENER BY("d") DIRECTORY("ldap: { url = \"ldaps://ldap.test\"; };"));
     expect_good(HEAD LISTENER BY("d") DIRECTORY(HTTP("url = \"http://127.0.0.1:1/\";")));
     expect_good(HEAD LISTENER BY("d") DIRECTORY(HTTP("url = \"https://x/a@b\";")));
 }
