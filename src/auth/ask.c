@@ -256,7 +256,8 @@ int ask_cached(const struct auth *auth, const struct auth_options *options, unsi
                struct slice user, struct directory_record *ret_record, bool *ret_is_fresh)
 {
     struct recent_tag tag = tag_of(auth, &options->directories[index], user);
-    return cache_find(&auth->records, &tag, core_now_ns(auth->core), ret_record, ret_is_fresh);
+    return record_cache_find(&auth->records, &tag, core_now_ns(auth->core), ret_record,
+                             ret_is_fresh);
 }
 
 static void keep(struct auth *auth, const struct auth_options *options, const struct flight *flight)
@@ -316,7 +317,8 @@ int ask_record(struct auth *auth, const struct auth_options *options, unsigned i
     bool is_fresh = false;
     int result = -EAGAIN;
     if (!directory->kind->is_immediate)
-        result = cache_find(&auth->records, &tag, core_now_ns(auth->core), ret_record, &is_fresh);
+        result =
+            record_cache_find(&auth->records, &tag, core_now_ns(auth->core), ret_record, &is_fresh);
     if (is_fresh) {
         counter_add(core_counters(auth->core), COUNTER_DIRECTORY_CACHED, 1);
         return result;
@@ -336,8 +338,8 @@ int ask_record(struct auth *auth, const struct auth_options *options, unsigned i
     if (result == 0)
         *ret_record = flight->record;
     flight_leave(flight);
-    if (result == -EAGAIN &&
-        cache_find(&auth->records, &tag, core_now_ns(auth->core), ret_record, &is_fresh) == 0) {
+    if (result == -EAGAIN && record_cache_find(&auth->records, &tag, core_now_ns(auth->core),
+                                               ret_record, &is_fresh) == 0) {
         counter_add(core_counters(auth->core), COUNTER_DIRECTORY_STALE, 1);
         return 0;
     }

@@ -28,9 +28,10 @@ int auth_open(struct core *core, const struct auth_options *options)
     core_random(core, &auth->place_key, sizeof auth->place_key);
     core_random(core, &auth->record_key, sizeof auth->record_key);
     if (recent_open(&auth->verified, options->cache_entries_max) < 0 ||
-        cache_open(&auth->records, options->cache_entries_max) < 0 || penalty_open(auth) < 0) {
+        record_cache_open(&auth->records, options->cache_entries_max) < 0 ||
+        penalty_open(auth) < 0) {
         recent_close(&auth->verified);
-        cache_close(&auth->records);
+        record_cache_close(&auth->records);
         free(auth);
         return -ENOMEM;
     }
@@ -57,7 +58,7 @@ void auth_close(struct core *core)
     assert(auth->tries == 0 && auth->sleeping == 0 && "a log-in is still under way");
     core_local_set(core, CORE_LOCAL_AUTH, NULL);
     recent_close(&auth->verified);
-    cache_close(&auth->records);
+    record_cache_close(&auth->records);
     penalty_close(auth);
     explicit_bzero(auth, sizeof *auth);
     free(auth);

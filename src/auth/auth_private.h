@@ -45,16 +45,19 @@ const struct auth_options *auth_options_of(struct core *core);
 
 /* ---------------------------------------------------------------- password.c */
 
-enum { PASSWORD_HASH_BYTES_MAX = 255 };
+enum { PASSWORD_HASH_BYTES_MAX = 255, PASSWORD_HASHES_MAX = 8 };
 
-/* What is wrong with a hash of the passwd file and how to mend it, or NULL. */
-const char *password_problem(struct slice hash);
+/* `hashes` of one user: one or several, blanks between, each good for a log-in. What is wrong with
+ * them and how to mend it, or NULL. */
+const char *password_problem(struct slice hashes);
 /* "!..." or "*...": an account that nobody logs in to. */
-bool password_is_locked(struct slice hash);
-/* How many of the hash's first bytes say what a check costs (method and parameters). */
+bool password_is_locked(struct slice hashes);
+/* How many of a hash's first bytes say what a check costs (method and parameters). */
 size_t password_cost_size(struct slice hash);
-/* Blocking and slow. Any hash without a problem. 1 it matches, 0 it does not, or -errno. */
-int password_verify(struct slice password, struct slice hash);
+/* Does one of them begin so ("{SCRAM-")? */
+bool password_has(struct slice hashes, struct slice prefix);
+/* Blocking and slow. Any hashes without a problem. 1 one matches, 0 none does, or -errno. */
+int password_verify(struct slice password, struct slice hashes);
 
 /* ---------------------------------------------------------------- users.c */
 
@@ -123,11 +126,11 @@ struct cache {
     uint32_t mask; /* sets - 1 */
 };
 
-int cache_open(struct cache *cache, unsigned rows_max); /* 0 rows: keeps nothing */
-void cache_close(struct cache *cache);
+int record_cache_open(struct cache *cache, unsigned rows_max); /* 0 rows: keeps nothing */
+void record_cache_close(struct cache *cache);
 /* 0: *ret_record is what was kept; -ENOENT: it was "no such user"; -EAGAIN: not known.
  * *ret_is_fresh false: only to be believed when nobody can be asked. */
-int cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
+int record_cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
                struct directory_record *ret_record, bool *ret_is_fresh);
 /* record NULL: no such user. Without memory it keeps nothing. */
 void cache_put(struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,

@@ -73,7 +73,7 @@ static void record_copy(const struct cached_record *record, struct directory_rec
     ret_record->problem[0] = '\0';
 }
 
-int cache_open(struct cache *cache, unsigned rows_max)
+int record_cache_open(struct cache *cache, unsigned rows_max)
 {
     *cache = (struct cache){0};
     if (rows_max == 0)
@@ -88,7 +88,7 @@ int cache_open(struct cache *cache, unsigned rows_max)
     return 0;
 }
 
-void cache_close(struct cache *cache)
+void record_cache_close(struct cache *cache)
 {
     if (cache->rows != NULL)
         for (size_t i = 0; i < ((size_t)cache->mask + 1) * WAYS; i++)
@@ -116,8 +116,8 @@ static struct cache_row *row_of(const struct cache *cache, const struct recent_t
     return NULL;
 }
 
-int cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
-               struct directory_record *ret_record, bool *ret_is_fresh)
+int record_cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
+                      struct directory_record *ret_record, bool *ret_is_fresh)
 {
     const struct cache_row *row = row_of(cache, tag);
     if (row == NULL || row->stale_until_ns <= now_ns)
