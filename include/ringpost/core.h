@@ -81,7 +81,8 @@ void engine_stop(struct engine *engine);
 
 unsigned core_index(const struct core *core);
 unsigned core_count(const struct core *core);
-unsigned core_slots_max(const struct core *core); /* slots (direct descriptors) are below this */
+unsigned core_slots_max(const struct core *core);  /* slots (direct descriptors) are below this */
+unsigned core_fibers_max(const struct core *core); /* stacks in use at once */
 struct core *core_peer(struct core *core, unsigned index);
 uint64_t core_now_ns(const struct core *core); /* monotonic; one reading a turn */
 int64_t core_wall_ns(struct core *core);       /* since 1970 */
@@ -182,6 +183,9 @@ int await_close(struct core *core, int fd);
 int await_unlink(struct core *core, const char *path);
 int await_rename(struct core *core, const char *from, const char *to);
 int await_fallocate(struct core *core, int fd, uint64_t offset, uint64_t size);
+/* For the self-test at the start: an operation that kernel.h does not name, harmless as it is.
+ * -EACCES when the ring's restrictions hold; any other error when they do not. */
+int await_forbidden(struct core *core);
 
 /* ---------------------------------------------------------------- receive buffers */
 

@@ -14,4 +14,13 @@ struct kernel;
 int kernel_linux_create(struct kernel **ret_kernel);
 void kernel_linux_destroy(struct kernel *kernel);
 
+/* A TCP socket bound to a numeric address and port, as kernel_listen_tcp makes them, before
+ * privileges are dropped. A descriptor or -errno. */
+int kernel_linux_bind(const char *address, unsigned port);
+enum { KERNEL_LINUX_LISTENERS_MAX = 64 };
+/* Gives a bound socket to a kernel: its kernel_listen_tcp for that address (the text must outlive
+ * the kernel) and port takes it instead of binding one. 0, or -ENOSPC: the descriptor stays the
+ * caller's. */
+int kernel_linux_give(struct kernel *kernel, const char *address, unsigned port, int fd);
+
 #endif

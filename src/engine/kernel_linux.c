@@ -11,8 +11,8 @@
  * does not hold back the rest. No SQPOLL: it would burn a core.
  *
  * A ring is made disabled, gets its restrictions, and is enabled by the thread that owns it (which
- * makes that thread its single issuer). A ring keeps the rights of the moment it was made: privileges
- * and landlock come before. Where the kernel refuses restrictions the ring works without them; the
+ * makes that thread its single issuer). A ring keeps the rights of the moment it was made:
+ * privileges and landlock come before. Where the kernel refuses restrictions the ring works without them; the
  * self-test of the program's start says so.
  */
 #include "kernel_linux.h"
@@ -54,6 +54,8 @@ void kernel_linux_destroy(struct kernel *kernel)
     if (kernel == NULL)
         return;
     threads_end();
+    for (unsigned i = 0; i < kernel->listener_count; i++)
+        close(kernel->listeners[i].fd);
     close(kernel->wake_fd);
     free(kernel);
 }

@@ -6,8 +6,16 @@
 #ifndef RINGPOST_ENGINE_KERNEL_LINUX_H
 #define RINGPOST_ENGINE_KERNEL_LINUX_H
 
+#include "ringpost/kernel_linux.h"
+
 struct kernel {
     int wake_fd; /* an eventfd */
+    struct bound {
+        const char *address;
+        unsigned port;
+        int fd;
+    } listeners[KERNEL_LINUX_LISTENERS_MAX]; /* bound before privileges were dropped */
+    unsigned listener_count;
 };
 
 /* kernel_linux_threads.c */

@@ -3,6 +3,8 @@
  * The real kernel behind kernel.h: listening sockets and files, as needed at start-up. These calls
  * block.
  */
+#include "kernel_linux.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -47,9 +49,8 @@ static socklen_t parse_address(const char *text, unsigned port, struct sockaddr_
 
 /* Options of the listener pass to each accepted socket (TCP_NODELAY: replies are gathered by us,
  * not by the kernel). */
-int kernel_listen_tcp(struct kernel *kernel, const char *address, unsigned port, unsigned backlog)
+int kernel_linux_bind(const char *address, unsigned port)
 {
-    (void)kernel;
     struct sockaddr_storage name;
     socklen_t size = parse_address(address, port, &name);
     if (size == 0 || port > 65535)
@@ -64,9 +65,39 @@ int kernel_listen_tcp(struct kernel *kernel, const char *address, unsigned port,
         return fail_closing(fd);
     if (name.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd, (struct sockaddr *)&name, size) < 0 || listen(fd, (int)backlog) < 0)
-        return fail_closing(fd);
-    return fd;
+    return bind(fd, (struct sockaddr *)&name, size) < 0 ? fail_closing(fd) : fd;
+}
+
+int kernel_linux_give(struct kernel *kernel, const char *address, unsigned port, int fd)
+{
+    if (kernel->listener_count == KERNEL_LINUX_LISTENERS_MAX)
+        return -ENOSPC;
+    kernel->listeners[kernel->listener_count++] = (struct bound){address, port, fd};
+    return 0;
+}
+
+/* One that was bound before privileges were dropped; else -1. */
+static int take_given(struct kernel *kernel, const char *address, unsigned port)
+{
+    for (unsigned i = 0; i < kernel->listener_count; i++) {
+        struct bound *bound = &kernel->listeners[i];
+        if (bound->port != port || strcmp(bound->address, address) != 0)
+            continue;
+        int fd = bound->fd;
+        *bound = kernel->listeners[--kernel->listener_count];
+        return fd;
+    }
+    return -1;
+}
+
+int kernel_listen_tcp(struct kernel *kernel, const char *address, unsigned port, unsigned backlog)
+{
+    int fd = take_given(kernel, address, port);
+    if (fd < 0)
+        fd = kernel_linux_bind(address, port);
+    if (fd < 0)
+        return fd;
+    return listen(fd, (int)backlog) < 0 ? fail_closing(fd) : fd;
 }
 
 /* A socket file left by a dead process is replaced; one that somebody listens on is -EADDRINUSE. */

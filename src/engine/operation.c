@@ -259,3 +259,12 @@ int await_fallocate(struct core *core, int fd, uint64_t offset, uint64_t size)
     op_fallocate(core, &awaited.op, fd, offset, size);
     return awaited_end(&awaited);
 }
+
+int await_forbidden(struct core *core)
+{
+    struct awaited awaited = awaited_begin(core);
+    struct io_uring_sqe *sqe = ring_entry(core, &awaited.op);
+    io_uring_prep_socket(sqe, AF_UNSPEC, 0, 0, 0); /* no such family: -EAFNOSUPPORT */
+    tagged(sqe, &awaited.op);
+    return awaited_end(&awaited);
+}
