@@ -17,6 +17,7 @@ enum admin_health { ADMIN_STARTING, ADMIN_READY, ADMIN_DRAINING, ADMIN_REFUSING 
 struct admin_options {
     const char *address; /* numeric */
     unsigned port;
+    int listen_fd; /* listens on address and port already; becomes admin's. 0: admin opens one */
     struct engine *engine;
     const struct session_protocol *const *protocols; /* whose command tables name the counters */
     unsigned protocol_count;

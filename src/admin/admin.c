@@ -132,8 +132,15 @@ int admin_start(const struct admin_options *options, struct admin **ret_admin)
     if (address.ss_family == AF_INET6)
         flags |= MHD_USE_IPv6;
     errno = 0;
+    struct MHD_OptionItem socket_options[] = {
+        {MHD_OPTION_SOCK_ADDR, 0, &address},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    if (options->listen_fd > 0)
+        socket_options[0] =
+            (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, options->listen_fd, NULL};
     admin->daemon = MHD_start_daemon(
-        flags, (uint16_t)options->port, NULL, NULL, handle, admin, MHD_OPTION_SOCK_ADDR, &address,
+        flags, (uint16_t)options->port, NULL, NULL, handle, admin, MHD_OPTION_ARRAY, socket_options,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
