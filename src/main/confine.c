@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What this gateway's config needs, and no more: the folders of its paths, the network if a
+ * directory is behind it (confine.h has the whole picture).
+ *
+ * Every CONFIG_PATH of the table is looked at, so that a key added there is not forgotten here: its
+ * folder may be read (a file is replaced by renaming, and a reload must see the new one), unless
+ * the list below says otherwise. A reload can name new files in these folders, but no new folders.
+ */
+#include "confine.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "command.h"
+#include "ringpost/kernel.h"
+#include "setup.h"
+
+static const struct special {
+    enum config_section section;
+    const char *key;
+    enum confine_access access;
+} specials[] = {
+    {CONFIG_SECTION_STORE, "directory", CONFINE_STORES},
+    {CONFIG_SECTION_LOG, "file", CONFINE_LOGS},
+    {CONFIG_SECTION_LISTENER, "path", CONFINE_LISTENS},
+};
+
+/* What name look-ups and TLS of the libraries behind network directories read. Those that are not
+ * there are not missed. */
+static const char *const system_folders[] = {
+    "/etc",
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib",
+    "/lib64",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/run/systemd/resolve",
+    "/usr/share/p11-kit",
+};
+
+/* Folders that were allowed already: configs have many users files in one folder. */
+enum { ALLOWED_MAX = 64 };
+
+struct allowing {
+    int ruleset, error;
+    unsigned count;
+    struct allowed {
+        enum confine_access access;
+        char folder[PATH_MAX];
+    } allowed[ALLOWED_MAX]; /* the first ones; more are only slower */
+};
+
+static void allow(struct allowing *allowing, const char *path, enum confine_access access)
+{
+    for (unsigned i = 0; i < allowing->count; i++)
+        if (allowing->allowed[i].access == access && strcmp(allowing->allowed[i].folder, path) == 0)
+            return;
+    int result = confine_files_allow(allowing->ruleset, path, access);
+    if (result < 0 && result != -ENOENT && result != -ENOTDIR && allowing->error == 0)
+        allowing->error = result;
+    if (allowing->count < ALLOWED_MAX && strlen(path) < PATH_MAX) {
+        struct allowed *entry = &allowing->allowed[allowing->count++];
+        entry->access = access;
+        memcpy(entry->folder, path, strlen(path) + 1);
+    }
+}
+
+static void allow_folder_of(struct allowing *allowing, const char *path, enum confine_access access)
+{
+    char folder[PATH_MAX];
+    struct stat there;
+    size_t size = strlen(path);
+    if (size >= sizeof folder)
+        return;
+    memcpy(folder, path, size + 1);
+    if (stat(path, &there) < 0 || !S_ISDIR(there.st_mode)) {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL)
+            memcpy(folder, ".", 2);
+        else
+            slash[slash == folder] = '\0';
+    }
+    allow(allowing, folder, access);
+}
+
+/* ---------------------------------------------------------------- the config's paths */
+
+static enum confine_access access_of(const struct config_row *row)
+{
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++)
+        if (specials[i].section == row->section && strcmp(specials[i].key, row->key) == 0)
+            return specials[i].access;
+    return CONFINE_READS;
+}
+
+/* All texts of type CONFIG_PATH in one struct of a section. */
+static void allow_paths(struct allowing *allowing, enum config_section section, const char *at)
+{
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        if (row->section != section || row->type != CONFIG_PATH)
+            continue;
+        const char *path = *(const char *const *)(const void *)(at + row->offset);
+        if (path == NULL || *path == '\0')
+            continue;
+        enum confine_access access = access_of(row);
+        if (access == CONFINE_STORES)
+            allow(allowing, path, access);
+        else
+            allow_folder_of(allowing, path, access);
+    }
+}
+
+static void each_section(struct allowing *allowing, enum config_section section, const char *at);
+
+/* tidy: sections nest three deep at most, by the table and not by input. */
+static void each_child(struct allowing *allowing, enum config_section parent, const char *at)
+{
+    for (unsigned child = 0; child < CONFIG_SECTION_COUNT; child++)
+        if (child != CONFIG_SECTION_GENERAL && config_sections[child].parent == parent)
+            each_section(allowing, (enum config_section)child, at);
+}
+
+static void each_section(struct allowing *allowing, enum config_section section, const char *at)
+{
+    const struct config_section_row *row = &config_sections[section];
+    const char *group = at + row->offset;
+    if (row->item_bytes == 0) {
+        allow_paths(allowing, section, group);
+        each_child(allowing, section, group);
+        return;
+    }
+    const struct config_list *list = (const struct config_list *)(const void *)group;
+    for (unsigned i = 0; i < list->count; i++) {
+        const char *item = (const char *)list->items + i * row->item_bytes;
+        allow_paths(allowing, section, item);
+        each_child(allowing, section, item);
+    }
+}
+
+static bool needs_network(const struct config *config)
+{
+    const struct config_directory *directories = config->directories.items;
+    bool needs = config->auth.tokens.introspection != NULL;
+    for (unsigned i = 0; i < config->directories.count; i++)
+        needs = needs || directories[i].ldap.url != NULL || directories[i].http.url != NULL ||
+                directories[i].postgresql.connection != NULL;
+    return needs;
+}
+
+/* ---------------------------------------------------------------- start */
+
+static int confine_files(struct confine *confine, const struct config *config)
+{
+    static struct allowing allowing; /* large, and used once */
+    allowing = (struct allowing){.ruleset = confine_files_begin(confine->may_connect)};
+    if (allowing.ruleset < 0)
+        return allowing.ruleset;
+    allow_folder_of(&allowing, config->path, CONFINE_READS);
+    allow_paths(&allowing, CONFIG_SECTION_GENERAL, (const char *)&config->general);
+    each_child(&allowing, CONFIG_SECTION_GENERAL, (const char *)config);
+    for (size_t i = 0; i < sizeof system_folders / sizeof *system_folders && confine->may_connect;
+         i++)
+        allow(&allowing, system_folders[i], CONFINE_READS);
+    int result = confine_files_end(allowing.ruleset);
+    return result < 0 ? result : allowing.error;
+}
+
+bool confine_begin(struct confine *confine, const struct setup *setup)
+{
+    const struct config *config = setup->config;
+    *confine = (struct confine){.may_connect = needs_network(config)};
+#ifndef RINGPOST_SANITIZED /* whose run-time traces the process and reads /proc */
+    confine->is_on = config->general.confine != 0;
+#endif
+    if (!confine->is_on)
+        return true;
+    int result = kernel_directory_make(NULL, config->store.directory, 0700);
+    if (result < 0) {
+        complain("store.directory %s: %s", config->store.directory, strerror(-result));
+        return false;
+    }
+    void *frame;
+    (void)backtrace(&frame, 1); /* loads what ending a thread needs: later it cannot be opened */
+    confine->calls_error = confine_calls_make(confine->may_connect, &confine->calls);
+    confine->files_error = confine_files(confine, config);
+    if (confine->calls_error == 0)
+        confine->calls_error = confine_calls_start(&confine->calls);
+    return true;
+}
+
+/* ---------------------------------------------------------------- self-test */
+
+static bool ring_files_hold(struct core *core)
+{
+    bool holds = true;
+    for (int i = 0; i < 2; i++) {
+        int fd = await_open(core, confine_probe_files[i], 0, 0);
+        if (fd >= 0)
+            await_close(core, fd);
+        holds = holds && fd < 0;
+    }
+    return holds;
+}
+
+static bool is_needed(const struct confine *confine, unsigned measure)
+{
+    return confine->is_on && !(measure == CONFINE_SOCKETS && confine->may_connect);
+}
+
+static void say(const struct confine *confine, struct core *core, uint32_t held)
+{
+    bool is_whole = true;
+    for (unsigned i = 0; i < CONFINE_MEASURES; i++)
+        is_whole = is_whole && (held >> i & 1 || !is_needed(confine, i));
+    struct event event;
+    event_begin(&event, "confined", is_whole && confine->is_on ? "info" : "warning");
+    event_text(&event, "on", confine->is_on ? SLICE("true") : SLICE("false"));
+    for (unsigned i = 0; i < CONFINE_MEASURES; i++)
+        event_text(&event, confine_names[i], held >> i & 1 ? SLICE("true") : SLICE("false"));
+    if (confine->may_connect)
+        event_text(&event, "sockets_for", SLICE("a directory behind the network"));
+    if (confine->files_error < 0)
+        event_text(&event, "landlock", slice_cstr(strerror(-confine->files_error)));
+    if (confine->calls_error < 0)
+        event_text(&event, "seccomp", slice_cstr(strerror(-confine->calls_error)));
+    core_log(core, &event);
+}
+
+void confine_finish(struct confine *confine, struct core *core)
+{
+    if (confine->is_on && confine->calls_error == 0)
+        confine->calls_error = confine_calls_serve(&confine->calls);
+    uint32_t held = confine_probe();
+    if (ring_files_hold(core))
+        held |= UINT32_C(1) << CONFINE_RING_FILES;
+    if (await_forbidden(core) == -EACCES)
+        held |= UINT32_C(1) << CONFINE_RING;
+    say(confine, core, held);
+}
+
+void confine_end(struct confine *confine)
+{
+    confine_calls_free(&confine->calls);
+}
