@@ -40,10 +40,13 @@ unsigned auth_users_count(const struct auth_users *users);
 /* The index-th user name; data NULL past the end. */
 struct slice auth_users_name(const struct auth_users *users, unsigned index);
 
-/* Makes a hash for `ringpost user passwd` and the try-out: yescrypt or SHA-512 with salt from
- * `random`. cost 0: default. text holds 256 bytes. Blocking and slow: not on a core.
- * 0 or -errno. */
-int auth_hash(struct slice password, struct slice random, unsigned cost, char *ret_text);
+/* Makes a hash for `ringpost user passwd` and the try-out, salt from `random` (16 bytes or more).
+ * Schemes: "yescrypt" (SHA-512 where the system does not know it; also for an empty name),
+ * "sha512", "argon2id" (64 MiB), "scram-sha-256" (the password must be UTF-8 without control
+ * bytes). cost: crypt(3)'s, passes of argon2id, iterations of SCRAM; 0: default. text holds 256
+ * bytes. Blocking and slow: not on a core. 0; -ENOTSUP: no such scheme; or -errno. */
+int auth_hash(struct slice scheme, struct slice password, struct slice random, unsigned cost,
+              char *ret_text);
 
 /* ---------------------------------------------------------------- set-up */
 
