@@ -52,6 +52,12 @@
     ROW(SESSION_TIMEOUTS, "session_timeouts_total", "counter", "sessions ended by a deadline")     \
     ROW(REPLIES_DELAYED, "replies_delayed_total", "counter", "replies to errors held back")        \
     ROW(OVERLOADED, "overloaded_cores", "gauge", "cores that turn strangers away or hurry them")   \
+    ROW(RELOADS, "reloads_total", "counter", "configs and certificates taken while running")       \
+    ROW(RELOADS_REFUSED, "reloads_refused_total", "counter",                                       \
+        "configs and certificates with problems, not taken")                                       \
+    ROW(TLS_CERTIFICATE_SECONDS, "tls_certificate_seconds", "gauge",                               \
+        "until the first certificate ends")                                                        \
+    ROW(GENERATIONS, "generations", "gauge", "configs in use, older ones by older sessions")       \
     ROW(LOG_LINES_DROPPED, "log_lines_dropped_total", "counter", "log lines that found no room")
 
 #define COUNTER_ENUM(enumerator, name, kind, help) COUNTER_##enumerator,

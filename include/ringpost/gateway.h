@@ -36,6 +36,10 @@ void gateway_init(struct gateway *gateway, const struct gateway_options *options
 /* engine_run's ready(): opens net, store, auth, sessions and services of one core; core 0's logs
  * what is being done. Fiber. 0 or -errno. */
 int gateway_open(struct core *core, void *gateway);
+/* On a core that is open, outside fibers: from now on new connections, log-ins and mail use these
+ * options (services at the same address and port, users, certificates); those that are there end
+ * with what they began with. 0, or -errno when the certificates stay what they were. */
+int gateway_adopt(struct core *core, const struct gateway_options *options);
 /* On every core, on a fiber: drains sessions, closes the store. After all have returned the engine
  * may stop. */
 void gateway_close(struct core *core, struct gateway *gateway);

@@ -421,11 +421,12 @@ static void parse_source(struct config *config, const struct config_source *sour
     config_destroy(&tree);
 }
 
-struct config *config_load(const char *path)
+static struct config *load(const char *path, bool is_again)
 {
     struct config *config = calloc(1, sizeof *config);
     if (config == NULL)
         return NULL;
+    config->is_again = is_again;
     arena_init(&config->arena, CONFIG_ARENA_BYTES_MAX);
     config->path = path;
     config->folder = folder_of(&config->arena, path);
@@ -439,6 +440,16 @@ struct config *config_load(const char *path)
     if (config->problem_count == 0)
         config_check(config);
     return config;
+}
+
+struct config *config_load(const char *path)
+{
+    return load(path, false);
+}
+
+struct config *config_load_again(const char *path)
+{
+    return load(path, true);
 }
 
 void config_free(struct config *config)

@@ -192,6 +192,7 @@ struct config {
     struct arena arena; /* holds everything below */
     const char *path;   /* as given */
     const char *folder; /* of the file, for relative paths */
+    bool is_again;      /* config_load_again */
     struct config_general general;
     struct config_log log;
     struct config_store store;
@@ -305,6 +306,8 @@ struct config_place config_source_place(const struct config_source *source, unsi
 /* Reads and checks. The result always has to be given to config_free; it may be used only when
  * problem_count is 0. NULL: no memory. */
 struct config *config_load(const char *path);
+/* The same for a process that has become its user long ago, and may not see the user database. */
+struct config *config_load_again(const char *path);
 void config_free(struct config *config);
 /* Remembers a problem. The format makes "what; the fix". */
 void config_problem(struct config *config, struct config_place place, const char *format, ...)

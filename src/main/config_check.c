@@ -47,11 +47,11 @@ static void check_general(struct config *config)
         config_problem(config, general->place,
                        "host_name = \"%.60s\" is no host name; letters, digits, '-' and '.' only",
                        general->host_name);
-    if (general->user != NULL && getpwnam(general->user) == NULL)
+    if (general->user != NULL && !config->is_again && getpwnam(general->user) == NULL)
         config_problem(config, general->place,
                        "user \"%s\" does not exist; make it: useradd --system %s", general->user,
                        general->user);
-    if (general->group != NULL && getgrnam(general->group) == NULL)
+    if (general->group != NULL && !config->is_again && getgrnam(general->group) == NULL)
         config_problem(config, general->place,
                        "group \"%s\" does not exist; make it: groupadd --system %s", general->group,
                        general->group);

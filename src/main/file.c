@@ -35,7 +35,7 @@ static const char *read_all(int fd, char text[FILE_WHY_BYTES], struct slice *ret
     }
     struct slice bytes = slice_of(data, size);
     if (why != NULL) {
-        file_forget(&bytes);
+        path_forget(&bytes);
         return why;
     }
     data[size] = '\0';
@@ -72,7 +72,7 @@ static const char *check_secret(const struct stat *status, const struct file_rea
     return NULL;
 }
 
-static const char *read_file(const char *path, const struct file_reader *reader,
+static const char *load_file(const char *path, const struct file_reader *reader,
                              char text[FILE_WHY_BYTES], struct slice *ret_bytes)
 {
     int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (reader == NULL ? 0 : O_NOFOLLOW);
@@ -95,18 +95,18 @@ static const char *read_file(const char *path, const struct file_reader *reader,
     return why;
 }
 
-const char *file_read(const char *path, char text[FILE_WHY_BYTES], struct slice *ret_bytes)
+const char *path_read(const char *path, char text[FILE_WHY_BYTES], struct slice *ret_bytes)
 {
-    return read_file(path, NULL, text, ret_bytes);
+    return load_file(path, NULL, text, ret_bytes);
 }
 
-const char *file_read_secret(const char *path, const struct file_reader *reader,
+const char *path_read_secret(const char *path, const struct file_reader *reader,
                              char text[FILE_WHY_BYTES], struct slice *ret_bytes)
 {
-    return read_file(path, reader, text, ret_bytes);
+    return load_file(path, reader, text, ret_bytes);
 }
 
-void file_forget(struct slice *bytes)
+void path_forget(struct slice *bytes)
 {
     if (bytes->data != NULL)
         explicit_bzero((char *)bytes->data, bytes->size);
@@ -114,7 +114,7 @@ void file_forget(struct slice *bytes)
     *bytes = slice_of(NULL, 0);
 }
 
-void file_stamp(const char *path, struct file_stamp *ret_stamp)
+void path_stamp(const char *path, struct file_stamp *ret_stamp)
 {
     struct stat status;
     memset(ret_stamp, 0, sizeof *ret_stamp);

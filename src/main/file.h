@@ -19,20 +19,20 @@ struct file_reader {
 };
 
 /* A regular file, by a symbolic link or not, with a NUL behind its bytes. NULL, or "what; the fix"
- * (constant, or in `text`). *ret_bytes is given to file_forget. */
-const char *file_read(const char *path, char text[FILE_WHY_BYTES], struct slice *ret_bytes);
+ * (constant, or in `text`). *ret_bytes is given to path_forget. */
+const char *path_read(const char *path, char text[FILE_WHY_BYTES], struct slice *ret_bytes);
 /* The same of a secret (row C05): no symbolic link; of root, of us or of the reader; not readable
  * by anyone but its owner and the reader's own group; readable by the reader. */
-const char *file_read_secret(const char *path, const struct file_reader *reader,
+const char *path_read_secret(const char *path, const struct file_reader *reader,
                              char text[FILE_WHY_BYTES], struct slice *ret_bytes);
 /* Wipes and frees. */
-void file_forget(struct slice *bytes);
+void path_forget(struct slice *bytes);
 
 /* What tells a file that was written anew from the one before; all zero when there is none. */
 struct file_stamp {
     uint64_t device, inode, size;
     int64_t written_ns, changed_ns;
 };
-void file_stamp(const char *path, struct file_stamp *ret_stamp);
+void path_stamp(const char *path, struct file_stamp *ret_stamp);
 
 #endif

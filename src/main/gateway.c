@@ -18,6 +18,7 @@
  * no memory. When one core fails, the others stop waiting.
  */
 #include "ringpost/gateway.h"
+#include "ringpost/tls.h"
 
 enum { LOOK_NS = 5000000 };
 
@@ -85,6 +86,35 @@ static int open_store(struct core *core, struct gateway *gateway)
     return result;
 }
 
+/* Certificates want more stack than a fiber has: the core's own turn takes them. */
+struct adoption {
+    struct message message; /* first: the message's address is ours */
+    struct tls_settings *settings;
+    struct fiber *fiber;
+    int result;
+};
+
+static void adopt_tls(struct core *here, struct message *message)
+{
+    struct adoption *adoption = (struct adoption *)message;
+    adoption->result = tls_adopt(here, adoption->settings);
+    fiber_wake(here, adoption->fiber);
+}
+
+static int open_tls(struct core *core, struct gateway *gateway)
+{
+    struct adoption adoption = {
+        .message.handle = adopt_tls,
+        .settings = gateway->options.tls_settings,
+        .fiber = fiber_current(core),
+    };
+    if (adoption.settings == NULL)
+        return 0;
+    core_post(core, core_index(core), &adoption.message);
+    fiber_park(core);
+    return step(core, "certificates", adoption.result);
+}
+
 static int open_service(struct core *core, const struct service *service)
 {
     int result = service_open(core, service);
@@ -105,6 +135,8 @@ static int open_all(struct core *core, struct gateway *gateway)
 {
     const struct gateway_options *options = &gateway->options;
     int result = step(core, "net", net_open(core));
+    if (result == 0)
+        result = open_tls(core, gateway);
     if (result == 0)
         result = open_store(core, gateway);
     if (result == 0)
@@ -138,6 +170,14 @@ int gateway_open(struct core *core, void *argument)
         core_log(core, &event);
     }
     return 0;
+}
+
+int gateway_adopt(struct core *core, const struct gateway_options *options)
+{
+    int result = options->tls_settings == NULL ? 0 : tls_adopt(core, options->tls_settings);
+    auth_adopt(core, &options->auth);
+    services_adopt(core, options->services, options->service_count);
+    return result;
 }
 
 void gateway_close(struct core *core, struct gateway *gateway)

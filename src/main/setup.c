@@ -220,6 +220,7 @@ static void make_all(struct setup *setup, const struct setup_process *process)
         setup_make_directories(setup);
     if (config->problem_count == 0)
         setup_make_routes(setup);
+    setup->tls_stamp = setup_tls_stamp(config); /* before: what changes meanwhile is seen later */
     if (config->problem_count == 0)
         setup->tls = setup_make_tls(config, &setup->reader, process->ticket_secret);
     if (config->problem_count == 0)

@@ -18,11 +18,20 @@
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
+struct setup;
+
 /* What is made once and outlives every reading of the config. */
 struct setup_process {
     uint8_t ticket_secret[32], dummy_key[16];
     struct smtp_quotas *quotas;
 };
+
+/* The tickets' secret; before anything is read. False after saying why. */
+bool setup_process_begin(struct setup_process *process);
+/* After privileges are dropped: makes the store's directory, and there the file with the key that
+ * has to be the same at every start; tells the first setup. False after saying why. */
+bool setup_process_open(struct setup_process *process, struct setup *setup);
+void setup_process_end(struct setup_process *process);
 
 struct setup {
     struct generation generation;
@@ -35,6 +44,7 @@ struct setup {
     struct auth_tokens *tokens;
     struct route_table *routes;
     struct tls_settings *tls; /* counted; NULL without certificates */
+    uint64_t tls_stamp;       /* of the files that they were made of */
     struct smtp_options smtp, lmtp, submission;
     struct pop3_options pop3[2]; /* by whether plain log-in is allowed */
     struct imap_options imap[2];
@@ -71,5 +81,8 @@ const struct auth_directory *setup_directory(const struct setup *setup, const ch
  * problems. NULL when there are problems, or no certificates. */
 struct tls_settings *setup_make_tls(struct config *config, const struct file_reader *reader,
                                     const uint8_t ticket_secret[32]);
+
+/* Another number when one of those files is another than before. */
+uint64_t setup_tls_stamp(const struct config *config);
 
 #endif

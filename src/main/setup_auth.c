@@ -75,7 +75,7 @@ static void make_tokens(struct setup *setup)
     char text[FILE_WHY_BYTES];
     if (from->place.file == NULL)
         return;
-    const char *why = from->jwks == NULL ? NULL : file_read(from->jwks, text, &jwks);
+    const char *why = from->jwks == NULL ? NULL : path_read(from->jwks, text, &jwks);
     if (why != NULL) {
         config_problem(config, from->place, "jwks %s: %s", from->jwks, why);
         return;
@@ -86,7 +86,7 @@ static void make_tokens(struct setup *setup)
     why = auth_tokens_make(&options, &setup->tokens);
     if (why != NULL)
         config_problem(config, from->place, "tokens: %s", why);
-    file_forget(&jwks);
+    path_forget(&jwks);
 }
 
 /* ---------------------------------------------------------------- all */

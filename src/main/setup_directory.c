@@ -19,7 +19,7 @@ static bool read_line(struct setup *setup, struct config_place place, const char
     *ret_bytes = slice_of(NULL, 0);
     if (path == NULL)
         return true;
-    const char *why = file_read_secret(path, &setup->reader, text, ret_bytes);
+    const char *why = path_read_secret(path, &setup->reader, text, ret_bytes);
     if (why == NULL) {
         size_t end = slice_find(*ret_bytes, '\n');
         while (end > 0 && ret_bytes->data[end - 1] == '\r')
@@ -31,7 +31,7 @@ static bool read_line(struct setup *setup, struct config_place place, const char
     if (why == NULL)
         return true;
     config_problem(setup->config, place, "%s: %s", path, why);
-    file_forget(ret_bytes);
+    path_forget(ret_bytes);
     return false;
 }
 
@@ -176,8 +176,8 @@ static bool open_directory(struct setup *setup, const struct config_directory *f
         directory->name = slice_cstr(from->name);
         directory->identity = identity_of(from, &opening);
     }
-    file_forget(&opening.password);
-    file_forget(&opening.header);
+    path_forget(&opening.password);
+    path_forget(&opening.header);
     return ok;
 }
 

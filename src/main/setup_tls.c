@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ringpost/hash.h"
 #include "ringpost/tls.h"
 #include "setup.h"
 
@@ -35,10 +36,10 @@ static void read_pair(struct config *config, const struct config_certificate *fr
 {
     char text[FILE_WHY_BYTES];
     ret_pair->name = from->certificate;
-    const char *why = file_read(from->certificate, text, &ret_pair->certificate);
+    const char *why = path_read(from->certificate, text, &ret_pair->certificate);
     if (why != NULL)
         config_problem(config, from->place, "certificate %s: %s", from->certificate, why);
-    why = file_read_secret(from->key, reader, text, &ret_pair->key);
+    why = path_read_secret(from->key, reader, text, &ret_pair->key);
     if (why != NULL)
         config_problem(config, from->place, "key %s: %s", from->key, why);
 }
@@ -49,7 +50,7 @@ static struct slice read_authorities(struct config *config)
     char text[FILE_WHY_BYTES];
     if (config->tls.client_ca == NULL)
         return bytes;
-    const char *why = file_read(config->tls.client_ca, text, &bytes);
+    const char *why = path_read(config->tls.client_ca, text, &bytes);
     if (why != NULL)
         config_problem(config, config->tls.place, "client_ca %s: %s", config->tls.client_ca, why);
     return bytes;
@@ -99,13 +100,31 @@ struct tls_settings *setup_make_tls(struct config *config, const struct file_rea
     struct slice authorities = read_authorities(config);
     if (config->problem_count == before)
         settings = make(&reading, authorities, ticket_secret);
-    file_forget(&authorities);
+    path_forget(&authorities);
     for (unsigned i = 0; i < count; i++) {
-        file_forget(&reading.pairs[i].certificate);
-        file_forget(&reading.pairs[i].key);
+        path_forget(&reading.pairs[i].certificate);
+        path_forget(&reading.pairs[i].key);
     }
     free(reading.pairs);
     return settings;
+}
+
+static uint64_t mix_stamp(uint64_t hash, const char *path)
+{
+    struct file_stamp stamp;
+    if (path == NULL)
+        return hash;
+    path_stamp(path, &stamp);
+    return hash_u64(hash ^ hash_stable(&stamp, sizeof stamp));
+}
+
+uint64_t setup_tls_stamp(const struct config *config)
+{
+    const struct config_certificate *all = config->tls.certificates.items;
+    uint64_t hash = mix_stamp(0, config->tls.client_ca);
+    for (unsigned i = 0; i < config->tls.certificates.count; i++)
+        hash = mix_stamp(mix_stamp(hash, all[i].certificate), all[i].key);
+    return hash;
 }
 
 _Static_assert((int)CONFIG_CERTIFICATES_MAX <= (int)TLS_PAIRS_MAX, "all pairs fit into settings");
