@@ -107,6 +107,9 @@ int listener_open(struct core *core, const struct listener_options *options,
 /* Stops accepting; established streams go on. It frees itself when the last of them is gone. */
 void listener_close(struct listener *listener);
 
+/* Other settings for the connections still to come; `argument` of `accepted` stays. */
+void listener_adopt(struct listener *listener, unsigned connections_max, struct slice refusal);
+
 /* Takes over a fresh slot and arms the receive. Inside `accepted` the stream also learns its peer
  * and is counted by the listener. All of *stream is overwritten. */
 void stream_open(struct stream *stream, struct core *core, unsigned slot,

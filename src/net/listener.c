@@ -342,6 +342,12 @@ int listener_open(struct core *core, const struct listener_options *options,
     return 0;
 }
 
+void listener_adopt(struct listener *listener, unsigned connections_max, struct slice refusal)
+{
+    listener->options.connections_max = connections_max;
+    listener->options.refusal = refusal;
+}
+
 void listener_close(struct listener *listener)
 {
     assert(!listener->is_closing);
