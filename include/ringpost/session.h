@@ -13,7 +13,8 @@
  *   P1 One fiber at most runs for a session; protocol functions are only called from it.
  *   P2 A handler never re-checks what its table row says: state, flags, syntax.
  *   P3 The deadline for a command is set once, when it is awaited; received bytes do not move it.
- *   P4 Every way a session ends is a row of SESSION_END_TABLE, counted and logged once.
+ *   P4 Every way a session ends is a row of SESSION_END_TABLE, counted once and logged once; those
+ *      refused before they began are counted likewise, and logged together once a second.
  */
 #ifndef RINGPOST_SESSION_H
 #define RINGPOST_SESSION_H
@@ -165,7 +166,10 @@ struct service {
     unsigned connections_per_address_max; /* per core; IPv6 by /64; 0: no limit of its own */
     unsigned connections_per_network_max; /* per core; IPv4 by /24, IPv6 by /48; 0: likewise */
     unsigned connections_per_user_max;    /* per core, of one user from one address; 0: likewise */
-    struct network_set unlimited;         /* addresses that the three limits do not concern */
+    unsigned before_login_percent_max; /* of connections_max, per core: how many connections there
+                                             may be without a user, of all services that set this;
+                                             the rest is kept for users. 0: no such limit */
+    struct network_set unlimited;  /* addresses that the three limits and overload do not concern */
     struct network_set proxy_from; /* not empty: every connection begins with a PROXY header, v1 or
                                       v2, and comes from these networks; others are closed */
     struct network_set xclient_from; /* who may say XCLIENT (SMTP) */
@@ -233,8 +237,13 @@ static inline struct core *session_core(const struct session *session)
 void session_end(struct session *session, enum session_end end);
 /* A handler's own verdict: counts as an error (limit service.errors_max). */
 void session_count_error(struct session *session);
-/* Remembers the canonical user (copied), ends the log-in deadline, zeroes junk. 0 or -ENOMEM. */
+/* Remembers the canonical user (copied), ends the log-in deadline, zeroes junk. 0; -EUSERS: so many
+ * connections of the user are there already, nothing has changed; -ENOMEM. */
 int session_logged_in(struct session *session, struct slice user);
+/* The client is another one than the connection's peer (XCLIENT). Its limits are those of the new
+ * address: -EUSERS when that is at one, and nothing has changed. family is 4 or 6. */
+int session_set_peer(struct session *session, unsigned family, const uint8_t *address,
+                     uint16_t port);
 /* The connection is encrypted. */
 static inline bool session_is_secure(const struct session *session)
 {

@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * How many connections each client address has on this core, for
- * service.connections_per_address_max. An IPv6 client owns its /64, so that is counted as one
- * address. Deleting shifts the followers back, so the table needs no tombstones and stays as full
+ * How many connections each client address, network and user has on this core (limits.c makes the
+ * keys). Deleting shifts the followers back, so the table needs no tombstones and stays as full
  * as there are addresses.
  */
 #include <stdlib.h>
 
 #include "session_private.h"
-
-uint64_t address_key(const struct addresses *addresses, const struct session *session)
-{
-    struct {
-        const struct service *service;
-        uint8_t prefix[8], family;
-    } key;
-    memset(&key, 0, sizeof key); /* padding is hashed too */
-    key.service = session->service;
-    key.family = session->stream.peer_family;
-    memcpy(key.prefix, session->stream.peer, sizeof key.prefix);
-    return hash_keyed(&addresses->key, &key, sizeof key) | 1;
-}
 
 static uint32_t home_of(const struct addresses *addresses, uint64_t key)
 {

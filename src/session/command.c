@@ -54,6 +54,66 @@ static bool is_foreign(struct slice word)
     return slice_starts_nocase(word, SLICE("SSH-"));
 }
 
+/* ---------------------------------------------------------------- errors */
+
+static unsigned errors_max(const struct session *session)
+{
+    unsigned max = session->service->errors_max;
+    return max > STRESSED_ERRORS_MAX && overload_concerns(session) ? STRESSED_ERRORS_MAX : max;
+}
+
+/* How long the reply to the next error waits; 0: it does not. */
+static uint64_t delay_ms(const struct session *session)
+{
+    const struct service *service = session->service;
+    if (session->errors < service->errors_free || session->errors >= errors_max(session))
+        return 0; /* the one after errors_max ends the session: no reason to wait */
+    uint64_t ms = service->error_ms_first;
+    for (unsigned n = session->errors - service->errors_free; n > 0 && ms < service->error_ms_max;
+         n--)
+        ms *= 2;
+    return ms < service->error_ms_max ? ms : service->error_ms_max;
+}
+
+/* Before the reply to an error. Holds a fiber, so only so many sessions of a core do that at once,
+ * and those that come then are closed; gives up when the client does, or the server drains. */
+static void hold_back(struct session *session)
+{
+    struct core *core = session_core(session);
+    struct sessions *sessions = sessions_of(core);
+    uint64_t ms = session->end == SESSION_END_NONE ? delay_ms(session) : 0;
+    uint64_t until = core_now_ns(core) + ms * 1000000;
+    unsigned fibers_max = core_fibers_max(core) / 4;
+    if (ms == 0)
+        return;
+    if (sessions->tarpit_fibers >= TARPIT_FIBERS_MAX || sessions->tarpit_fibers >= fibers_max) {
+        session_end(session, SESSION_END_ERRORS);
+        return;
+    }
+    sessions->tarpit_fibers++;
+    counter_add(core_counters(core), COUNTER_REPLIES_DELAYED, 1);
+    while (core_now_ns(core) < until && session->stream.end == 0 &&
+           !(session->private_bits & DRAINING)) {
+        uint64_t left = until - core_now_ns(core), step = (uint64_t)TARPIT_STEP_MS * 1000000;
+        fiber_sleep(core, left < step ? left : step);
+    }
+    sessions->tarpit_fibers--;
+    session_due(session, session->service->command_ms_max);
+}
+
+static void count_error(struct session *session)
+{
+    counter_add(core_counters(session_core(session)), COUNTER_PROTOCOL_ERRORS, 1);
+    if (++session->errors > errors_max(session))
+        session_end(session, SESSION_END_ERRORS);
+}
+
+void session_count_error(struct session *session)
+{
+    hold_back(session);
+    count_error(session);
+}
+
 static void refuse(struct session *session, const struct command *command,
                    enum session_refusal refusal, const char *why)
 {
@@ -63,8 +123,9 @@ static void refuse(struct session *session, const struct command *command,
         session_end(session, SESSION_END_FORBIDDEN);
         return;
     }
+    hold_back(session);
     protocol_of(session)->refuse(session, command, refusal, why);
-    session_count_error(session);
+    count_error(session);
 }
 
 static int read_line(struct session *session, struct command_line *ret_line)
@@ -98,7 +159,10 @@ static void run(struct session *session, const struct command *command)
         }
     }
     command->run(session, arguments);
-    if ((command->flags & COMMAND_JUNK) && ++session->junk > session->service->junk_max)
+    unsigned junk_max = session->service->junk_max;
+    if (junk_max > STRESSED_JUNK_MAX && overload_concerns(session))
+        junk_max = STRESSED_JUNK_MAX;
+    if ((command->flags & COMMAND_JUNK) && ++session->junk > junk_max)
         session_end(session, SESSION_END_JUNK);
 }
 
@@ -142,11 +206,4 @@ void session_command(struct session *session)
         session_end(session, session_end_of(session, result));
     }
     session->private_bits &= ~(uint32_t)(BEGUN | AWAITING);
-}
-
-void session_count_error(struct session *session)
-{
-    counter_add(core_counters(session_core(session)), COUNTER_PROTOCOL_ERRORS, 1);
-    if (++session->errors > session->service->errors_max)
-        session_end(session, SESSION_END_ERRORS);
 }

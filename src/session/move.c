@@ -67,8 +67,8 @@ void session_moved(struct stream *stream)
     session->private_bits |= ARRIVED;
     here->count++;
     session_enlist(session);
-    if (address_take(&here->addresses, address_key(&here->addresses, session), 0))
-        session->private_bits |= COUNTED;
+    if (limits_arrive(session) < 0)
+        session_end(session, SESSION_END_TOO_MANY);
     if (load(&here->draining))
         session->private_bits |= DRAINING;
     session_schedule(session);

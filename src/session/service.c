@@ -17,6 +17,7 @@ static void queue_hook(struct hook *hook)
 {
     struct sessions *sessions = (struct sessions *)((char *)hook - offsetof(struct sessions, hook));
     struct core *core = sessions->core;
+    overload_look(sessions);
     if (sessions->queue != NULL && fiber_start(core, sessions_fiber, sessions) < 0)
         timer_set(core, &sessions->retry, core_now_ns(core) + (uint64_t)RETRY_MS * 1000000);
 }
@@ -34,6 +35,7 @@ int sessions_open(struct core *core)
     sessions->core = core;
     sessions->hook.run = queue_hook;
     sessions->retry.fire = retry;
+    sessions->overload_tick.fire = overload_tick;
     sessions->queue_end = &sessions->queue;
     core_random(core, &sessions->addresses.key, sizeof sessions->addresses.key);
     core_hook_add(core, &sessions->hook);
@@ -47,6 +49,7 @@ void sessions_close(struct core *core)
     assert(sessions->count == 0 && sessions->listeners == NULL && "sessions_drain comes first");
     core_hook_remove(core, &sessions->hook);
     timer_clear(core, &sessions->retry);
+    timer_clear(core, &sessions->overload_tick);
     core_local_set(core, CORE_LOCAL_SESSION, NULL);
     free(sessions->addresses.slots);
     free(sessions);
@@ -70,59 +73,46 @@ void session_unique(struct core *core, char *text)
     text[16] = '\0';
 }
 
-/* ---------------------------------------------------------------- accepting */
+/* ---------------------------------------------------------------- listeners */
 
-static bool accepted(struct core *core, unsigned slot, void *argument)
+static void listener_forget(struct service_listener *listener)
 {
-    const struct service_listener *listener = argument;
-    const struct service *service = listener->service;
-    const struct session_protocol *protocol = service->protocol;
-    struct sessions *sessions = sessions_of(core);
-    struct session *session = calloc(1, protocol->session_bytes);
-    if (session == NULL)
-        return false;
-    session->service = service;
-    session->state = protocol->state_first;
-    session->private_bits = protocol->without_login ? LOGGED_IN : 0;
-    session->began_ns = core_now_ns(core);
-    session->id = ++sessions->last_id * CORES_MAX + core_index(core);
-    arena_init(&session->arena, protocol->command_bytes_max);
-    sessions->count++;
-    stream_open(&session->stream, core, slot, &session_owner);
-    unsigned max = session->stream.peer_family >= 4 ? service->connections_per_address_max : 0;
-    if (!address_take(&sessions->addresses, address_key(&sessions->addresses, session), max)) {
-        counter_add(core_counters(core), COUNTER_CONNECTIONS_REFUSED, 1);
-        session->private_bits |= FINISHED;
-        stream_write(&session->stream, protocol->refusal);
-        stream_close(&session->stream);
-        return true;
-    }
-    session->private_bits |= COUNTED;
-    session_enlist(session);
-    session_schedule(session);
-    return true;
+    generation_leave(listener->service->generation);
+    free(listener->address);
+    free(listener);
+}
+
+/* Under TLS it would not be understood. */
+static struct slice refusal_of(const struct service *service)
+{
+    return service->tls == SERVICE_TLS ? SLICE("") : service->protocol->refusal;
 }
 
 int service_open(struct core *core, const struct service *service)
 {
     struct sessions *sessions = sessions_of(core);
     struct service_listener *listener = calloc(1, sizeof *listener);
-    if (listener == NULL)
+    char *address = strdup(service->address);
+    if (listener == NULL || address == NULL) {
+        free(listener);
+        free(address);
         return -ENOMEM;
+    }
     assert(service->protocol->session_bytes >= sizeof(struct session));
-    *listener = (struct service_listener){.core = core, .service = service};
+    *listener = (struct service_listener){.core = core, .service = service, .address = address};
+    generation_enter(service->generation);
     struct listener_options options = {
-        .address = service->address,
+        .address = address,
         .port = service->port,
         .mode = service->mode,
         .connections_max = service->connections_max,
-        .refusal = service->protocol->refusal,
-        .accepted = accepted,
+        .refusal = refusal_of(service),
+        .accepted = session_accepted,
         .argument = listener,
     };
     int result = listener_open(core, &options, &listener->listener);
     if (result < 0) {
-        free(listener);
+        listener_forget(listener);
         return result;
     }
     listener->next = sessions->listeners;
@@ -130,7 +120,41 @@ int service_open(struct core *core, const struct service *service)
     return 0;
 }
 
+static const struct service *counterpart(const struct service_listener *listener,
+                                         const struct service *const *services, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (services[i]->port == listener->service->port &&
+            strcmp(services[i]->address, listener->address) == 0)
+            return services[i];
+    return NULL;
+}
+
+void services_adopt(struct core *core, const struct service *const *services, unsigned count)
+{
+    struct service_listener *listener = sessions_of(core)->listeners;
+    for (; listener != NULL; listener = listener->next) {
+        const struct service *service = counterpart(listener, services, count);
+        if (service == NULL)
+            continue;
+        assert(service->protocol->session_bytes >= sizeof(struct session));
+        generation_enter(service->generation);
+        generation_leave(listener->service->generation);
+        listener->service = service;
+        listener_adopt(listener->listener, service->connections_max, refusal_of(service));
+    }
+}
+
 /* ---------------------------------------------------------------- draining */
+
+static void tell(struct session *session)
+{
+    session->private_bits |= DRAINING;
+    if (session->private_bits & PROXY_AWAITED)
+        session_refuse(session, SESSION_END_DRAIN);
+    else
+        session_schedule(session);
+}
 
 /* Tells up to `count` sessions that are idle now; busy ones are told when their command is done. */
 static void tell_some(struct sessions *sessions, unsigned count)
@@ -140,8 +164,7 @@ static void tell_some(struct sessions *sessions, unsigned count)
         sessions->cursor = session->next;
         if (session->private_bits & RUNNING)
             continue;
-        session->private_bits |= DRAINING;
-        session_schedule(session);
+        tell(session);
         count--;
     }
 }
@@ -150,9 +173,10 @@ static void tell_some(struct sessions *sessions, unsigned count)
  * earliest. */
 static void tell_all(struct sessions *sessions, void (*more)(struct stream *stream))
 {
-    for (struct session *session = sessions->list; session != NULL; session = session->next) {
-        session->private_bits |= DRAINING;
-        session_schedule(session);
+    struct session *next;
+    for (struct session *session = sessions->list; session != NULL; session = next) {
+        next = session->next;
+        tell(session);
         if (more != NULL)
             more(&session->stream);
     }
@@ -200,6 +224,6 @@ void sessions_drain(struct core *core, uint64_t pace_ms, uint64_t wait_ms)
     while (sessions->listeners != NULL) {
         struct service_listener *listener = sessions->listeners;
         sessions->listeners = listener->next;
-        free(listener);
+        listener_forget(listener);
     }
 }

@@ -31,7 +31,7 @@ static uint64_t due_after(uint64_t from_ns, uint64_t ms)
 }
 
 /* Now + ms, but no later than the log-in is due. */
-void session_due(struct session *session, uint64_t ms)
+static void set_due(struct session *session, uint64_t ms)
 {
     uint64_t due = due_after(core_now_ns(session_core(session)), ms);
     if (!(session->private_bits & LOGGED_IN)) {
@@ -43,9 +43,16 @@ void session_due(struct session *session, uint64_t ms)
         stream_deadline(&session->stream, due);
 }
 
+/* What was waited for before an overload keeps the time that it had. */
+void session_due(struct session *session, uint64_t ms)
+{
+    set_due(session, overload_ms(session, ms));
+}
+
+/* Work that has been accepted, overload or not. */
 void session_deadline(struct session *session, uint64_t ms)
 {
-    session_due(session, ms);
+    set_due(session, ms);
 }
 
 /* P3: from a command's first byte on. */
@@ -62,8 +69,9 @@ void session_begin_command(struct session *session)
 static void free_session(struct session *session)
 {
     struct sessions *sessions = sessions_of(session_core(session));
-    assert(!(session->private_bits & (RUNNING | LISTED | COUNTED)) && "Q2");
+    assert(!(session->private_bits & (RUNNING | LISTED | COUNTED | USER_COUNTED)) && "Q2");
     sessions->count--;
+    generation_leave(session->service->generation);
     arena_reset(&session->arena);
     free((void *)(uintptr_t)session->user.data);
     free(session);
@@ -121,7 +129,8 @@ static bool attend(struct session *session)
         session->private_bits &= ~(uint32_t)ARRIVED;
         session->move_to = 0;
         session_due(session, session->service->command_ms_max);
-        session->moved(session);
+        if (session->end == SESSION_END_NONE) /* else its user has too many connections here */
+            session->moved(session);
     }
     if ((session->private_bits & WOKEN) && session->end == SESSION_END_NONE) {
         session->private_bits &= ~(uint32_t)WOKEN;
@@ -194,7 +203,9 @@ void session_schedule(struct session *session)
 static void input(struct stream *stream)
 {
     struct session *session = (struct session *)stream;
-    if (session->private_bits & RUNNING)
+    if (session->private_bits & PROXY_AWAITED)
+        session_proxy_input(session); /* it may begin, or end */
+    if (session->private_bits & (RUNNING | FINISHED | PROXY_AWAITED))
         return;
     bool is_unread = stream_unread(stream) > 0;
     if (stream_line_ready(stream) || (is_unread && !(session->private_bits & FIRST_SEEN)))
@@ -238,8 +249,7 @@ void session_enlist(struct session *session)
 void session_delist(struct session *session)
 {
     struct sessions *sessions = sessions_of(session_core(session));
-    if (session->private_bits & COUNTED)
-        address_give(&sessions->addresses, address_key(&sessions->addresses, session));
+    limits_give(session);
     if (session->private_bits & LISTED) {
         if (sessions->cursor == session)
             sessions->cursor = session->next;
@@ -247,7 +257,7 @@ void session_delist(struct session *session)
         if (session->next != NULL)
             session->next->previous_next = session->previous_next;
     }
-    session->private_bits &= ~(uint32_t)(LISTED | COUNTED);
+    session->private_bits &= ~(uint32_t)LISTED;
 }
 
 /* ---------------------------------------------------------------- calls of the protocols */
@@ -266,8 +276,17 @@ int session_logged_in(struct session *session, struct slice user)
     if (copy == NULL)
         return -ENOMEM;
     memcpy(copy, user.data, user.size);
-    free((void *)(uintptr_t)session->user.data);
+    struct slice old = session->user;
+    session_user_give(session);
     session->user = slice_of(copy, user.size);
+    int result = session_user_take(session);
+    if (result < 0) {
+        session->user = old;
+        (void)session_user_take(session);
+        free(copy);
+        return result;
+    }
+    free((void *)(uintptr_t)old.data);
     session->private_bits |= LOGGED_IN;
     session->junk = 0;
     session_due(session, session->service->command_ms_max);

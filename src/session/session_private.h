@@ -17,8 +17,20 @@ enum {
     GOODBYE_MS_MAX = 5000,    /* for the last words to find room */
     DRAIN_TICK_MS = 10,
     LAST_WORDS_MS_MAX = 1000, /* of a drain: from the interrupt of a command to the close */
-    RETRY_MS = 16             /* to find a stack */
+    RETRY_MS = 16,            /* to find a stack */
+    PROXY_MS_MAX = 10000,     /* for the PROXY header, which the proxy sends at once */
+    /* Fibers of a core that may sleep at once before the reply to an error; no more than a fourth
+     * of all. */
+    TARPIT_FIBERS_MAX = 64,
+    TARPIT_STEP_MS = 200, /* how often such a sleeper looks whether the client is still there */
+    /* For strangers under overload. */
+    STRESSED_MS_MAX = 10000, /* log-in, idle and command time */
+    STRESSED_ERRORS_MAX = 1,
+    STRESSED_JUNK_MAX = 1
 };
+
+enum { OVERLOAD_CALM, OVERLOAD_STRESSED, OVERLOAD_FULL };
+enum { SHORTAGES = 2 };
 
 /* Bits of session->private_bits. From FROM_SHIFT on: the core it comes from, while it moves. */
 enum {
@@ -38,6 +50,12 @@ enum {
     MOVING = 1 << 13,   /* between two cores */
     MOVE_LOST = 1 << 14 /* the move failed: the old core has the session back, without stream */
 };
+/* Of limits.c and arrive.c. */
+enum {
+    PROXY_AWAITED = 1 << 20, /* the PROXY header comes first; no fiber before */
+    USER_COUNTED = 1 << 21,  /* in sessions->addresses, by its user */
+    ANONYMOUS = 1 << 22      /* in sessions->anonymous */
+};
 enum { FROM_SHIFT = 24 };
 
 /* Rows of a protocol's table by name: chains of row + 1, 0 at their end. */
@@ -46,9 +64,14 @@ struct command_index {
     uint8_t heads[INDEX_HEADS], next[COMMANDS_MAX];
 };
 
+/* Something that ran short, last at last_ns, and since since_ns without a pause. */
+struct shortage {
+    uint64_t count, since_ns, last_ns;
+};
+
 /* How many connections an address has: open addressing, linear probing, key 0 is empty. Keys are
  * keyed hashes: two addresses that share one (2^-64) share a count. Half of the slots at least are
- * empty, so its size is bounded by the number of sessions. */
+ * empty, so its size is bounded by the number of sessions. Networks and users are counted alike. */
 struct addresses {
     struct address_count {
         uint64_t key;
@@ -61,8 +84,9 @@ struct addresses {
 struct service_listener {
     struct service_listener *next;
     struct core *core;
-    const struct service *service;
+    const struct service *service; /* its generation is entered */
     struct listener *listener;
+    char *address; /* a copy: the first service may be gone before the listener is */
 };
 
 struct sessions {
@@ -75,8 +99,16 @@ struct sessions {
     struct service_listener *listeners;
     struct addresses addresses;
     struct command_index indexes[PROTOCOL_COUNT];
+    struct shortage shortages[SHORTAGES];
+    struct timer overload_tick;
+    uint64_t overload_lower_ns; /* not below the level before */
     uint64_t last_id, unique;
-    unsigned count; /* those not yet freed, nor moved away */
+    uint64_t refused_log_ns; /* when the next line about refused connections may come */
+    uint32_t refused;        /* since the last one */
+    uint32_t anonymous;      /* sessions with the bit */
+    uint32_t tarpit_fibers;
+    uint8_t overload; /* OVERLOAD_CALM ... */
+    unsigned count;   /* those not yet freed, nor moved away */
     /* Read and written by other cores too, atomically. */
     uint32_t draining, arriving, leaving;
 };
@@ -94,10 +126,30 @@ static inline const struct session_protocol *protocol_of(const struct session *s
 }
 
 /* address.c */
-uint64_t address_key(const struct addresses *addresses, const struct session *session);
 /* False when max (0: none) are counted already, or memory is out. */
 bool address_take(struct addresses *addresses, uint64_t key, unsigned max);
 void address_give(struct addresses *addresses, uint64_t key);
+
+/* limits.c */
+int limits_take(struct session *session);   /* at accept; 0 or -EUSERS */
+int limits_arrive(struct session *session); /* after a move; 0 or -EUSERS of its user */
+void limits_give(struct session *session);  /* all that it has taken */
+/* For session->user. 0 (also when it has been taken already) or -EUSERS. */
+int session_user_take(struct session *session);
+void session_user_give(struct session *session);
+/* Ends a session that has not begun: says the refusal for TOO_MANY and OVERLOAD, else nothing. */
+void session_refuse(struct session *session, enum session_end end);
+
+/* arrive.c */
+bool session_accepted(struct core *core, unsigned slot, void *listener);
+void session_proxy_input(struct session *session); /* PROXY_AWAITED is set */
+
+/* overload.c */
+void overload_look(struct sessions *sessions);
+void overload_tick(struct timer *timer);
+/* There is an overload and this session is a stranger. */
+bool overload_concerns(const struct session *session);
+uint64_t overload_ms(const struct session *session, uint64_t ms);
 
 /* command.c */
 void command_index_make(struct command_index *index, const struct session_protocol *protocol);
