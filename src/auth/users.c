@@ -2,7 +2,8 @@
  *
  * The passwd file in memory: one owned text of names and hashes behind each other, 8 bytes a user
  * that say where, and a hash table of 8 bytes a slot that holds 32 bits of the hash, so that a
- * look-up touches one name. Ten million users of 120 bytes take 1.5 GB, nearly all of it their hashes.
+ * look-up touches one name. Ten million users of 120 bytes take 1.5 GB, nearly all of it their
+ * hashes.
  *
  * Lines may be those of Dovecot's passwd-file, name:hash:uid:gid:gecos:home:shell:extra; of these
  * fields the extra ones "allow_nets=..." and "nologin" matter here. What a user has of them stands
