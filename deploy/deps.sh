@@ -70,6 +70,7 @@ netcat-openbsd    raw bytes, half-closed connections
 gnutls-bin        gnutls-cli: a second TLS peer
 testssl.sh        grades what a TLS port offers
 libgsasl-dev      a SASL client that is not ours
+gsasl             the same at the command line
 '
 # Unpacked under PREFIX/tests/root, not installed: no daemon starts, no port or file is taken.
 packages_unpacked='
@@ -77,6 +78,9 @@ postfix                             smtp-source and smtp-sink: load, and a next 
 lib${python}-testsuite              50 awkward messages of the e-mail package tests
 spamassassin                        one ham and one spam sample
 golang-github-jhillyerd-enmime-dev  100 MIME samples, many of them broken
+slapd                               an LDAP server, for tests/e2e/directories.py
+libodbc2                            slapd needs it
+libltdl7                            the same
 '
 binaries_unpacked='smtp-source smtp-sink'
 
