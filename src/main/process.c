@@ -2,6 +2,10 @@
  *
  * What is done to the process before the first ring is made. The order matters: a ring keeps the
  * rights of the moment it was made, so privileges go first (serve.c has the whole order).
+ *
+ * Ports below 1024 are the only thing that root is needed for, and capabilities are a thread's own:
+ * so all sockets are bound here, on the one thread there is, and every capability is given up
+ * before there is a second one.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -23,7 +27,13 @@
 #include "ringpost/kernel_linux.h"
 #include "serve.h"
 
-enum { KERNEL_MAJOR_MIN = 6, KERNEL_MINOR_MIN = 1, PORT_TRIES = 50, PORT_WAIT_NS = 100000000 };
+enum {
+    KERNEL_MAJOR_MIN = 6,
+    KERNEL_MINOR_MIN = 1,
+    PORT_TRIES = 50,
+    PORT_WAIT_NS = 100000000,
+    ADMIN_BACKLOG = 32
+};
 
 void log_now(struct event *event)
 {
@@ -62,6 +72,11 @@ bool process_log_to(const char *path)
     return true;
 }
 
+void process_close_inherited(void)
+{
+    close_range(STDERR_FILENO + 1, ~0u, 0);
+}
+
 void process_prepare(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -85,11 +100,12 @@ static bool give_directory(const char *path, uid_t uid, gid_t gid)
     return true; /* what else is wrong with it, the store will say */
 }
 
-static bool keep_only(unsigned capability)
+/* Also those that systemd's AmbientCapabilities gave to an unprivileged process. */
+static bool drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
-    data[0].effective = data[0].permitted = 1u << capability;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return syscall(SYS_capset, &header, data) == 0;
 }
 
@@ -113,32 +129,49 @@ static bool become(const struct config *config)
     }
     if (!give_directory(config->store.directory, uid, gid))
         return false;
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setgid(gid) < 0 ||
-        setuid(uid) < 0 || !keep_only(CAP_NET_BIND_SERVICE)) {
+    if (uid == 0) {
+        complain("user %s is root; name one without privileges", name);
+        return false;
+    }
+    for (unsigned long i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+        prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* while we may */
+    if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0) {
         complain("cannot become %s: %s", name, strerror(errno));
         return false;
     }
-    if (uid != 0 && (setuid(0) == 0 || geteuid() == 0)) {
+    if (setuid(0) == 0 || geteuid() == 0) {
         complain("became %s, but could become root again", name);
         return false;
     }
     return true;
 }
 
-bool process_drop(const struct config *config, bool is_service)
+bool process_check_user(const struct config *config, bool is_service)
+{
+    if (geteuid() != 0 || config->general.user != NULL)
+        return true;
+    if (is_service) {
+        complain("started as root, and the config names no user to become; make one (useradd "
+                 "--system ringpost) and say user = \"ringpost\";");
+        return false;
+    }
+    complain("runs as root, which is for a first look only: `ringpost serve` wants a user");
+    return true;
+}
+
+bool process_drop(const struct config *config)
 {
     if (geteuid() == 0 && config->general.user != NULL && !become(config))
         return false;
-    if (geteuid() == 0 && is_service) {
-        struct event event;
-        event_begin(&event, "start", "warning");
-        event_text(&event, "what", SLICE("running as root; name a user in the config"));
-        log_now(&event);
+    if (!drop_capabilities()) {
+        complain("cannot give up capabilities: %s", strerror(errno));
+        return false;
     }
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    umask(077);
 #ifndef RINGPOST_SANITIZED /* whose leak check has to trace the process */
-    if (is_service)
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
     return true;
 }
@@ -164,21 +197,56 @@ static int probe_port(const char *address, unsigned port)
     return error;
 }
 
+static bool listen_problem(const char *what, const char *address, unsigned port, int error)
+{
+    complain("%scannot listen on %s port %u: %s", what, address, port, strerror(error));
+    return false;
+}
+
+static bool wait_for_port(const char *what, const char *address, unsigned port)
+{
+    int error = probe_port(address, port);
+    for (int try = 0; try < PORT_TRIES && error == EADDRINUSE; try++) {
+        nanosleep(&(struct timespec){.tv_nsec = PORT_WAIT_NS}, NULL);
+        error = probe_port(address, port);
+    }
+    return error == 0 || listen_problem(what, address, port, error);
+}
+
 bool process_probe_ports(const struct setup *setup)
 {
+    const struct config_admin *admin = &setup->config->admin;
     for (unsigned i = 0; i < setup->gateway.service_count; i++) {
         const struct service *service = setup->gateway.services[i];
-        int error = service->port == 0 ? 0 : probe_port(service->address, service->port);
-        for (int try = 0; try < PORT_TRIES && error == EADDRINUSE; try++) {
-            nanosleep(&(struct timespec){.tv_nsec = PORT_WAIT_NS}, NULL);
-            error = probe_port(service->address, service->port);
-        }
-        if (error != 0) {
-            complain("cannot listen on %s port %u: %s", service->address, service->port,
-                     strerror(error));
+        if (service->port != 0 && !wait_for_port("", service->address, service->port))
             return false;
+    }
+    return admin->port == CONFIG_UNSET ||
+           wait_for_port("admin: ", admin->address, (unsigned)admin->port);
+}
+
+bool process_bind(const struct setup *setup, struct process_listeners *ret_listeners)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < setup->gateway.service_count; i++) {
+        const struct service *service = setup->gateway.services[i];
+        for (unsigned core = 0; core < setup->engine.core_count && service->port != 0; core++) {
+            int fd = kernel_linux_bind(service->address, service->port);
+            if (fd < 0)
+                return listen_problem("", service->address, service->port, -fd);
+            ret_listeners->listeners[count++] =
+                (struct process_listener){service->address, service->port, core, fd};
         }
     }
+    ret_listeners->count = count;
+    const struct config_admin *admin = &setup->config->admin;
+    int fd =
+        admin->port == CONFIG_UNSET ? 0 : kernel_linux_bind(admin->address, (unsigned)admin->port);
+    if (fd > 0 && listen(fd, ADMIN_BACKLOG) < 0)
+        fd = -errno;
+    if (fd < 0)
+        return listen_problem("admin: ", admin->address, (unsigned)admin->port, -fd);
+    ret_listeners->admin_fd = fd;
     return true;
 }
 

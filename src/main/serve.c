@@ -2,9 +2,10 @@
  *
  * `ringpost serve`: the start-up order on one page.
  *
- *   config ─▶ kernel floor ─▶ log file ─▶ signals, limits ─▶ privileges dropped ─▶ ring and ports
- *     probed ─▶ kernels, engine ─▶ admin thread ─▶ each core: gateway_open … serves …
- *     gateway_close ─▶ engine stops ─▶ admin, engine, kernels, setup are given back
+ *   config ─▶ kernel floor ─▶ limits ─▶ log file ─▶ signals ─▶ ports probed and bound ─▶ privileges
+ *     dropped ─▶ ring probed ─▶ confined ─▶ kernels, engine ─▶ admin thread ─▶ each core:
+ *     gateway_open ─▶ core 0: confined for good, self-test ─▶ … serves … ─▶ gateway_close ─▶
+ *     engine stops ─▶ admin, engine, kernels, setup are given back
  *
  * Signals: the first SIGTERM or SIGINT is a byte for core 0, which tells every core to drain; the
  * second ends the process at once, which loses nothing that was acknowledged. Each core's first
@@ -23,10 +24,13 @@
 
 #include "check.h"
 #include "command.h"
+#include "confine.h"
+#include "reload.h"
 #include "ringpost/admin.h"
 #include "ringpost/kernel_linux.h"
+#include "ringpost/tls.h"
 
-enum { STORE_LOOK_NS = 1000000000, ADMIN_TRIES = 50, ADMIN_WAIT_NS = 100000000 };
+enum { STORE_LOOK_NS = 1000000000, READY_LOOK_NS = 5000000 };
 
 struct serving;
 
@@ -39,7 +43,12 @@ struct core_serving {
 };
 
 struct serving {
-    struct setup *setup;
+    struct setup *setup; /* of the start; later ones are reload's */
+    struct setup_process process;
+    struct reload reload;
+    uint32_t parts_left; /* cores, and the reloading fiber, that are not done; atomic */
+    struct process_listeners listeners;
+    struct confine confine;
     struct gateway gateway;
     struct engine *engine;
     struct kernel *kernels[CORES_MAX];
@@ -51,7 +60,7 @@ struct serving {
 
 /* The one thing that a signal handler can reach. */
 static int signal_fd = -1;
-static volatile sig_atomic_t signal_count;
+static volatile sig_atomic_t signal_count, hangup_came;
 
 static void tell_watch(void)
 {
@@ -70,16 +79,26 @@ static void on_signal(int number)
     errno = error;
 }
 
-/* A service is not tied to a terminal, and reloading by SIGHUP is not there yet: it is ignored. */
+static void on_hangup(int number)
+{
+    (void)number;
+    int error = errno;
+    hangup_came = 1;
+    tell_watch();
+    errno = error;
+}
+
+/* A service is not tied to a terminal: SIGHUP means that it is to read its config again. */
 static bool signals_open(bool is_service)
 {
     struct sigaction stop = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction hangup = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
     sigemptyset(&stop.sa_mask);
+    sigemptyset(&hangup.sa_mask);
     signal_fd = eventfd(0, EFD_CLOEXEC);
     return signal_fd >= 0 && sigaction(SIGTERM, &stop, NULL) == 0 &&
            sigaction(SIGINT, &stop, NULL) == 0 &&
-           sigaction(SIGHUP, is_service ? &ignore : &stop, NULL) == 0;
+           sigaction(SIGHUP, is_service ? &hangup : &stop, NULL) == 0;
 }
 
 /* ---------------------------------------------------------------- on the cores */
@@ -91,24 +110,51 @@ static void drain_handle(struct core *here, struct message *message)
     waiters_wake_all(here, &mine->waiters);
 }
 
-/* On core 0: waits for the signal, then tells all cores. */
+/* On core 0: waits for signals; the one to stop is passed on to all cores. */
 static void watch(void *argument)
 {
     struct core *core = argument;
     struct serving *serving = core_local(core, CORE_LOCAL_MAIN);
     uint64_t value;
-    int result;
-    while ((result = await_read(core, signal_fd, &value, sizeof value, 0)) == -EINTR ||
-           result == -EAGAIN)
+    int result = 0;
+    while (signal_count == 0 && (result >= 0 || result == -EINTR || result == -EAGAIN)) {
+        result = await_read(core, signal_fd, &value, sizeof value, 0);
+        if (__atomic_load_n(&serving->gateway.failed, __ATOMIC_ACQUIRE) != 0)
+            return; /* the start failed: the engine stops by itself */
+        if (hangup_came) {
+            hangup_came = 0;
+            reload_want(&serving->reload, core);
+        }
         fiber_yield(core);
-    if (__atomic_load_n(&serving->gateway.failed, __ATOMIC_ACQUIRE) != 0)
-        return; /* the start failed: the engine stops by itself */
+    }
     struct event event;
     event_begin(&event, "stop", "info");
     event_text(&event, "what", result < 0 ? slice_cstr(strerror(-result)) : SLICE("signal"));
     core_log(core, &event);
+    reload_stop(&serving->reload, core);
     for (unsigned i = 0; i < core_count(core); i++)
         core_post(core, i, &serving->cores[i].drain_message);
+}
+
+/* The engine stops when all cores have closed and nothing is being reloaded. */
+static void part_done(void *argument)
+{
+    struct serving *serving = argument;
+    if (__atomic_sub_fetch(&serving->parts_left, 1, __ATOMIC_ACQ_REL) == 0)
+        engine_stop(serving->engine);
+}
+
+/* On core 0: what only the start needs goes once every core serves. */
+static void finish_start(struct core *core, struct serving *serving)
+{
+    while (__atomic_load_n(&serving->gateway.state, __ATOMIC_ACQUIRE) < GATEWAY_READY) {
+        if (__atomic_load_n(&serving->gateway.failed, __ATOMIC_ACQUIRE) != 0)
+            return;
+        fiber_sleep(core, READY_LOOK_NS);
+    }
+    confine_finish(&serving->confine, core);
+    if (reload_start(&serving->reload, core, part_done, serving) < 0)
+        part_done(serving); /* no fiber at all: then nothing is reloaded */
 }
 
 /* engine_run's ready(): the whole life of a core. */
@@ -124,13 +170,14 @@ static int live(struct core *core, void *argument)
         tell_watch();
         return result;
     }
+    if (core_index(core) == 0)
+        finish_start(core, serving);
     while (!mine->drains) {
         waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
         __atomic_store_n(&mine->refuses, store_state(core) < 0, __ATOMIC_RELAXED);
     }
     gateway_close(core, &serving->gateway);
-    if (__atomic_load_n(&serving->gateway.cores_gone, __ATOMIC_ACQUIRE) == core_count(core))
-        engine_stop(serving->engine);
+    part_done(serving);
     return 0;
 }
 
@@ -167,6 +214,7 @@ static int admin_open(struct serving *serving, struct admin **ret_admin)
         .protocols = protocols,
         .protocol_count = sizeof protocols / sizeof *protocols,
         .version = version_text,
+        .listen_fd = serving->listeners.admin_fd,
         .health = health,
         .argument = serving,
     };
@@ -175,13 +223,9 @@ static int admin_open(struct serving *serving, struct admin **ret_admin)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     int result = admin_start(&options, ret_admin);
-    for (int i = 0; i < ADMIN_TRIES && result == -EADDRINUSE; i++) { /* of a killed predecessor */
-        nanosleep(&(struct timespec){.tv_nsec = ADMIN_WAIT_NS}, NULL);
-        result = admin_start(&options, ret_admin);
-    }
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (result < 0)
-        complain("admin: cannot listen on %s port %u: %s", config->address, options.port,
+        complain("admin: cannot serve %s port %u: %s", config->address, options.port,
                  strerror(-result));
     return result;
 }
@@ -217,6 +261,13 @@ static int make_engine(struct serving *serving)
         result = kernel_linux_create(&serving->kernels[serving->kernel_count]);
         serving->kernel_count += result == 0;
     }
+    const struct process_listeners *bound = &serving->listeners;
+    for (unsigned i = 0; i < bound->count && result == 0; i++) {
+        const struct process_listener *one = &bound->listeners[i];
+        result = kernel_linux_give(serving->kernels[one->core], one->address, one->port, one->fd);
+    }
+    if (result == 0)
+        result = tls_library_open(serving->kernels[0]);
     if (result == 0)
         result = engine_create(options, serving->kernels, &serving->engine);
     for (unsigned i = 0; i < serving->kernel_count; i++)
@@ -233,6 +284,8 @@ static int run(struct serving *serving)
         complain("cannot make the engine: %s", strerror(-result));
     } else {
         gateway_init(&serving->gateway, &serving->setup->gateway);
+        reload_init(&serving->reload, serving->setup, &serving->process);
+        serving->parts_left = serving->kernel_count + 1;
         result = admin_open(serving, &admin);
     }
     if (result == 0)
@@ -245,44 +298,58 @@ static int run(struct serving *serving)
         complain("stopped: %s; the log lines above say where", strerror(-result));
     admin_stop(admin);
     engine_destroy(serving->engine);
+    reload_deinit(&serving->reload);
     for (unsigned i = 0; i < serving->kernel_count; i++)
         kernel_linux_destroy(serving->kernels[i]);
     return result == 0 ? STATUS_OK : is_busy ? STATUS_BUSY : STATUS_FAILED;
 }
 
-int serve(struct setup *setup, bool is_service)
+static bool prepare(struct serving *serving, bool is_service)
 {
+    struct setup *setup = serving->setup;
     const struct config *config = setup->config;
-    if (!process_check_kernel() || !process_log_to(config->log.file) || !signals_open(is_service)) {
-        setup_free(setup);
-        return STATUS_FAILED;
-    }
+    if (!process_check_kernel() || !process_check_user(config, is_service))
+        return false;
     process_prepare();
-    if (!process_drop(config, is_service) || !process_probe_ring() || !process_probe_ports(setup)) {
-        setup_free(setup);
-        return STATUS_FAILED;
-    }
-    say_memory(setup);
+    return process_log_to(config->log.file) && signals_open(is_service) &&
+           process_probe_ports(setup) && process_bind(setup, &serving->listeners) &&
+           process_drop(config) && setup_process_open(&serving->process, setup) &&
+           process_probe_ring() && confine_begin(&serving->confine, setup);
+}
+
+/* The first setup; NULL after saying why. */
+static struct setup *read_setup(const char *path, const struct setup_process *process)
+{
+    struct setup *setup = setup_read(path, process);
+    if (setup == NULL || setup->config->problem_count == 0)
+        return setup;
+    problems_show(setup->config, stderr);
+    setup_free(setup);
+    return NULL;
+}
+
+int serve(const char *path, bool is_service)
+{
     struct serving *serving = calloc(1, sizeof *serving);
     int status = STATUS_FAILED;
-    if (serving != NULL) {
-        serving->setup = setup;
+    if (serving == NULL)
+        return status;
+    process_close_inherited();
+    if (setup_process_begin(&serving->process))
+        serving->setup = read_setup(path, &serving->process);
+    if (serving->setup != NULL && prepare(serving, is_service)) {
+        say_memory(serving->setup);
         status = run(serving);
     }
+    confine_end(&serving->confine);
+    setup_free(serving->setup);
+    tls_library_close();
+    setup_process_end(&serving->process);
     free(serving);
-    setup_free(setup);
     return status;
 }
 
 int run_serve(const struct invocation *invocation)
 {
-    struct setup *setup = setup_read(invocation->config);
-    if (setup == NULL)
-        return STATUS_FAILED;
-    if (setup->config->problem_count > 0) {
-        problems_show(setup->config, stderr);
-        setup_free(setup);
-        return STATUS_FAILED;
-    }
-    return serve(setup, true);
+    return serve(invocation->config, true);
 }
