@@ -79,46 +79,73 @@ await_greeting() {
     die "the gateway does not greet on port $((base + 25)); its log: $dir/ringpost.log"
 }
 
-# Sends one message and reads it back, by Python's own clients.
+# Sends messages and reads them back, in clear and under TLS, by Python's own clients.
 check_mail() {
-    python3 - "$base" <<'PYTHON'
-import imaplib, poplib, smtplib, sys, time, uuid
-base = int(sys.argv[1])
-name = uuid.uuid4().hex
-message = (f'From: Try <try@example.test>\r\nTo: u0@example.test\r\nSubject: It works {name}\r\n'
-           f'Message-ID: <{name}@example.test>\r\nMIME-Version: 1.0\r\n'
-           'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n'
-           'Grüße aus dem Log.\r\n.a line that begins with a dot\r\n').encode()
-with smtplib.SMTP('127.0.0.1', base + 25, 'localhost', 20) as smtp:
-    smtp.sendmail('try@example.test', ['u0@example.test'], message, ['BODY=8BITMIME'])
+    python3 - "$base" "$dir/certificate.pem" <<'PYTHON'
+import imaplib, poplib, smtplib, ssl, sys, uuid
+base, host = int(sys.argv[1]), 'localhost'
+context = ssl.create_default_context(cafile=sys.argv[2])
+
+def message():
+    name = uuid.uuid4().hex
+    return name, (f'From: Try <u0@example.test>\r\nTo: u0@example.test\r\n'
+                  f'Subject: It works {name}\r\nDate: Mon, 02 Nov 2026 10:00:00 +0000\r\n'
+                  f'Message-ID: <{name}@example.test>\r\nMIME-Version: 1.0\r\n'
+                  'Content-Type: text/plain; charset=utf-8\r\n'
+                  'Content-Transfer-Encoding: 8bit\r\n\r\n'
+                  'Grüße aus dem Log.\r\n.a line that begins with a dot\r\n').encode()
+
+def read_back(imap, pop3, name, sent, how):
+    imap.login('u0', 'pw')
+    imap.select('INBOX')
+    _, found = imap.search(None, 'HEADER', 'Message-ID', name)
+    _, answer = imap.fetch(found[0].split()[-1], '(BODY.PEEK[])')
+    imap.logout()
+    assert answer[0][1].endswith(sent), 'IMAP gave other bytes than were sent'
+    pop3.user('u0@example.test')
+    pop3.pass_('pw')
+    by_pop3 = b''.join(line + b'\r\n' for line in pop3.retr(pop3.stat()[0])[1])
+    pop3.quit()
+    assert by_pop3.endswith(sent), 'POP3 gave other bytes than were sent'
+    print(f'try:         read back by IMAP and POP3 {how}: the same bytes')
+
+name, sent = message()
+with smtplib.SMTP(host, base + 25, 'localhost', 20) as smtp:
+    smtp.sendmail('try@example.org', ['u0@example.test'], sent, ['BODY=8BITMIME'])
 print('try:         sent by SMTP, acknowledged: it is on disk')
+read_back(imaplib.IMAP4(host, base + 143, 20), poplib.POP3(host, base + 110, 20), name, sent,
+          'in clear')
 
-imap = imaplib.IMAP4('127.0.0.1', base + 143, 20)
-imap.login('u0', 'pw')
-imap.select('INBOX')
-_, found = imap.search(None, 'HEADER', 'Message-ID', name)
-number = found[0].split()[-1]
-_, answer = imap.fetch(number, '(BODY.PEEK[])')
-by_imap = answer[0][1]
-imap.logout()
-assert by_imap.endswith(message), 'IMAP gave other bytes than were sent'
-print('try:         read back by IMAP: the same bytes')
+name, sent = message()
+with smtplib.SMTP(host, base + 587, 'localhost', 20) as smtp:
+    smtp.starttls(context=context)
+    smtp.login('u0', 'pw')
+    smtp.sendmail('u0@example.test', ['u0@example.test'], sent, ['BODY=8BITMIME'])
+print('try:         submitted by u0 after STARTTLS, acknowledged')
+imap = imaplib.IMAP4(host, base + 143, 20)
+imap.starttls(context)
+pop3 = poplib.POP3(host, base + 110, 20)
+pop3.stls(context)
+read_back(imap, pop3, name, sent, 'after STARTTLS and STLS')
 
-pop3 = poplib.POP3('127.0.0.1', base + 110, 20)
-pop3.user('u0@example.test')
-pop3.pass_('pw')
-by_pop3 = b''.join(line + b'\r\n' for line in pop3.retr(pop3.stat()[0])[1])
-pop3.quit()
-assert by_pop3.endswith(message), 'POP3 gave other bytes than were sent'
-print('try:         read back by POP3: the same bytes')
+name, sent = message()
+with smtplib.SMTP_SSL(host, base + 465, 'localhost', context=context, timeout=20) as smtp:
+    smtp.login('u0', 'pw')
+    smtp.sendmail('u0@example.test', ['u0@example.test'], sent, ['BODY=8BITMIME'])
+print('try:         submitted by u0 under TLS, acknowledged')
+read_back(imaplib.IMAP4_SSL(host, base + 993, ssl_context=context, timeout=20),
+          poplib.POP3_SSL(host, base + 995, context=context, timeout=20), name, sent, 'under TLS')
 PYTHON
 }
 
 how_to_connect() {
     local host=127.0.0.1 smtp=$((base + 25)) pop3=$((base + 110)) imap=$((base + 143))
+    local send=$((base + 587)) imaps=$((base + 993)) certificate=$dir/certificate.pem
     cat <<EOF
 
-  The gateway runs on $host: SMTP $smtp, LMTP $((base + 24)), POP3 $pop3, IMAP $imap
+  The gateway runs on $host: SMTP $smtp, submission $send, LMTP $((base + 24)), POP3 $pop3,
+  IMAP $imap; under TLS from the first byte: submission $((base + 465)), POP3 $((base + 995)),
+  IMAP $imaps
   Users u0@example.test ... u$((users - 1))@example.test, log-in also by u0 ..., password pw
 
     curl smtp://$host:$smtp --mail-from me@example.org --mail-rcpt u1@example.test -T FILE
@@ -126,6 +153,12 @@ how_to_connect() {
     curl pop3://$host:$pop3/1 -u u1:pw
     telnet $host $smtp
     curl http://$host:$((base + 80))/metrics
+
+    curl --cacert $certificate imaps://localhost:$imaps/INBOX -u u1:pw
+    openssl s_client -connect localhost:$imaps -CAfile $certificate -crlf -quiet
+    openssl s_client -connect localhost:$send -starttls smtp -CAfile $certificate -crlf -quiet
+    swaks --server localhost:$send --tls --auth PLAIN --auth-user u0 --auth-password pw \\
+        --from u0@example.test --to u1@example.test
 
   Config: $dir/ringpost.conf   mail: $dir/store   log: $dir/ringpost.log
 EOF

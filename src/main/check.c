@@ -36,10 +36,10 @@ static void problems_json(const struct config *config)
     puts("]}");
 }
 
-struct setup *setup_read(const char *path)
+struct setup *setup_read(const char *path, const struct setup_process *process)
 {
     struct config *config = config_load(path);
-    struct setup *setup = config == NULL ? NULL : setup_make(config, NULL);
+    struct setup *setup = config == NULL ? NULL : setup_make(config, process);
     if (setup == NULL)
         complain("out of memory");
     return setup;
@@ -47,7 +47,7 @@ struct setup *setup_read(const char *path)
 
 int run_check(const struct invocation *invocation)
 {
-    struct setup *setup = setup_read(invocation->config);
+    struct setup *setup = setup_read(invocation->config, NULL);
     if (setup == NULL)
         return STATUS_FAILED;
     const struct config *config = setup->config;

@@ -9,8 +9,9 @@
 
 #include "setup.h"
 
-/* Reads, checks and puts together. NULL when memory is out (which is said). */
-struct setup *setup_read(const char *path);
+/* Reads, checks and puts together. NULL when memory is out (which is said). process NULL: only to
+ * be looked at. */
+struct setup *setup_read(const char *path, const struct setup_process *process);
 /* One line a problem: `file:line: what; the fix`. */
 void problems_show(const struct config *config, FILE *file);
 

@@ -25,6 +25,7 @@ static const struct option_row options[] = {
      64000},
     {OPTION_USERS, "users", "N", "how many users (default 100)", 1, 100000},
     {OPTION_CORES, "cores", "N", "threads (default: the CPUs)", 1, 64},
+    {OPTION_SCHEME, "scheme", "NAME", "yescrypt, sha512, argon2id or scram-sha-256", 0, 0},
     {OPTION_JSON, "json", NULL, "answer in JSON", 0, 0},
 };
 enum { OPTION_ROWS = sizeof options / sizeof *options };
@@ -124,6 +125,9 @@ static bool set_option(struct invocation *invocation, const struct option_row *r
         break;
     case OPTION_FILE:
         invocation->file = value;
+        break;
+    case OPTION_SCHEME:
+        invocation->scheme = value;
         break;
     case OPTION_DIR:
         invocation->dir = value;

@@ -24,12 +24,13 @@ enum option_bit {
     OPTION_PORT_BASE = 1 << 3,
     OPTION_USERS = 1 << 4,
     OPTION_FILE = 1 << 5,
-    OPTION_CORES = 1 << 6
+    OPTION_CORES = 1 << 6,
+    OPTION_SCHEME = 1 << 7
 };
 
 struct invocation {
     unsigned given; /* option bits */
-    const char *config, *dir, *file;
+    const char *config, *dir, *file, *scheme;
     unsigned port_base, users, cores;
     bool json;
     const char *operand; /* NULL when the command takes none */
@@ -65,6 +66,7 @@ int run_user_add(const struct invocation *invocation);
 int run_user_delete(const struct invocation *invocation);
 int run_user_list(const struct invocation *invocation);
 int run_user_passwd(const struct invocation *invocation);
+int run_certificate_make(const struct invocation *invocation);
 int run_store_verify(const struct invocation *invocation);
 int run_store_stat(const struct invocation *invocation);
 

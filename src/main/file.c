@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Reading files whole. Secrets lie in one piece of memory from the first byte on, so that wiping it
+ * Reading and writing files whole. Secrets lie in one piece of memory from the first byte on, so that wiping it
  * leaves none of them.
  */
 #include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "command.h"
 
 static const char *because(char text[FILE_WHY_BYTES], const char *what, int error)
 {
@@ -112,6 +115,30 @@ void path_forget(struct slice *bytes)
         explicit_bzero((char *)bytes->data, bytes->size);
     free((char *)bytes->data);
     *bytes = slice_of(NULL, 0);
+}
+
+bool path_write(const char *directory, const char *name, mode_t mode, struct slice text)
+{
+    char path[PATH_MAX], beside[PATH_MAX + 8];
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) {
+        complain("%.100s...: %s", directory, strerror(ENAMETOOLONG));
+        return false;
+    }
+    snprintf(beside, sizeof beside, "%s.new", path);
+    unlink(beside);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    bool ok = fd >= 0;
+    for (size_t done = 0; ok && done < text.size;) {
+        ssize_t written = write(fd, text.data + done, text.size - done);
+        ok = written > 0 || errno == EINTR;
+        done += written > 0 ? (size_t)written : 0;
+    }
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    if (ok && rename(beside, path) == 0)
+        return true;
+    complain("%s: %s", path, strerror(errno));
+    return false;
 }
 
 void path_stamp(const char *path, struct file_stamp *ret_stamp)

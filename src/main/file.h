@@ -28,6 +28,9 @@ const char *path_read_secret(const char *path, const struct file_reader *reader,
 /* Wipes and frees. */
 void path_forget(struct slice *bytes);
 
+/* DIRECTORY/name, whole or not at all: beside it, then renamed. False after saying why. */
+bool path_write(const char *directory, const char *name, mode_t mode, struct slice text);
+
 /* What tells a file that was written anew from the one before; all zero when there is none. */
 struct file_stamp {
     uint64_t device, inode, size;

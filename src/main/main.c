@@ -11,7 +11,8 @@ const struct program_command program_commands[] = {
      "Runs until SIGTERM or SIGINT: then /ready says 503, sessions are told goodbye, running\n"
      "commands end, and it exits with 0. A second signal stops it at once (exit status 3);\n"
      "what was acknowledged is safe either way. Log lines go to standard output, one JSON\n"
-     "object a line.\n",
+     "object a line. SIGHUP reads the config, the users and the certificates again, and takes\n"
+     "them when they have no problems; no session ends by it.\n",
      run_serve},
     {"check", NULL, OPTION_CONFIG | OPTION_JSON, OPTION_CONFIG,
      "check a config file, naming each mistake and the fix",
@@ -20,22 +21,31 @@ const struct program_command program_commands[] = {
      run_check},
     {"try", NULL, OPTION_DIR | OPTION_PORT_BASE | OPTION_USERS | OPTION_CORES, OPTION_DIR,
      "write a sample config into DIR and run it on loopback",
-     "Users u0@example.test ... (log-in also by u0 ...), password \"pw\". Ports: P+25 SMTP,\n"
-     "P+24 LMTP, P+110 POP3, P+143 IMAP, P+80 metrics and health. Mail stays in DIR/store\n"
-     "from run to run; the config and the users are written anew each time.\n",
+     "Users u0@example.test ... (log-in also by u0 ...), password \"pw\". Ports: P+25 SMTP, P+587\n"
+     "submission, P+24 LMTP, P+110 POP3, P+143 IMAP, all but LMTP with STARTTLS; P+465, P+995,\n"
+     "P+993 the same under TLS from the first byte; P+80 metrics and health. Mail stays in\n"
+     "DIR/store from run to run, and so do DIR/certificate.pem and DIR/key.pem; the config and "
+     "the\n"
+     "users are written anew each time.\n",
      run_try},
-    {"user add", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "add a user",
+    {"user add", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE | OPTION_SCHEME, 0, "add a user",
      "The password is asked for on a terminal, or read from standard input (its first line).\n"
-     "Either --config or --file says where. The gateway sees it after a restart.\n",
+     "Either --config or --file says where. The gateway sees it after SIGHUP.\n",
      run_user_add},
     {"user del", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "delete a user",
-     "Mail in the store stays. The gateway sees it after a restart.\n", run_user_delete},
+     "Mail in the store stays. The gateway sees it after SIGHUP.\n", run_user_delete},
     {"user list", NULL, OPTION_CONFIG | OPTION_FILE | OPTION_JSON, 0, "list the users", "",
      run_user_list},
-    {"user passwd", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE, 0, "change a user's password",
+    {"user passwd", "USER@DOMAIN", OPTION_CONFIG | OPTION_FILE | OPTION_SCHEME, 0,
+     "change a user's password",
      "The password is asked for on a terminal, or read from standard input (its first line).\n"
-     "The gateway sees it after a restart.\n",
+     "The gateway sees it after SIGHUP.\n",
      run_user_passwd},
+    {"certificate make", "NAME", OPTION_DIR, OPTION_DIR,
+     "make a self-signed certificate for a host name",
+     "Writes DIR/certificate.pem and DIR/key.pem over what is there: for a lab, or until the real\n"
+     "one is there. A running gateway that uses them takes them by itself.\n",
+     run_certificate_make},
     {"store verify", NULL, OPTION_CONFIG | OPTION_DIR | OPTION_JSON, 0,
      "read and check every record of a store",
      "Either --config or --dir (the store's own directory) says which. Not while the gateway\n"

@@ -18,8 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "certificate.h"
+#include "certificate_write.h"
 #include "command.h"
+#include "file.h"
 #include "serve.h"
 
 enum { PATH_BYTES = 4096 };
@@ -62,28 +63,6 @@ static const char config_format[] =
     "limits: { connections = 19000; };\n"
     "admin: { address = \"127.0.0.1\"; port = %u; };\n";
 
-/* Writes DIR/name: beside, then renamed. */
-static bool write_file(const char *directory, const char *name, unsigned mode, struct slice text)
-{
-    char path[PATH_BYTES], beside[PATH_BYTES + 8];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    snprintf(beside, sizeof beside, "%s.new", path);
-    unlink(beside);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    bool ok = fd >= 0;
-    for (size_t done = 0; ok && done < text.size;) {
-        ssize_t written = write(fd, text.data + done, text.size - done);
-        ok = written > 0 || errno == EINTR;
-        done += written > 0 ? (size_t)written : 0;
-    }
-    if (fd >= 0)
-        ok = close(fd) == 0 && ok;
-    if (ok && rename(beside, path) == 0)
-        return true;
-    complain("%s: %s", path, strerror(errno));
-    return false;
-}
-
 static bool write_config(const struct invocation *invocation)
 {
     char text[4096], cores[32] = "";
@@ -94,7 +73,7 @@ static bool write_config(const struct invocation *invocation)
     int size =
         snprintf(text, sizeof text, config_format, cores, second, base + 25, base + 587, base + 465,
                  base + 24, base + 110, base + 995, base + 143, base + 993, base + 80);
-    return write_file(invocation->dir, "ringpost.conf", 0644, slice_of(text, (size_t)size));
+    return path_write(invocation->dir, "ringpost.conf", 0644, slice_of(text, (size_t)size));
 }
 
 static bool write_users(const struct invocation *invocation)
@@ -115,7 +94,7 @@ static bool write_users(const struct invocation *invocation)
     }
     for (unsigned i = 0; i < invocation->users; i++)
         size += (size_t)snprintf(text + size, room - size, "u%u@example.test:%s\n", i, hash);
-    bool ok = write_file(invocation->dir, "users.passwd", 0600, slice_of(text, size));
+    bool ok = path_write(invocation->dir, "users.passwd", 0600, slice_of(text, size));
     free(text);
     return ok;
 }
@@ -124,19 +103,9 @@ static bool write_users(const struct invocation *invocation)
 static bool write_certificate(const char *directory)
 {
     static const char *const names[] = {"localhost", "example.test", "mail.example.test", NULL};
-    char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX], path[PATH_BYTES];
+    char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/certificate.pem", directory);
-    if (access(path, F_OK) == 0)
-        return true;
-    const char *why = certificate_make(names, time(NULL), certificate, key);
-    if (why != NULL) {
-        complain("certificate: %s", why);
-        return false;
-    }
-    bool ok = write_file(directory, "key.pem", 0600, slice_cstr(key)) &&
-              write_file(directory, "certificate.pem", 0644, slice_cstr(certificate));
-    explicit_bzero(key, sizeof key);
-    return ok;
+    return access(path, F_OK) == 0 || certificate_write(directory, names);
 }
 
 static void say_how(const struct invocation *invocation)

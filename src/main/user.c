@@ -147,18 +147,21 @@ static bool ask_password(char *password, size_t *ret_size)
     return same;
 }
 
-static bool make_hash(char hash[256])
+static bool make_hash(const char *scheme, char hash[256])
 {
     char password[AUTH_PASSWORD_BYTES_MAX], salt[32];
     size_t size;
     bool ok = ask_password(password, &size);
     if (ok) {
         int result = getrandom(salt, sizeof salt, 0) == sizeof salt
-                         ? auth_hash(slice_of(password, size), slice_of(salt, sizeof salt), 0, hash)
+                         ? auth_hash(slice_cstr(scheme == NULL ? "" : scheme),
+                                     slice_of(password, size), slice_of(salt, sizeof salt), 0, hash)
                          : -errno;
         ok = result == 0;
         if (!ok)
-            complain("cannot hash the password: %s", strerror(-result));
+            complain("cannot hash the password: %s", result == -ENOTSUP
+                                                         ? "there is no such scheme; see --help"
+                                                         : strerror(-result));
     }
     explicit_bzero(password, sizeof password);
     return ok;
@@ -180,7 +183,7 @@ static int change(const struct invocation *invocation, enum users_change what)
     for (size_t i = 0; i <= size; i++)
         user[i] = ascii_lower(invocation->operand[i]);
     const char *why = NULL;
-    if (what == USERS_DELETE || make_hash(hash))
+    if (what == USERS_DELETE || make_hash(invocation->scheme, hash))
         why = users_file_change(file, what, slice_of(user, size), hash, text);
     else
         why = "";
@@ -258,7 +261,7 @@ int run_user_list(const struct invocation *invocation)
     }
     if (by_file)
         return list_file(invocation->file, invocation->json);
-    struct setup *setup = setup_read(invocation->config);
+    struct setup *setup = setup_read(invocation->config, NULL);
     if (setup == NULL)
         return STATUS_FAILED;
     bool ok = setup->config->problem_count == 0;

@@ -7,6 +7,7 @@ import concurrent.futures
 import json
 import os
 import pty
+import pwd
 import shutil
 import signal
 import subprocess
@@ -129,6 +130,72 @@ def test_users_file(place): # C05, C09
         problem(place, 4, 'belongs to uid 12345')
 
 
+TLS = 'tls: { certificates = ( { certificate = "certificate.pem"; key = "key.pem"; } ); };\n'
+
+
+def test_certificate(place): # C05, T13
+    """A key that others could read or replace, or that is none, is refused by file and line."""
+    key = os.path.join(place.path, 'key.pem')
+    place.write(GOOD + TLS)
+    run('check', '--config', place.config, status=1)
+    run('certificate', 'make', '--dir', place.path, 'mx.example.test')
+    check(os.stat(key).st_mode & 0o777 == 0o600, 'the mode of a new key')
+    run('check', '--config', place.config)
+    for mode, what in ((0o604, 'open to everyone; chmod o-rwx'), (0o620, 'chmod g-w')):
+        os.chmod(key, mode)
+        problem(place, 10, what)
+    os.chmod(key, 0o600)
+    os.rename(key, key + '2')
+    problem(place, 10, 'cannot be opened')
+    os.symlink(key + '2', key)
+    problem(place, 10, 'symbolic link')
+    os.unlink(key)
+    os.mkfifo(key, 0o600)
+    problem(place, 10, 'not a regular file')
+    os.unlink(key)
+    with open(key, 'w', encoding='ascii') as file:
+        file.write('no key\n')
+    os.chmod(key, 0o600)
+    problem(place, 10, f'{place.path}/certificate.pem: ')
+    run('certificate', 'make', '--dir', os.path.join(place.path, 'none'), 'x', status=1)
+    other = os.path.join(place.path, 'other')
+    os.mkdir(other)
+    run('certificate', 'make', '--dir', other, 'mx.example.test')
+    shutil.copy(os.path.join(other, 'key.pem'), key)
+    problem(place, 10, f'{place.path}/certificate.pem: ') # another certificate's
+    subprocess.run(['openssl', 'ec', '-in', os.path.join(other, 'key.pem'), '-aes128', '-passout',
+                    'pass:x', '-out', key], check=True, capture_output=True)
+    os.chmod(key, 0o600)
+    problem(place, 10, f'{place.path}/certificate.pem: ') # encrypted
+    if os.geteuid() != 0:
+        return
+    os.unlink(key)
+    os.rename(key + '2', key)
+    os.chown(key, 12345, 0)
+    problem(place, 10, 'belongs to uid 12345')
+    os.chown(key, 0, 0)
+    place.write('user = "nobody"; ' + GOOD + TLS)
+    problem(place, 10, 'cannot read it again for a reload')
+    os.chown(key, 0, 12345)
+    os.chmod(key, 0o640)
+    problem(place, 10, 'readable by group 12345')
+    os.chown(key, 0, pwd.getpwnam('nobody').pw_gid)
+    run('check', '--config', place.config)
+
+
+def test_scheme(place):
+    for scheme, begin in (('sha512', '$6$'), ('argon2id', '$argon2id$'),
+                          ('scram-sha-256', '{SCRAM-SHA-256}'), ('yescrypt', '$')):
+        run('user', 'passwd', '--file', place.users, '--scheme', scheme, 'u0@example.test',
+            stdin='secret\n')
+        line = place.read_users().splitlines()[0]
+        check(line.startswith(f'u0@example.test:{begin}'), line)
+        run('check', '--config', place.config)
+    _, error = run('user', 'passwd', '--file', place.users, '--scheme', 'md5', 'u0@example.test',
+                   stdin='secret\n', status=1)
+    check('no such scheme' in error, error)
+
+
 def test_user(place):
     untouched = f'# ours\nu0@example.test:{HASH}:x:y\n\n# two\nu1@example.test:{HASH}\n'
     place.write_users(untouched)
@@ -247,7 +314,10 @@ def test_sample(place):
     """deploy/ringpost.conf is right but for what belongs to its machine."""
     with open(os.path.join(HERE, '../../deploy/ringpost.conf'), encoding='utf-8') as file:
         text = file.read()
+    run('certificate', 'make', '--dir', place.path, 'mx.example.org')
     for here, there in (('/etc/ringpost/example.org.passwd', place.users),
+                        ('"/etc/ringpost/certificate.pem"', f'"{place.path}/certificate.pem"'),
+                        ('"/etc/ringpost/key.pem"', f'"{place.path}/key.pem"'),
                         ('user = "ringpost"', '# user')):
         check(here in text, f'{here} is not in the sample')
         text = text.replace(here, there)
@@ -267,9 +337,9 @@ def test_try_alone(_):
 
 
 def main():
-    for test in (test_check, test_mistakes, test_users_file, test_user, test_user_terminal,
-                 test_user_interrupt, test_user_at_once, test_command_line, test_reference,
-                 test_sample, test_try_alone):
+    for test in (test_check, test_mistakes, test_users_file, test_certificate, test_scheme,
+                 test_user, test_user_terminal, test_user_interrupt, test_user_at_once,
+                 test_command_line, test_reference, test_sample, test_try_alone):
         place = Place()
         try:
             test(place)
