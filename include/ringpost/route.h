@@ -2,7 +2,8 @@
  *
  * Where mail for an address goes: domains, their users, aliases, catch-all, sub-addressing. One
  * function answers for every protocol. Today every target is a local user; backends and remote
- * hosts become further kinds of target.
+ * hosts become further kinds of target. Users may also be known elsewhere, in a directory: then the
+ * route says whom to ask about.
  *
  * The table is built at start-up (or reload), then immutable and shared by all cores. Its hash is
  * not keyed: names come from the operator's files, a peer's look-ups add nothing to it.
@@ -25,6 +26,8 @@ struct route_domain_options {
     struct slice catch_all; /* address or user that takes what nobody else does; empty: none */
     struct slice separator; /* characters that begin a sub-address ("+"); empty: none */
     bool detail_mailbox;    /* "user+Work@..." goes to mailbox Work if it exists (else INBOX) */
+    bool users_elsewhere;   /* a name that is not in the table may be a user all the same (a
+                               directory knows): ROUTE_ASK. Such names hold no separator */
 };
 /* 0; -EEXIST; -EINVAL (not a domain name: RFC 5321 4.1.2, or U-labels in UTF-8); -ENOMEM. Domains
  * are compared without regard to ASCII case. */
@@ -44,11 +47,14 @@ int route_check(const struct route_table *table,
                 void *argument);
 
 struct route_target {
-    struct slice user;    /* canonical, owned by the table */
+    struct slice user;    /* canonical, owned by the table; to be asked about: the local part only,
+                             in any case, borrowed like the domain */
     struct slice mailbox; /* "INBOX", or the sub-address (borrowed from local_part) */
+    struct slice domain;  /* not empty: ask whether there is user@domain (auth_lookup) */
 };
 enum route_answer {
-    ROUTE_TARGETS,      /* there is at least one target */
+    ROUTE_TARGETS,      /* there is at least one target, all are users */
+    ROUTE_ASK,          /* there is at least one target, and one or more are to be asked about */
     ROUTE_UNKNOWN_USER, /* our domain, no such user: 550 5.1.1 */
     ROUTE_NOT_LOCAL     /* not our domain: 550 5.7.1 without authentication */
 };
@@ -58,5 +64,10 @@ enum route_answer {
 enum route_answer route_find(const struct route_table *table, struct slice local_part,
                              struct slice domain, struct route_target *ret_targets,
                              unsigned *ret_count);
+/* The same once it is known that elsewhere there is no user of this very name: the domain's
+ * catch-all, or ROUTE_UNKNOWN_USER. */
+enum route_answer route_find_without(const struct route_table *table, struct slice local_part,
+                                     struct slice domain, struct route_target *ret_targets,
+                                     unsigned *ret_count);
 
 #endif

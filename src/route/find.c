@@ -6,7 +6,8 @@
  * finds loops without marking the table, which all cores share.
  *
  * Order: the whole name first, so that a user whose name holds the separator is found; then the
- * part before the separator; then the catch-all.
+ * part before the separator; then, where users are known elsewhere, whoever is asked there (by the
+ * part before the separator); then the catch-all.
  */
 #include "route_private.h"
 
@@ -29,6 +30,7 @@ struct expansion {
     struct route_target *targets;
     unsigned target_count;
     bool stopped;
+    bool without; /* no user elsewhere has the first step's name */
 };
 
 static void tell(const struct expansion *expansion, const char *what)
@@ -71,17 +73,19 @@ static size_t find_separator(const struct route_table *table, const struct route
     return local.size;
 }
 
-static void add_target(struct expansion *expansion, struct slice user, struct slice mailbox)
+static void add_target(struct expansion *expansion, struct slice user, struct slice domain,
+                       struct slice mailbox)
 {
     for (unsigned i = 0; i < expansion->target_count; i++)
-        if (expansion->targets[i].user.data == user.data)
+        if (slice_equal_nocase(expansion->targets[i].user, user) &&
+            slice_equal_nocase(expansion->targets[i].domain, domain))
             return;
     if (expansion->target_count == ROUTE_TARGETS_MAX) {
         tell(expansion, "leads to more than 100 users: use a mailing list");
         expansion->stopped = true;
         return;
     }
-    expansion->targets[expansion->target_count++] = (struct route_target){user, mailbox};
+    expansion->targets[expansion->target_count++] = (struct route_target){user, mailbox, domain};
 }
 
 /* `by`: the alias or catch-all that step number `from` turned out to be. */
@@ -147,12 +151,18 @@ static enum route_answer take_step(struct expansion *expansion, unsigned number)
     const struct route_domain *domain = route_domain_at(table, domain_index);
     struct slice mailbox = SLICE("INBOX");
     uint32_t index = find_name(table, step.local, step.domain);
+    struct slice user = step.local;
     if (index == UINT32_MAX) {
-        size_t end = find_separator(table, domain, step.local);
-        if (end < step.local.size)
-            index = find_name(table, slice_first(step.local, end), step.domain);
-        if (index != UINT32_MAX && domain->detail_mailbox && end + 1 < step.local.size)
-            mailbox = slice_from(step.local, end + 1);
+        user = slice_first(user, find_separator(table, domain, user));
+        if (user.size < step.local.size)
+            index = find_name(table, user, step.domain);
+        if (domain->detail_mailbox && user.size + 1 < step.local.size)
+            mailbox = slice_from(step.local, user.size + 1);
+    }
+    if (index == UINT32_MAX && domain->users_elsewhere && user.size > 0 &&
+        !(number == 0 && expansion->without)) {
+        add_target(expansion, user, step.domain, mailbox);
+        return ROUTE_TARGETS;
     }
     if (index == UINT32_MAX && domain->catch_all.size == 0) {
         tell(expansion, "leads to an unknown user");
@@ -163,14 +173,15 @@ static enum route_answer take_step(struct expansion *expansion, unsigned number)
     else if (route_name_at(table, index)->is_alias)
         follow_alias(expansion, number, index);
     else
-        add_target(expansion, route_text(table, route_name_at(table, index)->text), mailbox);
+        add_target(expansion, route_text(table, route_name_at(table, index)->text),
+                   (struct slice){0}, mailbox);
     return ROUTE_TARGETS;
 }
 
 enum route_answer route_expand(const struct route_table *table, struct slice local_part,
-                               struct slice domain, void (*problem)(void *, const char *what),
-                               void *argument, struct route_target *ret_targets,
-                               unsigned *ret_count)
+                               struct slice domain, bool without,
+                               void (*problem)(void *, const char *what), void *argument,
+                               struct route_target *ret_targets, unsigned *ret_count)
 {
     struct step steps[ROUTE_WORK_MAX];
     struct expansion expansion = {
@@ -180,6 +191,7 @@ enum route_answer route_expand(const struct route_table *table, struct slice loc
         .steps = steps,
         .step_count = 1,
         .targets = ret_targets,
+        .without = without,
     };
     steps[0] = (struct step){local_part, domain, NOBODY, -1, 0};
     enum route_answer answer = take_step(&expansion, 0);
@@ -188,15 +200,32 @@ enum route_answer route_expand(const struct route_table *table, struct slice loc
     *ret_count = expansion.target_count;
     if (answer == ROUTE_TARGETS && expansion.target_count == 0)
         return ROUTE_UNKNOWN_USER;
+    for (unsigned i = 0; i < expansion.target_count; i++)
+        if (ret_targets[i].domain.size > 0)
+            return ROUTE_ASK;
     return answer;
+}
+
+static enum route_answer find(const struct route_table *table, struct slice local_part,
+                              struct slice domain, bool without, struct route_target *ret_targets,
+                              unsigned *ret_count)
+{
+    if (domain.size == 0 && table->domains.count > 0 &&
+        slice_equal_nocase(local_part, SLICE("postmaster"))) /* RFC 5321 4.5.1 */
+        domain = route_text(table, route_domain_at(table, 0)->text);
+    return route_expand(table, local_part, domain, without, NULL, NULL, ret_targets, ret_count);
 }
 
 enum route_answer route_find(const struct route_table *table, struct slice local_part,
                              struct slice domain, struct route_target *ret_targets,
                              unsigned *ret_count)
 {
-    if (domain.size == 0 && table->domains.count > 0 &&
-        slice_equal_nocase(local_part, SLICE("postmaster"))) /* RFC 5321 4.5.1 */
-        domain = route_text(table, route_domain_at(table, 0)->text);
-    return route_expand(table, local_part, domain, NULL, NULL, ret_targets, ret_count);
+    return find(table, local_part, domain, false, ret_targets, ret_count);
+}
+
+enum route_answer route_find_without(const struct route_table *table, struct slice local_part,
+                                     struct slice domain, struct route_target *ret_targets,
+                                     unsigned *ret_count)
+{
+    return find(table, local_part, domain, true, ret_targets, ret_count);
 }

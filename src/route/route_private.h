@@ -47,7 +47,7 @@ struct route_aim {
 
 struct route_domain {
     struct route_text text, catch_all, separator;
-    bool detail_mailbox;
+    bool detail_mailbox, users_elsewhere;
 };
 
 /* Growing array: items, count, capacity. */
@@ -93,10 +93,11 @@ uint32_t route_domain_index(const struct route_table *table, struct slice domain
 uint32_t route_name_index(const struct route_table *table, struct slice name);
 
 /* What an address leads to, aliases and catch-all followed, without duplicates. A target's mailbox
- * may borrow from `local_part`. problem() is told why a step leads nowhere; it may be NULL. */
+ * may borrow from `local_part`. without: elsewhere there is no such user. problem() is told why a
+ * step leads nowhere; it may be NULL. */
 enum route_answer route_expand(const struct route_table *table, struct slice local_part,
-                               struct slice domain, void (*problem)(void *, const char *what),
-                               void *argument, struct route_target *ret_targets,
-                               unsigned *ret_count);
+                               struct slice domain, bool without,
+                               void (*problem)(void *, const char *what), void *argument,
+                               struct route_target *ret_targets, unsigned *ret_count);
 
 #endif

@@ -191,7 +191,8 @@ int route_add_domain(struct route_table *table, struct slice domain,
     domain = lower(domain, room);
     if (route_domain_index(table, domain) != UINT32_MAX)
         return -EEXIST;
-    struct route_domain row = {.detail_mailbox = options->detail_mailbox};
+    struct route_domain row = {.detail_mailbox = options->detail_mailbox,
+                               .users_elsewhere = options->users_elsewhere};
     if (array_room(&table->domains, sizeof row) < 0 ||
         slots_room(table, &table->domain_slots, domain_text, table->domains.count) < 0 ||
         text_add(table, domain, &row.text) < 0 ||
@@ -312,7 +313,7 @@ static void check_address(const struct route_table *table, struct check *check,
         check_problem(check, "not an address: write local@domain");
         return;
     }
-    route_expand(table, local, domain, check_problem, check, targets, &count);
+    route_expand(table, local, domain, false, check_problem, check, targets, &count);
 }
 
 int route_check(const struct route_table *table,

@@ -28,30 +28,54 @@ static struct route_table *begin(void)
     return table;
 }
 
-/* "user/mailbox user/mailbox", or the answer. */
-static void expect(const struct route_table *table, const char *local, const char *domain,
-                   const char *want)
+/* "user/mailbox user/mailbox", or the answer; "?user@domain" is to be asked about. */
+static void assert_targets(enum route_answer answer, const struct route_target *targets,
+                           unsigned count, const char *want)
 {
-    struct route_target targets[ROUTE_TARGETS_MAX];
-    unsigned count = 99;
     char got[4000] = "";
     size_t size = 0;
-    enum route_answer answer =
-        route_find(table, slice_cstr(local), slice_cstr(domain), targets, &count);
+    bool asks = false;
     if (answer == ROUTE_UNKNOWN_USER)
         snprintf(got, sizeof got, "unknown");
     else if (answer == ROUTE_NOT_LOCAL)
         snprintf(got, sizeof got, "not local");
     else
-        for (unsigned i = 0; i < count; i++)
-            size += (size_t)snprintf(got + size, sizeof got - size, "%s%.*s/%.*s", i ? " " : "",
-                                     (int)targets[i].user.size, targets[i].user.data,
+        for (unsigned i = 0; i < count; i++) {
+            bool is_asked = targets[i].domain.size > 0;
+            asks = asks || is_asked;
+            size += (size_t)snprintf(got + size, sizeof got - size, "%s%s%.*s%s%.*s/%.*s",
+                                     i ? " " : "", is_asked ? "?" : "", (int)targets[i].user.size,
+                                     targets[i].user.data, is_asked ? "@" : "",
+                                     (int)targets[i].domain.size, targets[i].domain.data,
                                      (int)targets[i].mailbox.size, targets[i].mailbox.data);
+        }
     assert_string_equal(got, want);
-    if (answer != ROUTE_TARGETS)
+    if (answer != ROUTE_TARGETS && answer != ROUTE_ASK)
         assert_int_equal(count, 0);
+    else
+        assert_int_equal(answer, asks ? ROUTE_ASK : ROUTE_TARGETS);
 }
 
+static void expect(const struct route_table *table, const char *local, const char *domain,
+                   const char *want)
+{
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count = 99;
+    enum route_answer answer =
+        route_find(table, slice_cstr(local), slice_cstr(domain), targets, &count);
+    assert_targets(answer, targets, count, want);
+}
+
+/* When elsewhere there is no such user. */
+static void expect_without(const struct route_table *table, const char *local, const char *domain,
+                           const char *want)
+{
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count = 99;
+    enum route_answer answer =
+        route_find_without(table, slice_cstr(local), slice_cstr(domain), targets, &count);
+    assert_targets(answer, targets, count, want);
+}
 static void users(void **state)
 {
     (void)state;
@@ -274,12 +298,40 @@ static void many(void **state)
     route_free(table);
 }
 
+static void elsewhere(void **state)
+{
+    (void)state;
+    struct route_table *table = begin();
+    struct route_domain_options options = {
+        .separator = SLICE("+"), .detail_mailbox = true, .users_elsewhere = true};
+    assert_int_equal(route_add_domain(table, SLICE("else.test"), &options), 0);
+    options.catch_all = SLICE("all");
+    assert_int_equal(route_add_domain(table, SLICE("both.test"), &options), 0);
+    assert_int_equal(route_add_user(table, SLICE("here@else.test")), 0);
+    assert_int_equal(route_add_alias(table, SLICE("many@else.test"), SLICE("bob@example.test")), 0);
+    assert_int_equal(route_add_alias(table, SLICE("many@else.test"), SLICE("Carl@else.test")), 0);
+    assert_int_equal(route_add_alias(table, SLICE("many@else.test"), SLICE("carl+x@else.test")), 0);
+    expect(table, "here", "else.test", "here@else.test/INBOX");
+    expect(table, "here+Work", "else.test", "here@else.test/Work");
+    expect(table, "Carl", "ELSE.test", "?Carl@ELSE.test/INBOX");
+    expect(table, "carl+Work", "else.test", "?carl@else.test/Work");
+    expect(table, "+carl", "else.test", "?+carl@else.test/INBOX");
+    expect(table, "", "else.test", "unknown");
+    expect(table, "many", "else.test", "bob@example.test/INBOX ?carl@else.test/INBOX");
+    expect_without(table, "carl", "else.test", "unknown");
+    expect_without(table, "here", "else.test", "here@else.test/INBOX");
+    expect(table, "carl", "both.test", "?carl@both.test/INBOX");
+    expect_without(table, "carl", "both.test", "?all@both.test/INBOX");
+    expect_without(table, "all", "both.test", "?all@both.test/INBOX");
+    route_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(users),   cmocka_unit_test(sub_addresses), cmocka_unit_test(postmaster),
-        cmocka_unit_test(aliases), cmocka_unit_test(checks),        cmocka_unit_test(wide),
-        cmocka_unit_test(domains), cmocka_unit_test(many),
+        cmocka_unit_test(users),      cmocka_unit_test(sub_addresses), cmocka_unit_test(elsewhere),
+        cmocka_unit_test(postmaster), cmocka_unit_test(aliases),       cmocka_unit_test(checks),
+        cmocka_unit_test(wide),       cmocka_unit_test(domains),       cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
