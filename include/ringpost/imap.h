@@ -11,7 +11,6 @@
 extern const struct session_protocol imap_protocol;
 
 struct imap_options {
-    bool plain_login_allowed;  /* LOGIN and AUTHENTICATE PLAIN without TLS; else LOGINDISABLED */
     uint64_t append_bytes_max; /* of one APPENDed message */
     uint64_t idle_ms_max;      /* in the authenticated states; at least 30 minutes (RFC 9051 5.4) */
 };

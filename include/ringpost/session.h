@@ -37,7 +37,9 @@ enum command_flag {
     COMMAND_ENDS_GROUP = 1 << 1, /* the last of a pipelined group (RFC 2920 3.1) */
     COMMAND_SECRET = 1 << 2, /* carries a password: refused in clear unless the service allows it;
                                 wiped where it lay, refused or not */
-    COMMAND_FREE_ARGUMENTS = 1 << 3 /* not parsed: `parse` is NULL, arguments are passed as text */
+    COMMAND_FREE_ARGUMENTS = 1 << 3, /* not parsed: `parse` is NULL, arguments are passed as text */
+    COMMAND_WIPED = 1 << 4 /* may carry a secret, not only in clear (AUTH): its arguments are wiped
+                              when it is refused, else by session_authenticate */
     /* bits 16..31 belong to the protocol */
 };
 
@@ -123,8 +125,8 @@ struct session_protocol {
     bool without_login;       /* service.login_ms_max does not concern it (SMTP, LMTP) */
     const char *alpn;         /* "imap"; NULL: no TLS (LMTP) */
     /* Makes the protocol's own fields, which are zero, ready; says nothing. Before `open`, and
-     * again after STARTTLS, when `closed` has let go of the old ones: the session under TLS is another
-     * one (RFC 3207 4.2, RFC 2595). May be NULL. */
+     * again after STARTTLS, when `closed` has let go of the old ones: the session under TLS is
+     * another one (RFC 3207 4.2, RFC 2595). May be NULL. */
     void (*begin)(struct session *session);
     /* Once, on the first fiber: says the greeting, may refuse (session_end). */
     void (*open)(struct session *session);
@@ -215,7 +217,8 @@ struct session {
     struct session *next, **previous_next; /* of all on this core */
     struct session *queued;                /* waiting for a fiber */
     struct slice user;                     /* canonical, owned; set by session_logged_in */
-    uint64_t id; /* unique in this process life; in log lines in hexadecimal */
+    struct slice hello; /* SMTP: what the client calls itself; the protocol's memory */
+    uint64_t id;        /* unique in this process life; in log lines in hexadecimal */
     uint64_t began_ns;
     uint32_t state;        /* one bit, of the protocol */
     uint32_t private_bits; /* of the session layer */
@@ -267,8 +270,10 @@ static inline bool session_has_unread(const struct session *session)
     return stream_unread(&session->stream) > 0;
 }
 
-/* Who the client is, for auth.h: counts a try to log in. Slices live as long as the session. */
+/* Who the client is, for auth.h: counts a try to log in. Slices live as long as the command. */
 void session_auth_client(struct session *session, struct auth_client *ret_client);
+/* What to offer now: auth_mechanisms for this client, without counting a try. */
+size_t session_mechanisms(struct session *session, char text[AUTH_MECHANISMS_BYTES_MAX]);
 /* A password, by a command of the protocol (LOGIN, PASS): auth_password, auth_wait,
  * session_logged_in, and the limit of connections per user. 0: the session has its user; the
  * handler goes on from there (session_move ...). Else -errno as auth_password, or -EUSERS (too many

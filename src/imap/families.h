@@ -76,6 +76,7 @@ struct imap_authenticate_arguments {
 };
 const char *imap_authenticate_parse(struct slice text, struct arena *arena, void *ret_arguments);
 void imap_authenticate_run(struct session *session, const void *arguments);
+void imap_starttls_run(struct session *session, const void *arguments);
 
 struct imap_enable_arguments {
     uint32_t bits; /* enum imap_enabled */

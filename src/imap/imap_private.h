@@ -41,15 +41,15 @@ enum { COMMAND_NO_EXPUNGE = 1 << 16 }; /* M2 */
 
 enum {
     IMAP_TAG_BYTES_MAX = 128,
-    IMAP_LINE_BYTES_MAX = 65536, /* logged in; a command is lines and literals */
-    IMAP_LINE_BYTES_MAX_BEFORE = 4096,
-    IMAP_LITERALS_MAX = 1000, /* of one command */
+    IMAP_LINE_BYTES_MAX = 65536,        /* logged in; a command is lines and literals */
+    IMAP_LINE_BYTES_MAX_BEFORE = 13312, /* an initial response of 12288 bytes (RFC 4954) and room */
+    IMAP_LITERALS_MAX = 1000,           /* of one command */
     IMAP_LITERALS_MAX_BEFORE = 4,
     IMAP_COMMAND_BYTES_MAX = 1048576, /* lines and literals of one command */
-    IMAP_COMMAND_BYTES_MAX_BEFORE = 8192,
+    IMAP_COMMAND_BYTES_MAX_BEFORE = 16384,
     IMAP_LITERAL_DISCARD_MAX = 16777216, /* of an unwanted {n+}, or the largest message: read off;
                                             above: BYE (RFC 7888 section 4) */
-    IMAP_BYTES_PER_MS_MIN = 4, /* slower senders of messages run into the deadline */
+    IMAP_BYTES_PER_MS_MIN = 4,           /* slower senders of messages run into the deadline */
     IMAP_ARENA_BYTES_MAX = 16777216,     /* a command's text, arguments and answers being made */
     IMAP_PATTERN_BYTES_MAX = 4000,       /* of LIST: all patterns, each behind its reference */
     IMAP_FLAGS_MAX = 128,                /* named in one flag list */
@@ -61,7 +61,7 @@ struct imap_session {
     struct account *account;
     struct view view;         /* M4; view.mailbox is NULL when closed */
     char *kept_tag;           /* of IDLE, or of a log-in that moves cores; NUL-ended, owned */
-    uint64_t keywords_told; /* those that a FLAGS answer has named */
+    uint64_t keywords_told;   /* those that a FLAGS answer has named */
     uint64_t literal_pending; /* bytes of a {n+} that its command has not read yet */
     uint32_t enabled;         /* enum imap_enabled */
 };
@@ -232,6 +232,9 @@ void imap_text_date_time(struct text *text, int64_t seconds, int zone); /* with 
 
 void imap_untagged(struct session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* "* " before, CRLF behind; M3 is the caller's */
+/* "tag", the condition with its blanks (" NO "), "[code] ", the text; nothing is counted. */
+void imap_answer(struct session *session, const char *condition, const char *code,
+                 const char *text);
 /* Tells changes (M2), then "tag OK [code] text". */
 void imap_finish(struct session *session, const char *code, const char *text);
 void imap_no(struct session *session, const char *code, const char *text);

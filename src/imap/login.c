@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Who the client is: LOGIN, AUTHENTICATE PLAIN (RFC 4616, with initial response: RFC 4959), and
- * what it is: ID (RFC 2971), ENABLE (RFC 5161).
+ * Who the client is: LOGIN, AUTHENTICATE (with initial response: RFC 4959), over what: STARTTLS,
+ * and what it is: ID (RFC 2971), ENABLE (RFC 5161).
  *
- *   password right ─▶ session_logged_in ─▶ moves to the user's home core ─▶ account_open ─▶ OK
+ *   password right ─▶ session_log_in ─▶ moves to the user's home core ─▶ account_open ─▶ OK
  *
  * A wrong password and an unknown user are answered alike, after the delay that auth asks for.
  */
@@ -14,8 +14,7 @@ enum {
     ENABLE_NAMES_MAX = 64,
     ID_PAIRS_MAX = 30, /* and the sizes: RFC 2971 section 3.3 */
     ID_NAME_BYTES_MAX = 30,
-    ID_VALUE_BYTES_MAX = 1024,
-    SASL_LINE_BYTES_MAX = 4096
+    ID_VALUE_BYTES_MAX = 1024
 };
 
 /* On the user's home core; the command's text is still in the arena. */
@@ -38,26 +37,34 @@ static void at_home(struct session *session)
     stream_write(stream, SLICE("] Logged in\r\n"));
 }
 
-static void log_in(struct session *session, struct slice user, struct slice password)
+/* What is said about a try that failed (RFC 5530). All others are ends of the stream. */
+static const struct {
+    int error;
+    const char *condition, *code, *text;
+} failures[] = {
+    {-EACCES, " NO ", "AUTHENTICATIONFAILED", "Authentication failed"},
+    {-EINVAL, " NO ", "AUTHENTICATIONFAILED", "Authentication failed"},
+    {-EPERM, " NO ", "PRIVACYREQUIRED", "Use TLS"},
+    {-ENOTSUP, " NO ", "CANNOT", "No such mechanism"},
+    {-EUSERS, " NO ", "LIMIT", "Too many connections of this user"},
+    {-EAGAIN, " NO ", "UNAVAILABLE", "Too busy, try again later"},
+    {-ENOMEM, " NO ", "UNAVAILABLE", "Out of memory, try again later"},
+    {-EBADMSG, " BAD ", NULL, "Not a message of this mechanism"},
+    {-EMSGSIZE, " BAD ", NULL, "Response too long"},
+    {-ECANCELED, " BAD ", NULL, "Cancelled"},
+};
+
+static void finish_log_in(struct session *session, int result)
 {
-    auth_wipe(session->line.arguments); /* the password may be a copy of what stands there */
-    int result = session_log_in(session, user, password);
     if (result == 0) {
         session_move(session, store_home_core(session_core(session), session->user), at_home);
-    } else if (result == -EACCES || result == -EINVAL) {
-        imap_no(session, "AUTHENTICATIONFAILED", "Authentication failed");
-    } else {
-        imap_fail(session, result);
+        return;
     }
-}
-
-/* Answered: passwords are not taken over a plain connection. */
-static bool is_refused(struct session *session)
-{
-    if (imap_options_of(session)->plain_login_allowed)
-        return false;
-    imap_no(session, "PRIVACYREQUIRED", "Use TLS");
-    return true;
+    if (result == -ECANCELED && session->stream.end != 0)
+        return; /* not by the client */
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        if (failures[i].error == result)
+            imap_answer(session, failures[i].condition, failures[i].code, failures[i].text);
 }
 
 const char *imap_login_parse(struct slice text, struct arena *arena, void *ret_arguments)
@@ -65,15 +72,19 @@ const char *imap_login_parse(struct slice text, struct arena *arena, void *ret_a
     struct imap_login_arguments *arguments = ret_arguments;
     struct imap_cursor cursor = imap_cursor_of(text);
     bool is_good = imap_take_astring(&cursor, arena, &arguments->user) && imap_take(&cursor, ' ') &&
-                   imap_take_astring(&cursor, arena, &arguments->password) && imap_at_end(&cursor);
-    return is_good ? NULL : "Expected: LOGIN user password";
+                   imap_take_astring(&cursor, arena, &arguments->password);
+    if (is_good && imap_at_end(&cursor))
+        return NULL;
+    auth_wipe(arguments->password); /* it may be a copy */
+    return "Expected: LOGIN user password";
 }
 
 void imap_login_run(struct session *session, const void *arguments)
 {
     const struct imap_login_arguments *login = arguments;
-    if (!is_refused(session))
-        log_in(session, login->user, login->password);
+    int result = session_log_in(session, login->user, login->password);
+    auth_wipe(session->line.arguments); /* what was checked may be a copy of what stands there */
+    finish_log_in(session, result);
 }
 
 const char *imap_authenticate_parse(struct slice text, struct arena *arena, void *ret_arguments)
@@ -93,33 +104,24 @@ const char *imap_authenticate_parse(struct slice text, struct arena *arena, void
 void imap_authenticate_run(struct session *session, const void *arguments)
 {
     const struct imap_authenticate_arguments *authenticate = arguments;
-    struct slice response = authenticate->initial, user, password;
-    if (is_refused(session))
-        return;
-    if (!slice_equal_nocase(authenticate->mechanism, SLICE("PLAIN"))) {
-        imap_no(session, "CANNOT", "No such mechanism");
-        return;
+    finish_log_in(session, session_authenticate(session, authenticate->mechanism,
+                                                authenticate->initial, SLICE("+ ")));
+}
+
+/* ---------------------------------------------------------------- STARTTLS */
+
+void imap_starttls_run(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    if (!session_offers_tls(session)) {
+        imap_bad(session, session_is_secure(session) ? "TLS is active already" : "No TLS here");
+    } else if (session_has_unread(session)) {
+        imap_bad(session, "Nothing may follow STARTTLS");
+        session_end(session, SESSION_END_TLS_INJECTED);
+    } else {
+        imap_finish(session, NULL, "Begin TLS negotiation now");
+        session_start_tls(session);
     }
-    if (response.data == NULL) {
-        stream_write(&session->stream, SLICE("+ \r\n"));
-        int result = stream_read_line(&session->stream, SASL_LINE_BYTES_MAX, &response);
-        if (result == -EMSGSIZE || result == -EBADMSG) {
-            imap_bad(session, "Not a response");
-            return;
-        }
-        if (result < 0)
-            return;
-        if (slice_equal(response, SLICE("*"))) {
-            imap_bad(session, "Cancelled");
-            return;
-        }
-        response = response.size > 0 ? response : SLICE("=");
-    }
-    const char *why = sasl_plain(response, &session->arena, &user, &password);
-    if (why != NULL)
-        imap_bad(session, why);
-    else
-        log_in(session, user, password);
 }
 
 /* ---------------------------------------------------------------- ENABLE, ID */

@@ -11,8 +11,12 @@
  *   R1 A refused command leaves nothing behind in the stream that could be taken for a command:
  *      what cannot be read off (too long a line, too much to drop) ends the session.
  *   R2 The message of APPEND is not read here: `literal_pending`, append.c takes it.
+ *   R3 Before log-in, what may hold a password lies in one place: the text. Where it was received
+ *      it is wiped.
+ *   R4 No client is asked for a literal of LOGIN in clear, where passwords are not taken so.
  */
 #include "families.h"
+#include "ringpost/auth.h"
 
 /* ---------------------------------------------------------------- announcements, pure */
 
@@ -84,6 +88,11 @@ struct reading {
     unsigned literals, literals_max;
 };
 
+static struct slice text_of(const struct reading *reading)
+{
+    return reading->data != NULL ? slice_of(reading->data, reading->size) : SLICE("");
+}
+
 /* Makes room for `more` bytes; false: no memory. */
 static bool reserve(struct reading *reading, size_t more)
 {
@@ -97,6 +106,8 @@ static bool reserve(struct reading *reading, size_t more)
         return false;
     if (reading->size > 0)
         memcpy(data, reading->data, reading->size);
+    if (reading->session->state == IMAP_NOT_AUTHENTICATED)
+        auth_wipe(text_of(reading)); /* R3 */
     reading->data = data;
     reading->capacity = capacity;
     return true;
@@ -110,11 +121,6 @@ static bool append(struct reading *reading, struct slice bytes)
         memcpy(reading->data + reading->size, bytes.data, bytes.size);
     reading->size += bytes.size;
     return true;
-}
-
-static struct slice text_of(const struct reading *reading)
-{
-    return reading->data != NULL ? slice_of(reading->data, reading->size) : SLICE("");
 }
 
 /* Reads off `size` bytes. 0 or -errno of the stream. */
@@ -205,7 +211,10 @@ static int gather_line(struct reading *reading, struct imap_literal *ret_literal
     enum imap_announced announced = imap_literal_announced(line, ret_literal);
     bool is_lost = announced == IMAP_ANNOUNCED_LOST ||
                    (announced == IMAP_ANNOUNCED && result < 0 && !ret_literal->is_sync);
-    if (!append(reading, line))
+    bool is_appended = append(reading, line);
+    if (session->state == IMAP_NOT_AUTHENTICATED)
+        auth_wipe(line); /* R3 */
+    if (!is_appended)
         return is_lost || announced == IMAP_ANNOUNCED
                    ? -ENOMEM
                    : refuse(reading, "UNAVAILABLE", "Out of memory");
@@ -214,6 +223,35 @@ static int gather_line(struct reading *reading, struct imap_literal *ret_literal
     if (result == -EBADMSG)
         return refuse(reading, NULL, "Line not ended by CRLF, or with a bare CR in it");
     return announced == IMAP_ANNOUNCED;
+}
+
+/* Exactly `size` bytes. 0 or -errno. */
+static int take_bytes(struct session *session, char *to, size_t size)
+{
+    if (session->state != IMAP_NOT_AUTHENTICATED)
+        return stream_read_exact(&session->stream, to, size);
+    while (size > 0) {
+        struct slice bytes;
+        int result = stream_peek(&session->stream, &bytes);
+        if (result < 0)
+            return result;
+        bytes = slice_first(bytes, size);
+        memcpy(to, bytes.data, bytes.size);
+        auth_wipe(bytes); /* R3 */
+        stream_consume(&session->stream, bytes.size);
+        to += bytes.size;
+        size -= bytes.size;
+    }
+    return 0;
+}
+
+/* R4 */
+static bool is_secret_in_clear(const struct reading *reading)
+{
+    struct command_line line;
+    return !session_may_log_in(reading->session) &&
+           imap_line_split(text_of(reading), &line) == NULL &&
+           slice_equal_nocase(line.verb, SLICE("LOGIN"));
 }
 
 /* The bytes of an announced literal, appended behind CRLF. 0 or -errno. */
@@ -232,10 +270,13 @@ static int gather_literal(struct reading *reading, const struct imap_literal *li
         int result = literal->is_sync ? 0 : imap_skip_command(session, literal->size);
         return result < 0 ? result : refuse(reading, "UNAVAILABLE", "Out of memory");
     }
+    if (literal->is_sync && is_secret_in_clear(reading)) {
+        session_count_error(session);
+        return refuse(reading, "PRIVACYREQUIRED", "Use TLS");
+    }
     if (literal->is_sync)
         stream_write(&session->stream, SLICE("+ OK\r\n"));
-    int result =
-        stream_read_exact(&session->stream, reading->data + reading->size, (size_t)literal->size);
+    int result = take_bytes(session, reading->data + reading->size, (size_t)literal->size);
     reading->size += result == 0 ? (size_t)literal->size : 0;
     return result;
 }

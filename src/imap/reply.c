@@ -23,8 +23,7 @@ void imap_untagged(struct session *session, const char *format, ...)
     stream_write(&session->stream, SLICE("\r\n"));
 }
 
-static void answer(struct session *session, const char *condition, const char *code,
-                   const char *text)
+void imap_answer(struct session *session, const char *condition, const char *code, const char *text)
 {
     struct stream *stream = &session->stream;
     struct slice tag = session->line.tag;
@@ -53,18 +52,18 @@ void imap_finish(struct session *session, const char *code, const char *text)
     const struct view *view = &imap_of(session)->view;
     if (view->mailbox != NULL && (view_stale(view) || view_mailbox_deleted(view)))
         imap_report(session, is_expunge_allowed(session));
-    answer(session, " OK ", code, text);
+    imap_answer(session, " OK ", code, text);
 }
 
 void imap_no(struct session *session, const char *code, const char *text)
 {
-    answer(session, " NO ", code, text);
+    imap_answer(session, " NO ", code, text);
 }
 
 void imap_bad(struct session *session, const char *text)
 {
     session_count_error(session);
-    answer(session, " BAD ", NULL, text);
+    imap_answer(session, " BAD ", NULL, text);
 }
 
 static const struct {

@@ -9,7 +9,12 @@
 
 /* ---------------------------------------------------------------- capabilities */
 
-enum capability_condition { ALWAYS, PLAIN_ALLOWED, PLAIN_FORBIDDEN };
+enum capability_condition {
+    ALWAYS,
+    CAN_START_TLS,
+    MECHANISMS, /* the name is that of each, behind it */
+    MUST_NOT_LOG_IN
+};
 
 static const struct {
     const char *name;
@@ -19,8 +24,9 @@ static const struct {
     {"IMAP4rev1", IMAP_ANY, ALWAYS},
     {"LITERAL+", IMAP_ANY, ALWAYS},
     {"SASL-IR", IMAP_NOT_AUTHENTICATED, ALWAYS},
-    {"AUTH=PLAIN", IMAP_NOT_AUTHENTICATED, PLAIN_ALLOWED},
-    {"LOGINDISABLED", IMAP_NOT_AUTHENTICATED, PLAIN_FORBIDDEN},
+    {"STARTTLS", IMAP_NOT_AUTHENTICATED, CAN_START_TLS},
+    {"AUTH=", IMAP_NOT_AUTHENTICATED, MECHANISMS},
+    {"LOGINDISABLED", IMAP_NOT_AUTHENTICATED, MUST_NOT_LOG_IN},
     {"ID", IMAP_ANY, ALWAYS},
     {"ENABLE", IMAP_ANY, ALWAYS},
     {"IDLE", IMAP_ANY, ALWAYS},
@@ -36,22 +42,42 @@ static const struct {
     {"STATUS=SIZE", IMAP_LOGGED_IN, ALWAYS},
 };
 
+static void add_capability(struct text *text, const char *name, struct slice rest)
+{
+    text_append(text, text->size > 0 ? SLICE(" ") : SLICE(""));
+    text_append(text, slice_cstr(name));
+    text_append(text, rest);
+}
+
+static void add_mechanisms(struct session *session, struct text *text, const char *name)
+{
+    char names[AUTH_MECHANISMS_BYTES_MAX];
+    struct slice rest = slice_of(names, session_mechanisms(session, names));
+    while (rest.size > 0) {
+        struct slice mechanism = slice_first(rest, slice_find(rest, ' '));
+        rest = slice_from(rest, mechanism.size + 1);
+        add_capability(text, name, mechanism);
+    }
+}
+
 struct slice imap_capabilities(struct session *session)
 {
-    const struct imap_options *options = imap_options_of(session);
     struct text text;
     text_init(&text, &session->arena);
     for (size_t i = 0; i < sizeof capabilities / sizeof capabilities[0]; i++) {
         enum capability_condition condition = capabilities[i].condition;
         if (!(capabilities[i].states & session->state) ||
-            (condition == PLAIN_ALLOWED && !options->plain_login_allowed) ||
-            (condition == PLAIN_FORBIDDEN && options->plain_login_allowed))
+            (condition == CAN_START_TLS && !session_offers_tls(session)) ||
+            (condition == MUST_NOT_LOG_IN && session_may_log_in(session)))
             continue;
-        text_append(&text, text.size > 0 ? SLICE(" ") : SLICE(""));
-        text_append(&text, slice_cstr(capabilities[i].name));
+        if (condition == MECHANISMS)
+            add_mechanisms(session, &text, capabilities[i].name);
+        else
+            add_capability(&text, capabilities[i].name, SLICE(""));
     }
     if (session->state & IMAP_LOGGED_IN)
-        text_printf(&text, " APPENDLIMIT=%llu", (unsigned long long)options->append_bytes_max);
+        text_printf(&text, " APPENDLIMIT=%llu",
+                    (unsigned long long)imap_options_of(session)->append_bytes_max);
     text_char(&text, '\0'); /* also a string */
     return text.failed ? SLICE("IMAP4rev1") : slice_of(text.data, text.size - 1);
 }

@@ -64,12 +64,11 @@ static void set_protocol(struct setup *setup, const struct config_listener *list
         break;
     case CONFIG_POP3:
         service->protocol = &pop3_protocol;
-        service->options = &setup->pop3[listener->plain_login];
         service->idle_ms_max = limits->pop3_idle_ms;
         break;
     case CONFIG_IMAP:
         service->protocol = &imap_protocol;
-        service->options = &setup->imap[listener->plain_login];
+        service->options = &setup->imap;
         service->idle_ms_max = limits->imap_idle_ms;
         break;
     }
@@ -142,14 +141,10 @@ static void make_smtp(struct setup *setup, const struct setup_process *process)
 static void make_mailboxes(struct setup *setup)
 {
     const struct config_limits *limits = &setup->config->limits;
-    for (int plain = 0; plain < 2; plain++) {
-        setup->pop3[plain] = (struct pop3_options){.plain_login_allowed = plain};
-        setup->imap[plain] = (struct imap_options){
-            .plain_login_allowed = plain,
-            .append_bytes_max = limits->message_bytes,
-            .idle_ms_max = limits->imap_idle_ms,
-        };
-    }
+    setup->imap = (struct imap_options){
+        .append_bytes_max = limits->message_bytes,
+        .idle_ms_max = limits->imap_idle_ms,
+    };
 }
 
 /* ---------------------------------------------------------------- all */

@@ -46,8 +46,7 @@ struct setup {
     struct tls_settings *tls; /* counted; NULL without certificates */
     uint64_t tls_stamp;       /* of the files that they were made of */
     struct smtp_options smtp, lmtp, submission;
-    struct pop3_options pop3[2]; /* by whether plain log-in is allowed */
-    struct imap_options imap[2];
+    struct imap_options imap;
     struct service services[CONFIG_LISTENERS_MAX];
     struct gateway_options gateway;
     struct engine_options engine;

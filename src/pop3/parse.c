@@ -56,3 +56,16 @@ const char *pop3_parse_top(struct slice text, struct arena *arena, void *ret_arg
     arguments->lines = (uint32_t)lines;
     return number(first, &arguments->number);
 }
+
+const char *pop3_parse_auth(struct slice text, struct arena *arena, void *ret_arguments)
+{
+    (void)arena;
+    struct pop3_auth_arguments *arguments = ret_arguments;
+    text = trim(text);
+    arguments->mechanism = slice_first(text, slice_find(text, ' '));
+    if (arguments->mechanism.size == 0)
+        return "Give a mechanism";
+    if (arguments->mechanism.size < text.size)
+        arguments->initial = slice_from(text, arguments->mechanism.size + 1);
+    return NULL;
+}

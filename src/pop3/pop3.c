@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * POP3 (RFC 1939) with CAPA (RFC 2449), response codes (RFC 2449, 3206) and UTF8 (RFC 6856): the
- * table of its commands, and what is said outside of them.
+ * POP3 (RFC 1939) with CAPA (RFC 2449), STLS (RFC 2595), AUTH (RFC 5034), response codes (RFC 2449,
+ * 3206) and UTF8 (RFC 6856): the table of its commands, and what is said outside of them.
  *
  * No APOP: it wants passwords in clear on the server. Messages are sent as they are stored, with or
  * without UTF8: a client that did not ask for it gets the 8-bit header fields that were delivered,
@@ -21,6 +21,11 @@ static const struct error_row {
     {-EAGAIN, "-ERR [SYS/TEMP] Too busy, try again later\r\n"},
     {-ENOMEM, "-ERR [SYS/TEMP] Out of memory, try again later\r\n"},
     {-EBUSY, "-ERR [IN-USE] Another session has the maildrop\r\n"},
+    {-EPERM, "-ERR Log-in is allowed on encrypted connections only\r\n"},
+    {-ENOTSUP, "-ERR No such mechanism\r\n"},
+    {-EUSERS, "-ERR [IN-USE] Too many connections of this user\r\n"},
+    {-EMSGSIZE, "-ERR Response too long\r\n"},
+    {-ECANCELED, "-ERR Cancelled\r\n"},
     {-ENOENT, "-ERR No such message\r\n"},
     {-EBADMSG, "-ERR [SYS/PERM] The message is damaged\r\n"},
     {-ENOSPC, "-ERR [SYS/TEMP] No space left, nothing was deleted\r\n"},
@@ -50,10 +55,15 @@ void pop3_deadline(struct session *session, uint64_t bytes)
 static void pop3_capa(struct session *session, const void *arguments)
 {
     (void)arguments;
-    const struct pop3_options *options = session->service->options;
+    char names[AUTH_MECHANISMS_BYTES_MAX];
+    size_t size = session_mechanisms(session, names);
     stream_write(&session->stream, SLICE("+OK Capabilities follow\r\n"));
-    if (options->plain_login_allowed)
+    if (session_may_log_in(session))
         stream_write(&session->stream, SLICE("USER\r\n"));
+    if (session_offers_tls(session))
+        stream_write(&session->stream, SLICE("STLS\r\n"));
+    if (size > 0)
+        stream_printf(&session->stream, "SASL %.*s\r\n", (int)size, names);
     stream_write(&session->stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
                                          "PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\n"
                                          "IMPLEMENTATION Ringpost\r\n.\r\n"));
@@ -75,8 +85,13 @@ enum {
 static const struct command commands[] = {
     {"CAPA", ANY, COMMAND_JUNK, pop3_parse_none, 0, pop3_capa, "CAPA"},
     {"UTF8", BEFORE, COMMAND_JUNK, pop3_parse_none, 0, pop3_ok_command, "UTF8"},
-    {"USER", BEFORE, COMMAND_JUNK | COMMAND_FREE_ARGUMENTS, NULL, 0, pop3_user, "USER name"},
-    {"PASS", POP3_NAMED, COMMAND_FREE_ARGUMENTS, NULL, 0, pop3_pass, "PASS password"},
+    {"STLS", BEFORE, 0, pop3_parse_none, 0, pop3_stls, "STLS"},
+    {"USER", BEFORE, COMMAND_JUNK | COMMAND_SECRET | COMMAND_FREE_ARGUMENTS, NULL, 0, pop3_user,
+     "USER name"},
+    {"PASS", POP3_NAMED, COMMAND_SECRET | COMMAND_FREE_ARGUMENTS, NULL, 0, pop3_pass,
+     "PASS password"},
+    {"AUTH", BEFORE, COMMAND_WIPED, pop3_parse_auth, sizeof(struct pop3_auth_arguments), pop3_auth,
+     "AUTH mechanism [initial-response]"},
     {"STAT", AFTER, 0, pop3_parse_none, 0, pop3_stat, "STAT"},
     {"LIST", AFTER, 0, pop3_parse_maybe_number, NUMBERS, pop3_list, "LIST [message]"},
     {"UIDL", AFTER, 0, pop3_parse_maybe_number, NUMBERS, pop3_uidl, "UIDL [message]"},
@@ -100,7 +115,7 @@ static void pop3_refuse(struct session *session, const struct command *command,
 {
     static const char *const texts[] = {
         [SESSION_REFUSE_UNKNOWN] = "Unknown command",
-        [SESSION_REFUSE_TLS] = "Allowed on encrypted connections only",
+        [SESSION_REFUSE_TLS] = "Log-in is allowed on encrypted connections only",
         [SESSION_REFUSE_TOO_LONG] = "Line too long",
         [SESSION_REFUSE_BARE] = "End lines with CRLF, and send no other control bytes",
         [SESSION_REFUSE_MEMORY] = "[SYS/TEMP] Out of memory, try again later",
@@ -162,6 +177,7 @@ const struct session_protocol pop3_protocol = {
     .line_bytes_max = POP3_LINE_BYTES_MAX,
     .command_bytes_max = POP3_COMMAND_BYTES_MAX,
     .state_first = POP3_AUTHORIZATION,
+    .alpn = "pop3",
     .open = pop3_open,
     .refuse = pop3_refuse,
     .goodbye = pop3_goodbye,

@@ -52,6 +52,10 @@ struct pop3_arguments {
     uint32_t lines;  /* TOP */
 };
 
+struct pop3_auth_arguments {
+    struct slice mechanism, initial; /* initial.data NULL: none was given */
+};
+
 static inline struct pop3 *pop3_of(struct session *session)
 {
     return (struct pop3 *)session;
@@ -62,6 +66,7 @@ const char *pop3_parse_none(struct slice text, struct arena *arena, void *ret_ar
 const char *pop3_parse_number(struct slice text, struct arena *arena, void *ret_arguments);
 const char *pop3_parse_maybe_number(struct slice text, struct arena *arena, void *ret_arguments);
 const char *pop3_parse_top(struct slice text, struct arena *arena, void *ret_arguments);
+const char *pop3_parse_auth(struct slice text, struct arena *arena, void *ret_arguments);
 
 /* cut.c: pure. Where a message is cut that is to have its header, the blank line and `lines` of its
  * body. */
@@ -84,6 +89,8 @@ void pop3_deadline(struct session *session, uint64_t bytes);
 /* login.c */
 void pop3_user(struct session *session, const void *arguments);
 void pop3_pass(struct session *session, const void *arguments);
+void pop3_auth(struct session *session, const void *arguments);
+void pop3_stls(struct session *session, const void *arguments);
 void pop3_forget_name(struct pop3 *pop3);
 
 /* maildrop.c */

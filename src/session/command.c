@@ -4,6 +4,8 @@
  *
  *   read ─▶ row? ─▶ state? ─▶ TLS? ─▶ parse ─▶ run      each "no" ─▶ protocol.refuse, an error
  *
+ * What carries a password is wiped where it lies when it is refused; what runs wipes its own.
+ *
  * A connection that begins in another protocol (HTTP, TLS, SSH) is no client of ours, and what
  * follows may be an attack through a browser: it ends at once (FORBIDDEN).
  */
@@ -118,6 +120,8 @@ static void refuse(struct session *session, const struct command *command,
                    enum session_refusal refusal, const char *why)
 {
     const struct command_line *line = &session->line;
+    if (command != NULL && (command->flags & (COMMAND_SECRET | COMMAND_WIPED)))
+        auth_wipe(line->arguments);
     if (refusal == SESSION_REFUSE_UNKNOWN &&
         is_foreign(line->tag.size > 0 ? line->tag : line->verb)) {
         session_end(session, SESSION_END_FORBIDDEN);
@@ -180,7 +184,7 @@ static void look_up(struct session *session)
     __atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED); /* the metrics thread reads */
     if ((command->states & session->state) == 0)
         refuse(session, command, SESSION_REFUSE_STATE, NULL);
-    else if (command->flags & COMMAND_SECRET) /* and no stream has TLS yet */
+    else if ((command->flags & COMMAND_SECRET) && !session_may_log_in(session))
         refuse(session, command, SESSION_REFUSE_TLS, NULL);
     else
         run(session, command);

@@ -39,12 +39,33 @@ enum session_end session_end_of(const struct session *session, int error)
         return SESSION_END_DRAIN;
     case -ENOMEM:
         return SESSION_END_MEMORY;
+    case -EPROTO: /* TLS: in the handshake, or later */
+        return session->private_bits & SECURING ? SESSION_END_TLS_FAILED : SESSION_END_PROTOCOL;
     case -EMSGSIZE:
     case -EBADMSG:
         return SESSION_END_PROTOCOL;
     default:
         return SESSION_END_RESET;
     }
+}
+
+static void log_tls(const struct session *session, struct event *event)
+{
+    const struct stream *stream = &session->stream;
+    if (session->private_bits & RELEASED)
+        return;
+    const char *problem = stream_tls_problem(stream);
+    if (problem == NULL && session->end == SESSION_END_TLS_FAILED)
+        problem = stream->end == -ETIMEDOUT ? "not finished in time" : "no certificate";
+    if (stream_is_secure(stream)) {
+        struct tls_info info;
+        stream_tls_info(stream, &info);
+        event_text(event, "tls", slice_cstr(info.version));
+        event_text(event, "cipher", slice_cstr(info.cipher));
+        event_text(event, "resumed", info.is_resumed ? SLICE("yes") : SLICE("no"));
+    }
+    if (problem != NULL)
+        event_text(event, "problem", slice_cstr(problem));
 }
 
 static void log_end(struct session *session)
@@ -65,6 +86,7 @@ static void log_end(struct session *session)
     event_number(&event, "port", port);
     event_text(&event, "user", session->user);
     event_text(&event, "end", slice_cstr(row->text));
+    log_tls(session, &event);
     event_number(&event, "bytes_in", (int64_t)session->stream.bytes_in);
     event_number(&event, "bytes_out", (int64_t)session->stream.bytes_out);
     event_number(&event, "commands", session->commands);
@@ -90,7 +112,7 @@ void session_finish(struct session *session)
     if (!(session->private_bits & RELEASED)) {
         uint64_t now = core_now_ns(session_core(session));
         stream_deadline(&session->stream, now + (uint64_t)GOODBYE_MS_MAX * 1000000);
-        if (!has_quit && !is_gone)
+        if (!has_quit && !is_gone && !session_is_mute(session))
             protocol->goodbye(session, end);
     }
     protocol->closed(session);

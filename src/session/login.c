@@ -1,11 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Logging in, for all protocols alike: who the client is, the password checked, the answer held
- * back as auth asks for, the session's user set. What is said about it is the protocol's.
+ * Logging in, for all protocols alike: who the client is, the password or the mechanism's messages
+ * checked, the answer held back as auth asks for, the session's user set. What is said about it is
+ * the protocol's.
+ *
+ *   AUTH mechanism [initial] ─▶ base64 ─▶ auth_sasl ⇄ ask: prompt + base64 ─▶ line ─▶ base64
+ *
+ * Secrets are wiped where they came to lie: the command's arguments and each response's line.
  */
+#include "ringpost/base64.h"
 #include "session_private.h"
 
-void session_auth_client(struct session *session, struct auth_client *ret_client)
+enum {
+    RESPONSE_BYTES_MAX = 12288, /* of a line, CRLF excluded (RFC 4954, 4) */
+    PIECE_BYTES = 768           /* of a challenge, encoded at a time; a multiple of 3 */
+};
+static_assert(PIECE_BYTES % 3 == 0, "only the last piece has padding");
+static_assert(RESPONSE_BYTES_MAX / 4 * 3 <= AUTH_MESSAGE_BYTES_MAX, "auth takes what is read");
+
+/* ---------------------------------------------------------------- who the client is */
+
+static void describe_certificate(struct session *session, const struct tls_info *info,
+                                 struct auth_client *client)
+{
+    static const char digits[] = "0123456789abcdef";
+    client->certificate_name = info->email.size > 0 ? info->email : info->common_name;
+    client->certificate_subject = info->subject;
+    client->certificate_issuer = info->issuer;
+    client->certificate_serial = info->serial;
+    char *text = arena_alloc(&session->arena, 2 * sizeof info->fingerprint);
+    if (text == NULL)
+        return;
+    for (size_t i = 0; i < sizeof info->fingerprint; i++) {
+        text[2 * i] = digits[info->fingerprint[i] >> 4];
+        text[2 * i + 1] = digits[info->fingerprint[i] & 15];
+    }
+    client->certificate_fingerprint = slice_of(text, 2 * sizeof info->fingerprint);
+}
+
+static void describe(struct session *session, struct auth_client *ret_client)
 {
     const struct stream *stream = &session->stream;
     *ret_client = (struct auth_client){
@@ -14,22 +47,159 @@ void session_auth_client(struct session *session, struct auth_client *ret_client
         .port = stream->peer_port,
         .protocol = protocol_of(session)->name,
         .session_id = session->id,
-        .attempt = ++session->logins,
-        .may_send_password = true,
+        .attempt = session->logins,
+        .is_secure = session_is_secure(session),
+        .may_send_password = session_may_log_in(session),
+        .hello = session->hello,
     };
+    if (!ret_client->is_secure)
+        return;
+    struct tls_info info;
+    stream_tls_info(stream, &info);
+    ret_client->tls_version = info.version;
+    ret_client->tls_cipher = info.cipher;
+    ret_client->has_binding = stream_tls_binding(stream, ret_client->binding);
+    if (info.has_certificate)
+        describe_certificate(session, &info, ret_client);
+}
+
+void session_auth_client(struct session *session, struct auth_client *ret_client)
+{
+    session->logins++;
+    describe(session, ret_client);
+}
+
+size_t session_mechanisms(struct session *session, char text[AUTH_MECHANISMS_BYTES_MAX])
+{
+    struct auth_client client;
+    describe(session, &client);
+    return auth_mechanisms(session_core(session), &client, text);
+}
+
+/* ---------------------------------------------------------------- the end of a try */
+
+/* It was tried and was wrong, or was no message at all: not what is our failure, or the stream's.
+ */
+static bool is_clients_fault(const struct session *session, int result)
+{
+    switch (result) {
+    case -EACCES:
+    case -EINVAL:
+    case -EPERM:
+    case -ENOTSUP:
+    case -EBADMSG:
+    case -EMSGSIZE:
+        return true;
+    case -ECANCELED:
+        return session->stream.end == 0;
+    default:
+        return false;
+    }
+}
+
+static int finish(struct session *session, int result, const struct auth_result *answer)
+{
+    if (result == 0 || result == -EACCES)
+        auth_wait(session_core(session), answer); /* right or wrong: silence tells nothing */
+    if (is_clients_fault(session, result))
+        session_count_error(session);
+    return result == 0 ? session_logged_in(session, answer->user) : result;
 }
 
 int session_log_in(struct session *session, struct slice user, struct slice password)
 {
-    struct core *core = session_core(session);
     struct auth_client client;
     struct auth_result answer = {0};
     session_auth_client(session, &client);
-    int result = auth_password(core, &client, user, password, &answer);
+    int result = auth_password(session_core(session), &client, user, password, &answer);
     auth_wipe(password);
-    if (result == 0 || result == -EACCES)
-        auth_wait(core, &answer); /* right or wrong: silence tells nothing */
-    if (result == -EACCES || result == -EINVAL)
-        session_count_error(session);
-    return result == 0 ? session_logged_in(session, answer.user) : result;
+    return finish(session, result, &answer);
+}
+
+/* ---------------------------------------------------------------- SASL */
+
+struct conversation {
+    struct session *session;
+    struct slice prompt;
+};
+
+static void write_base64(struct stream *stream, struct slice bytes)
+{
+    char text[PIECE_BYTES / 3 * 4];
+    while (bytes.size > 0) {
+        size_t size = base64_encode(slice_first(bytes, PIECE_BYTES), text);
+        stream_write(stream, slice_of(text, size));
+        bytes = slice_from(bytes, PIECE_BYTES);
+    }
+}
+
+/* In place. False: not base64, and wiped. */
+static bool decode(struct slice *text)
+{
+    char *data = (char *)(uintptr_t)text->data; /* writable, says the caller */
+    size_t size = 0;
+    bool is_good = base64_decode(*text, data, &size);
+    auth_wipe(slice_from(*text, size));
+    *text = slice_of(data, size);
+    return is_good;
+}
+
+static int ask(void *argument, struct slice challenge, struct slice *ret_response)
+{
+    const struct conversation *conversation = argument;
+    struct session *session = conversation->session;
+    struct slice line = SLICE("");
+    stream_write(&session->stream, conversation->prompt);
+    write_base64(&session->stream, challenge);
+    stream_write(&session->stream, SLICE("\r\n"));
+    session_due(session, session->service->command_ms_max);
+    int result = stream_read_line(&session->stream, RESPONSE_BYTES_MAX, &line);
+    if (result == -EBADMSG)
+        auth_wipe(line);
+    if (result < 0)
+        return result;
+    if (slice_equal(line, SLICE("*")))
+        return -ECANCELED;
+    if (!decode(&line))
+        return -EBADMSG;
+    *ret_response = line;
+    return 0;
+}
+
+/* The client's first message, in memory that reading does not touch. 0; -EBADMSG; -ENOMEM. */
+static int take_initial(struct session *session, struct slice initial, struct slice *ret_message)
+{
+    if (initial.data == NULL)
+        return 0;
+    if (initial.size == 0)
+        return -EBADMSG;
+    struct slice message = SLICE("");
+    if (!slice_equal(initial, SLICE("="))) {
+        message = arena_copy(&session->arena, initial);
+        auth_wipe(initial);
+        if (message.data == NULL)
+            return -ENOMEM;
+        if (!decode(&message))
+            return -EBADMSG;
+    }
+    *ret_message = message;
+    return 0;
+}
+
+int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
+                         struct slice prompt)
+{
+    struct conversation conversation = {.session = session, .prompt = prompt};
+    struct auth_exchange exchange = {.ask = ask, .argument = &conversation};
+    struct auth_result answer = {0};
+    struct auth_client client;
+    session_auth_client(session, &client);
+    int result = take_initial(session, initial, &exchange.initial);
+    struct slice name = arena_copy(&session->arena, mechanism); /* it lies in the line, too */
+    if (result == 0 && name.data == NULL)
+        result = -ENOMEM;
+    if (result == 0)
+        result = auth_sasl(session_core(session), &client, name, &exchange, &answer);
+    auth_wipe(exchange.initial);
+    return finish(session, result, &answer);
 }

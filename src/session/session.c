@@ -14,6 +14,7 @@
  * Invariants:
  *   P1, P3 of session.h, and
  *   Q1 RUNNING is set exactly while the session is in the queue or a fiber is at work on it.
+ *   Q3 In a TLS handshake no fiber is held and no reading call made.
  *   Q2 A session is freed when it is FINISHED and RELEASED, not RUNNING; nobody touches it while
  *      MOVING.
  */
@@ -114,23 +115,48 @@ static void wake(struct session *session)
     stream_deadline(&session->stream, due_ns);
 }
 
+/* The way to the greeting: each step is taken once, and a session that is to drain takes none. */
+static void open_session(struct session *session)
+{
+    if (session->private_bits & DRAINING)
+        return;
+    if (session->service->tls == SERVICE_TLS && !session_is_secure(session)) {
+        session_secure(session, true);
+        return;
+    }
+    session->private_bits |= OPENED;
+    session->private_bits &= ~(uint32_t)SECURED;
+    session_due(session, session->service->command_ms_max);
+    protocol_of(session)->open(session);
+}
+
 /* What comes before the next command. False: nothing may follow, the session is ending. */
 static bool attend(struct session *session)
 {
     const struct session_protocol *protocol = protocol_of(session);
+    if (!(session->private_bits & READY)) {
+        session->private_bits |= READY;
+        if (protocol->begin != NULL)
+            protocol->begin(session);
+    }
     if (session->private_bits & MOVE_LOST) {
         session->private_bits &= ~(uint32_t)MOVE_LOST;
         session_move_failed(session);
+    } else if (session->end != SESSION_END_NONE) {
+        return false;
+    } else if (session->private_bits & SECURING) {
+        session_secure_ended(session);
     } else if (!(session->private_bits & OPENED)) {
-        session->private_bits |= OPENED;
-        session_due(session, session->service->command_ms_max);
-        protocol->open(session);
+        open_session(session);
+    } else if (session->private_bits & START_TLS) {
+        session_secure(session, false);
+    } else if (session->private_bits & SECURED) {
+        session_renew(session);
     } else if (session->private_bits & ARRIVED) {
         session->private_bits &= ~(uint32_t)ARRIVED;
         session->move_to = 0;
         session_due(session, session->service->command_ms_max);
-        if (session->end == SESSION_END_NONE) /* else its user has too many connections here */
-            session->moved(session);
+        session->moved(session);
     }
     if ((session->private_bits & WOKEN) && session->end == SESSION_END_NONE) {
         session->private_bits &= ~(uint32_t)WOKEN;
@@ -146,6 +172,10 @@ static void serve(struct session *session)
 {
     unsigned budget = COMMANDS_A_TURN_MAX;
     while (attend(session)) {
+        if (session->private_bits & SECURING) {
+            session->private_bits &= ~(uint32_t)RUNNING;
+            return;
+        }
         if (session->move_to != 0) {
             if (session_depart(session))
                 return;
@@ -207,6 +237,11 @@ static void input(struct stream *stream)
         session_proxy_input(session); /* it may begin, or end */
     if (session->private_bits & (RUNNING | FINISHED | PROXY_AWAITED))
         return;
+    if (session->private_bits & SECURING) {
+        if (stream->end != 0)
+            session_schedule(session);
+        return;
+    }
     bool is_unread = stream_unread(stream) > 0;
     if (stream_line_ready(stream) || (is_unread && !(session->private_bits & FIRST_SEEN)))
         session_schedule(session);
@@ -231,7 +266,7 @@ static void released(struct stream *stream)
 }
 
 const struct stream_owner session_owner = {
-    .input = input, .released = released, .moved = session_moved};
+    .input = input, .released = released, .moved = session_moved, .secured = session_secured};
 
 /* ---------------------------------------------------------------- the core's list */
 

@@ -40,15 +40,19 @@ enum {
     AWAITING = 1 << 3,   /* the deadline is that for a command's first byte */
     BEGUN = 1 << 4,      /* the deadline is that for a command's last byte (P3) */
     LOGGED_IN = 1 << 5,
-    WOKEN = 1 << 6,     /* protocol.woken is to be called */
-    DRAINING = 1 << 7,  /* to be told goodbye before its next command */
-    ARRIVED = 1 << 8,   /* has moved: session->moved is to be called */
-    LISTED = 1 << 9,    /* in sessions->list */
-    COUNTED = 1 << 10,  /* in sessions->addresses */
-    RELEASED = 1 << 11, /* its stream is gone */
-    FINISHED = 1 << 12, /* protocol.closed has returned; only the stream is still needed */
-    MOVING = 1 << 13,   /* between two cores */
-    MOVE_LOST = 1 << 14 /* the move failed: the old core has the session back, without stream */
+    WOKEN = 1 << 6,      /* protocol.woken is to be called */
+    DRAINING = 1 << 7,   /* to be told goodbye before its next command */
+    ARRIVED = 1 << 8,    /* has moved: session->moved is to be called */
+    LISTED = 1 << 9,     /* in sessions->list */
+    COUNTED = 1 << 10,   /* in sessions->addresses */
+    RELEASED = 1 << 11,  /* its stream is gone */
+    FINISHED = 1 << 12,  /* protocol.closed has returned; only the stream is still needed */
+    MOVING = 1 << 13,    /* between two cores */
+    MOVE_LOST = 1 << 14, /* the move failed: the old core has the session back, without stream */
+    READY = 1 << 15,     /* protocol.begin has been called, if there is one */
+    START_TLS = 1 << 16, /* session_start_tls has been called: the handshake begins next */
+    SECURING = 1 << 17,  /* in the handshake; stays set when it fails */
+    SECURED = 1 << 18    /* the handshake is done, the session under TLS is to begin */
 };
 /* Of limits.c and arrive.c. */
 enum {
@@ -163,6 +167,18 @@ void session_delist(struct session *session);
 void sessions_fiber(void *sessions); /* runs what is queued */
 void session_begin_command(struct session *session);
 void session_due(struct session *session, uint64_t ms);
+
+/* secure.c */
+void session_secure(struct session *session, bool keep_unread); /* begins the handshake */
+void session_secured(struct stream *stream);                    /* the stream says: done */
+void session_secure_ended(struct session *session); /* the stream ended in the handshake */
+void session_renew(struct session *session);        /* begins again, under TLS; on its fiber */
+/* Nothing of ours may be said in clear now. */
+static inline bool session_is_mute(const struct session *session)
+{
+    return (session->private_bits & SECURING) ||
+           (session->service->tls == SERVICE_TLS && !session_is_secure(session));
+}
 
 /* end.c */
 enum session_end session_end_of(const struct session *session, int error);

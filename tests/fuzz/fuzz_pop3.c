@@ -19,6 +19,7 @@ enum { OUTPUT_BYTES_MAX = 1 << 20 };
 static char output[OUTPUT_BYTES_MAX];
 static size_t output_size;
 static unsigned logins;
+static bool is_secured;
 
 static void require(bool condition)
 {
@@ -96,6 +97,47 @@ int session_log_in(struct session *session, struct slice user, struct slice pass
         return password.size > 100 ? -EAGAIN : -EACCES;
     session->user = SLICE("u0@x.test");
     return 0;
+}
+
+int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
+                         struct slice prompt)
+{
+    require(mechanism.size > 0 && prompt.size == 2);
+    require(initial.data == NULL || initial.size < POP3_LINE_BYTES_MAX);
+    if (!slice_equal(mechanism, SLICE("X")))
+        return mechanism.size == 1 ? -ECANCELED : mechanism.size == 2 ? -EBADMSG : -ENOTSUP;
+    session->user = SLICE("u0@x.test");
+    return 0;
+}
+
+size_t session_mechanisms(struct session *session, char text[AUTH_MECHANISMS_BYTES_MAX])
+{
+    (void)session;
+    memcpy(text, "X", 1);
+    return 1;
+}
+
+bool stream_is_secure(const struct stream *stream)
+{
+    (void)stream;
+    return false;
+}
+
+size_t stream_unread(const struct stream *stream)
+{
+    (void)stream;
+    return 0;
+}
+
+bool session_offers_tls(const struct session *session)
+{
+    return session->service->tls == SERVICE_START_TLS;
+}
+
+void session_start_tls(struct session *session)
+{
+    require(session->state != POP3_TRANSACTION && !is_secured);
+    is_secured = true;
 }
 
 unsigned core_index(const struct core *core)
@@ -197,7 +239,10 @@ static void run_line(struct session *session, struct slice text)
         arguments = slice_from(arguments, 1);
     session->line = (struct command_line){.verb = slice_first(text, space), .arguments = arguments};
     const struct command *command = find(session->line.verb);
-    struct pop3_arguments parsed = {0};
+    union {
+        struct pop3_arguments numbers;
+        struct pop3_auth_arguments auth;
+    } parsed = {0};
     const char *why = NULL;
     output_size = 0;
     if (command == NULL)
@@ -218,8 +263,8 @@ static void run_line(struct session *session, struct slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct pop3_options options = {.plain_login_allowed = true};
-    static const struct service service = {.options = &options, .command_ms_max = 1000};
+    static const struct service service = {
+        .plain_login_allowed = true, .tls = SERVICE_START_TLS, .command_ms_max = 1000};
     struct slice rest = slice_of(data, size);
     struct slice message = slice_first(rest, slice_find(rest, (char)0xff));
     rest = slice_from(rest, message.size + 1);
@@ -233,7 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pop3 pop3 = {.session = {.service = &service, .state = pop3_protocol.state_first}};
     struct session *session = &pop3.session;
     arena_init(&session->arena, pop3_protocol.command_bytes_max);
-    while (rest.size > 0 && session->end == SESSION_END_NONE) {
+    while (rest.size > 0 && session->end == SESSION_END_NONE && !is_secured) {
         char line[POP3_LINE_BYTES_MAX]; /* the stream's own, writable */
         struct slice text = slice_first(rest, slice_find(rest, '\n'));
         rest = slice_from(rest, text.size + 1);
@@ -252,6 +297,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pop3_protocol.closed(session);
     require(drops_are_closed());
     logins = 0;
+    is_secured = false;
     arena_reset(&session->arena);
     return 0;
 }

@@ -20,7 +20,6 @@ struct gateway_host {
     struct auth_users *users;
     struct route_table *routes;
     struct smtp_options smtp, lmtp;
-    struct pop3_options pop3;
     struct imap_options imap;
     struct service services[SERVICES];
     struct gateway_options options;
@@ -46,7 +45,7 @@ static void make_users(struct gateway_host *host)
     static const char *const names[] = {"anna@example.org", "bert@example.org", "carl@example.org"};
     char hash[256], text[1200];
     size_t size = 0;
-    must(auth_hash(SLICE("secret"), SLICE("0123456789abcdef"), 1, hash));
+    must(auth_hash(SLICE(""), SLICE("secret"), SLICE("0123456789abcdef"), 1, hash));
     for (int i = 0; i < 3; i++)
         size += (size_t)snprintf(text + size, sizeof text - size, "%s:%s\n", names[i], hash);
     must(auth_users_parse(slice_of(text, size), problem, NULL, &host->users));
@@ -64,7 +63,7 @@ static void make_services(struct gateway_host *host, unsigned port_base)
 {
     const struct session_protocol *const protocols[SERVICES] = {&smtp_protocol, &lmtp_protocol,
                                                                 &pop3_protocol, &imap_protocol};
-    const void *const options[SERVICES] = {&host->smtp, &host->lmtp, &host->pop3, &host->imap};
+    const void *const options[SERVICES] = {&host->smtp, &host->lmtp, NULL, &host->imap};
     host->smtp = (struct smtp_options){
         .routes = host->routes,
         .message_bytes_max = 2000000,
@@ -73,18 +72,19 @@ static void make_services(struct gateway_host *host, unsigned port_base)
         .data_ms_max = 600000,
         .data_bytes_per_second_min = 1000,
         .forbid_early_talk = true,
+        .greeting_ms = 20,
     };
     host->lmtp = host->smtp;
     host->lmtp.forbid_early_talk = false;
-    host->pop3 = (struct pop3_options){.plain_login_allowed = true};
-    host->imap = (struct imap_options){
-        .plain_login_allowed = true, .append_bytes_max = 2000000, .idle_ms_max = 1800000};
+    host->lmtp.greeting_ms = 0;
+    host->imap = (struct imap_options){.append_bytes_max = 2000000, .idle_ms_max = 1800000};
     for (int i = 0; i < SERVICES; i++) {
         host->services[i] = (struct service){
             .protocol = protocols[i],
             .options = options[i],
             .host_name = SLICE("mx.example.org"),
             .address = "127.0.0.1",
+            .plain_login_allowed = true,
             .port = port_base + (unsigned)i,
             .connections_max = 100,
             .login_ms_max = 60000,
@@ -115,6 +115,7 @@ static void *gateway_make(unsigned cores, unsigned port_base, const char *direct
     host->options.auth = (struct auth_options){
         .users = host->users,
         .default_domain = SLICE("example.org"),
+        .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
         .cache_entries_max = 100,
         .cache_ms_max = 60000,
         .waiting_max = 20,

@@ -18,7 +18,7 @@ C: a LOGIN {}
 S: a BAD *
 C: a LOGIN {+}
 S: a BAD *
-C: a LOGIN {9000}
+C: a LOGIN {17000}
 S: a BAD *
 C: a LOGIN {99+}
 send "x" 99

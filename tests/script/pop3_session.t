@@ -34,6 +34,7 @@ S: +OK Ringpost ready
 C: CAPA
 S: +OK*
 S: USER
+S: SASL PLAIN LOGIN
 S: TOP
 S: UIDL
 S: RESP-CODES

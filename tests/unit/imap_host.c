@@ -18,16 +18,15 @@ static struct auth_users *users;
 static struct auth_options auth_options;
 static struct host *host;
 
-static const struct imap_options options = {
-    .plain_login_allowed = true, .append_bytes_max = 20000000, .idle_ms_max = 1800000};
-static const struct imap_options strict_options = {
-    .plain_login_allowed = false, .append_bytes_max = 1000, .idle_ms_max = 1800000};
+static const struct imap_options options = {.append_bytes_max = 20000000, .idle_ms_max = 1800000};
+static const struct imap_options strict_options = {.append_bytes_max = 1000,
+                                                   .idle_ms_max = 1800000};
 
 #define SERVICE                                                                                    \
     .protocol = &imap_protocol, .host_name = {"mail.example.test", 17}, .address = "127.0.0.1",    \
     .connections_max = 1000, .login_ms_max = 10000, .idle_ms_max = 60000, .command_ms_max = 10000, \
     .errors_max = 100, .junk_max = 100
-static struct service service = {SERVICE, .options = &options};
+static struct service service = {SERVICE, .options = &options, .plain_login_allowed = true};
 static struct service strict_service = {SERVICE, .options = &strict_options};
 
 static void problem(void *argument, unsigned line, const char *what)
@@ -67,6 +66,7 @@ void imap_host_begin(void)
     check_equal(auth_users_parse(slice_of(text, size), problem, NULL, &users), 0);
     auth_options = (struct auth_options){.users = users,
                                          .default_domain = SLICE("example.test"),
+                                         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
                                          .cache_entries_max = 100,
                                          .cache_ms_max = 60000,
                                          .waiting_max = 20,

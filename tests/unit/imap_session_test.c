@@ -117,7 +117,7 @@ static void hostile_before_login(void **state)
     talk(fd, "> a LOGIN {-1}\n< a BAD *\n> a LOGIN {01}\n< a BAD *\n> a LOGIN {1 }\n< a BAD *\n"
              "> a LOGIN {1\n< a BAD *\n> a LOGIN {}\n< a BAD *\n> a LOGIN {+}\n< a BAD *\n"
              "> a LOGIN {4294967296}\n< a BAD *\n> a LOGIN {18446744073709551616}\n< a BAD *\n"
-             "> a LOGIN {9000}\n< a BAD *\n"
+             "> a LOGIN {17000}\n< a BAD *\n"
              "> a LOGIN {1}\n< + OK\n= x\n> {1}\n< a BAD *\n"
              "> + NOOP\n< * BAD *\n> * NOOP\n< * BAD *\n> {5 NOOP\n< * BAD *\n> \n< * BAD *\n"
              "> a\n< a BAD *\n> a XYZZY\n< a BAD Unknown command\n"
@@ -125,10 +125,10 @@ static void hostile_before_login(void **state)
              "> a NOOP {5+}\n= LOGIN\n> \n< a BAD *\n"
              "> a XYZZY {8+}\n= \\nb NOOP\n> \n< a BAD *\n" /* no command inside a literal */
              "> a LOGIN {20+}\n= 01234567890123456789\n> "
-             " {8180+}\n");
-    char *junk = calloc(1, 8180);
-    memset(junk, 'x', 8180);
-    client_put(fd, junk, 8180);
+             " {16370+}\n");
+    char *junk = calloc(1, 16370);
+    memset(junk, 'x', 16370);
+    client_put(fd, junk, 16370);
     free(junk);
     talk(fd, "> \n< a BAD *\n> b NOOP\n< b OK Done\n");
     talk(fd, "> a LOGIN {18446744073709551616+}\n< a BAD *\n< * BYE *\n");

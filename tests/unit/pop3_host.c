@@ -10,7 +10,6 @@
 
 static struct auth_users *users;
 static struct auth_options auth_options;
-struct pop3_options pop3_options;
 struct service pop3_service;
 struct host_options pop3_host_options;
 
@@ -29,21 +28,21 @@ void pop3_setup(void)
 {
     char hash[256], text[1000];
     drops_reset();
-    check_equal(auth_hash(SLICE("pw"), SLICE("0123456789abcdef"), 1, hash), 0);
+    check_equal(auth_hash(SLICE(""), SLICE("pw"), SLICE("0123456789abcdef"), 1, hash), 0);
     snprintf(text, sizeof text, "u0@x.test:%s\nu1@x.test:%s\n", hash, hash);
-    check_equal(auth_hash(SLICE(" pa  ss "), SLICE("0123456789abcdef"), 1, hash), 0);
+    check_equal(auth_hash(SLICE(""), SLICE(" pa  ss "), SLICE("0123456789abcdef"), 1, hash), 0);
     snprintf(text + strlen(text), sizeof text - strlen(text), "u2@x.test:%s\n", hash);
     check_equal(auth_users_parse(slice_cstr(text), no_problem, NULL, &users), 0);
     auth_options = (struct auth_options){.users = users,
                                          .default_domain = SLICE("x.test"),
+                                         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
                                          .cache_entries_max = 100,
                                          .cache_ms_max = 60000,
                                          .waiting_max = 50,
                                          .failure_ms_first = 1,
                                          .failure_ms_max = 100};
-    pop3_options = (struct pop3_options){.plain_login_allowed = true};
     pop3_service = (struct service){.protocol = &pop3_protocol,
-                                    .options = &pop3_options,
+                                    .plain_login_allowed = true,
                                     .host_name = SLICE("mail.x.test"),
                                     .address = "127.0.0.1",
                                     .port = pop3_port,

@@ -13,7 +13,6 @@
 
 extern const unsigned pop3_port; /* the test's own: tests run side by side */
 
-extern struct pop3_options pop3_options;
 extern struct service pop3_service;
 extern struct host_options pop3_host_options;
 

@@ -26,7 +26,8 @@ static const char dialogue[] =
     "DELE 2\r\nCAPA\r\nUSER u0\r\nQUIT\r\n";
 
 #define CAPABILITIES                                                                               \
-    "+OK Capabilities follow\r\nUSER\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"           \
+    "+OK Capabilities follow\r\nUSER\r\nSASL PLAIN "                                               \
+    "LOGIN\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"                                     \
     "PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\nIMPLEMENTATION Ringpost\r\n.\r\n"
 
 static const char answers[] =
@@ -115,7 +116,7 @@ static void log_ins(void **state)
     pop3_quit_client(fd);
     pop3_finish(host);
     pop3_setup();
-    pop3_options.plain_login_allowed = false;
+    pop3_service.plain_login_allowed = false;
     host = host_begin(&pop3_host_options);
     fd = pop3_greeted();
     pop3_ask(fd, "USER u0", "-ERR Log-in is allowed on encrypted connections only\r\n");
