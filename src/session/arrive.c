@@ -3,9 +3,9 @@
  * A connection becomes a session, without a fiber until it is known who the client is and that
  * there is room for it.
  *
- *   accept ─▶ overloaded? ─▶ [ from a proxy? ─▶ PROXY header ] ─▶ limits ─▶ scheduled: TLS, greeting
- *                 │                │               │                │
- *                 └─ refusal       └─ closed       └─ closed        └─ refusal
+ *   accept ─▶ overloaded? ─▶ [ a proxy's? ─▶ PROXY header ] ─▶ limits ─▶ scheduled: TLS, greeting
+ *                 │               │              │               │
+ *                 └─ refusal      └─ closed      └─ closed       └─ refusal
  *
  * Invariants:
  *   R1 Whether a header is awaited is the service's to say, never the bytes' (rows X01, X02).
