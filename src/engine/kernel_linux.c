@@ -5,15 +5,16 @@
  * (helpers, log lines).
  *
  * Ring flags, best first; a kernel that refuses a set with -EINVAL gets the next:
- *   SINGLE_ISSUER | DEFER_TASKRUN   completions are posted only when the core asks: no
- * interruption, 20 % less work COOP_TASKRUN, none              older kernels CQSIZE so that a turn
- * of all connections fits; CLAMP so that large wishes are cut; SUBMIT_ALL so that one bad entry
- * does not hold back the rest. No SQPOLL: it would burn a core.
+ *   - SINGLE_ISSUER | DEFER_TASKRUN: completions are posted only when the core asks; no
+ *     interruption, 20 % less work
+ *   - COOP_TASKRUN, then none: older kernels
+ * With all: CQSIZE so that a turn of all connections fits; CLAMP so that large wishes are cut;
+ * SUBMIT_ALL so that one bad entry does not hold back the rest. No SQPOLL: it would burn a core.
  *
  * A ring is made disabled, gets its restrictions, and is enabled by the thread that owns it (which
  * makes that thread its single issuer). A ring keeps the rights of the moment it was made:
- * privileges and landlock come before. Where the kernel refuses restrictions the ring works without them; the
- * self-test of the program's start says so.
+ * privileges and landlock come before. Where the kernel refuses restrictions the ring works
+ * without them; the self-test of the program's start says so.
  */
 #include "kernel_linux.h"
 

@@ -3,16 +3,16 @@
  * What the process may still do once it talks to strangers. Each layer bounds what the others do
  * not see:
  *
- *   landlock    which files and folders may be opened, by calls and by rings alike; no TCP bind, and
- *               no TCP connect unless a directory needs it
+ *   landlock    which files and folders may be opened, by calls and by rings alike; no TCP bind,
+ *               and no TCP connect unless a directory needs it
  *   seccomp     which system calls there are (it does not see what a ring is asked to do)
  *   ring        which operations a ring takes (kernel.h, KERNEL_OPERATIONS)
  *   user        no capability, no way to get one (no_new_privs), no core dump, nobody may trace us
  *
  * Order (process.c, serve.c): listeners are bound → privileges dropped → ring probed →
  * confine_begin: landlock and the first seccomp filter, before any lasting thread and ring →
- * everything opens → confine_finish: the second, stricter filter on all threads, then the self-test,
- * whose one line in the log says what holds.
+ * everything opens → confine_finish: the second, stricter filter on all threads, then the
+ * self-test, whose one line in the log says what holds.
  *
  * Invariants:
  *   1. Rings and threads are made after landlock: they inherit it.

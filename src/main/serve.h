@@ -23,8 +23,8 @@ void process_close_inherited(void);
 void process_prepare(void);
 /* As root a service wants a user that it can become; `ringpost try` goes on. */
 bool process_check_user(const struct config *config, bool is_service);
-/* All TCP sockets of the services, one for each core, and that of the metrics, bound while we may. They are closed with the
- * process if it does not come to serving. */
+/* All TCP sockets of the services, one for each core, and that of the metrics, bound while we may.
+ * They are closed with the process if it does not come to serving. */
 struct process_listeners {
     struct process_listener {
         const char *address; /* the service's own text */
