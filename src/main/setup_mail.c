@@ -131,6 +131,7 @@ static void add_domains(struct setup *setup)
                              : with_domain(config, domain->catch_all, domain->name),
             .separator = setup_text(domain->separator),
             .detail_mailbox = domain->detail_mailbox != 0,
+            .users_elsewhere = domain->directory != NULL,
         };
         int result = route_add_domain(setup->routes, slice_cstr(domain->name), &options);
         if (result < 0)
