@@ -54,7 +54,7 @@ static void drop(struct transaction *transaction, enum smtp_reply refusal)
     transaction->refusal = (uint8_t)refusal;
 }
 
-static bool append(struct message_body *body, struct slice bytes)
+bool smtp_append(struct message_body *body, struct slice bytes)
 {
     while (bytes.size > 0) {
         size_t room;
@@ -80,9 +80,11 @@ static void begin(struct smtp_session *smtp, uint64_t size)
         size = options_of(smtp)->message_bytes_max;
     transaction->began_ns = core_now_ns(core);
     set_deadline(smtp);
-    size_t trace_size = smtp_trace(smtp, trace);
-    transaction->body = message_body_take(core, size ? size + trace_size : 0);
-    if (transaction->body == NULL || !append(transaction->body, slice_of(trace, trace_size)))
+    transaction->trace_size = smtp_trace(smtp, trace);
+    transaction->header_done = !smtp->is_submission;
+    transaction->body = message_body_take(core, size ? size + transaction->trace_size : 0);
+    if (transaction->body == NULL ||
+        !smtp_append(transaction->body, slice_of(trace, transaction->trace_size)))
         drop(transaction, REPLY_NO_MEMORY);
 }
 
@@ -92,6 +94,16 @@ static uint64_t bytes_left(const struct smtp_session *smtp)
     uint64_t max = options_of(smtp)->message_bytes_max * 2 + OVERSHOOT_BYTES_MAX;
     uint64_t passed = smtp->transaction != NULL ? smtp->transaction->passed : 0;
     return passed < max ? max - passed : 0;
+}
+
+/* `size` bytes of the message have been written at the body's end. */
+static void added(struct smtp_session *smtp, size_t size)
+{
+    struct transaction *transaction = smtp->transaction;
+    message_body_added(transaction->body, size);
+    transaction->taken += size;
+    if (!transaction->header_done && !smtp_header_look(smtp, false))
+        drop(transaction, REPLY_NO_MEMORY);
 }
 
 /* ---------------------------------------------------------------- DATA */
@@ -105,8 +117,7 @@ static void take(struct smtp_session *smtp, const struct dot_decoder *decoder, s
     } else if (size > options_of(smtp)->message_bytes_max - transaction->taken) {
         drop(transaction, REPLY_TOO_BIG);
     } else if (size > 0) {
-        message_body_added(transaction->body, size);
-        transaction->taken += size;
+        added(smtp, size);
     }
 }
 
@@ -241,8 +252,7 @@ static bool receive_chunk(struct smtp_session *smtp, uint64_t size)
         int got = stream_read_some(&smtp->session.stream, to, room < wanted ? room : wanted);
         if (got < 0)
             return false;
-        message_body_added(transaction->body, (size_t)got);
-        transaction->taken += (unsigned)got;
+        added(smtp, (size_t)got);
         size -= (unsigned)got;
         count(smtp, (unsigned)got);
     }
@@ -258,9 +268,10 @@ static void bdat_out_of_order(struct smtp_session *smtp, uint64_t size)
         session_end(session, SESSION_END_PROTOCOL);
     else if (!swallow(smtp, size))
         return;
-    smtp_say(smtp, session->state == STATE_START   ? REPLY_HELLO_FIRST
-                   : session->state == STATE_READY ? REPLY_MAIL_FIRST
-                                                   : REPLY_NO_RECIPIENTS);
+    smtp_say(smtp, session->state == STATE_START    ? REPLY_HELLO_FIRST
+                   : session->state == STATE_LOCKED ? REPLY_AUTH_FIRST
+                   : session->state == STATE_READY  ? REPLY_MAIL_FIRST
+                                                    : REPLY_NO_RECIPIENTS);
     session_count_error(session);
 }
 

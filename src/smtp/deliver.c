@@ -41,7 +41,7 @@ static int result_of(const struct transaction *transaction, const struct recipie
     return 0;
 }
 
-static int deliver(struct smtp_session *smtp)
+static int store(struct smtp_session *smtp)
 {
     struct transaction *transaction = smtp->transaction;
     struct slice envelope = smtp_envelope(smtp);
@@ -55,6 +55,35 @@ static int deliver(struct smtp_session *smtp)
     transaction->body = NULL;
     return store_deliver(session_core(&smtp->session), body, envelope, transaction->deliveries,
                          transaction->delivery_count);
+}
+
+/* Within what its user may submit. */
+static enum smtp_reply deliver(struct smtp_session *smtp)
+{
+    unsigned recipients = smtp->transaction->recipient_count;
+    int result = smtp_quota_take(smtp, recipients);
+    if (result == -EUSERS)
+        return REPLY_QUOTA;
+    if (result == 0) {
+        result = store(smtp);
+        if (result < 0)
+            smtp_quota_give(smtp, recipients);
+    }
+    return smtp_reply_of(result);
+}
+
+/* What can be said of the message now that it is there. */
+static enum smtp_reply judge(struct smtp_session *smtp)
+{
+    struct transaction *transaction = smtp->transaction;
+    if (transaction->refusal != REPLY_OK)
+        return transaction->refusal;
+    struct slice bytes = message_body_bytes(transaction->body);
+    if (smtp_is_loop(smtp, slice_from(bytes, transaction->trace_size)))
+        return REPLY_LOOP;
+    if (!transaction->header_done && !smtp_header_look(smtp, true))
+        return REPLY_NO_MEMORY;
+    return REPLY_OK;
 }
 
 /* The message is refused as a whole, whoever it is for. */
@@ -91,6 +120,8 @@ static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
     event_begin(&event, "message", reply == REPLY_OK ? "info" : "warning");
     event_text(&event, "id", slice_cstr(transaction->id));
     event_text(&event, "session", slice_of(session_id, id_size));
+    if (smtp->session.user.size > 0)
+        event_text(&event, "user", smtp->session.user);
     event_text(&event, "from", transaction->reverse_path);
     event_text(&event, "to", transaction->recipients[0].text);
     event_number(&event, "recipients", transaction->recipient_count);
@@ -102,27 +133,20 @@ static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
 
 void smtp_finish(struct smtp_session *smtp)
 {
-    struct transaction *transaction = smtp->transaction;
     struct counters *counters = core_counters(session_core(&smtp->session));
-    enum smtp_reply reply = transaction->refusal;
     unsigned accepted = 0;
     /* The message's own time is over; the store's and the reply's begins. */
     session_deadline(&smtp->session, smtp->session.service->command_ms_max);
-    if (reply == REPLY_OK) {
-        struct slice bytes = message_body_bytes(transaction->body);
-        if (smtp_is_loop(smtp, slice_from(bytes, bytes.size - transaction->taken)))
-            reply = REPLY_LOOP;
-    }
+    enum smtp_reply reply = judge(smtp);
     if (reply != REPLY_OK) {
         refuse(smtp, reply);
     } else {
-        int result = deliver(smtp);
-        reply = smtp_reply_of(result);
+        reply = deliver(smtp);
         if (smtp->is_lmtp) {
             accepted = reply_each(smtp);
         } else {
             say(smtp, reply);
-            accepted = result == 0;
+            accepted = reply == REPLY_OK;
         }
     }
     counter_add(counters, accepted > 0 ? COUNTER_SMTP_MESSAGES : COUNTER_SMTP_REFUSED, 1);

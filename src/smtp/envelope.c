@@ -18,7 +18,9 @@ static struct transaction *transaction_make(struct core *core, const struct mail
     arena_init(&transaction->arena, TRANSACTION_BYTES_MAX);
     transaction->reverse_path = arena_copy(&transaction->arena, mail->path.text);
     transaction->envid = arena_copy(&transaction->arena, mail->envid);
-    if (transaction->reverse_path.data == NULL || transaction->envid.data == NULL) {
+    transaction->auth = arena_copy(&transaction->arena, mail->auth);
+    if (transaction->reverse_path.data == NULL || transaction->envid.data == NULL ||
+        transaction->auth.data == NULL) {
         arena_reset(&transaction->arena);
         free(transaction);
         return NULL;
@@ -27,21 +29,61 @@ static struct transaction *transaction_make(struct core *core, const struct mail
     transaction->body_type = mail->body;
     transaction->ret = mail->ret;
     transaction->is_utf8 = mail->is_utf8;
+    transaction->requires_tls = mail->requires_tls;
     session_unique(core, transaction->id);
     return transaction;
+}
+
+/* May the session's user send with this reverse-path? */
+static bool is_own_sender(const struct smtp_session *smtp, const struct smtp_path *path)
+{
+    const struct smtp_options *options = options_of(smtp);
+    struct slice user = smtp->session.user;
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count = 0;
+    if (path->text.size == 0 || options->sender_match == SMTP_SENDER_ANY)
+        return true;
+    if (user.size == path->local.size + 1 + path->domain.size &&
+        slice_equal_nocase(slice_first(user, path->local.size), path->local) &&
+        user.data[path->local.size] == '@' &&
+        slice_equal_nocase(slice_from(user, path->local.size + 1), path->domain))
+        return true;
+    if (options->sender_match == SMTP_SENDER_LOGIN ||
+        route_find(options->routes, path->local, path->domain, targets, &count) != ROUTE_TARGETS)
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        if (slice_equal(targets[i].user, user))
+            return true;
+    return false;
+}
+
+/* Why this MAIL is not taken; REPLY_OK: it is. */
+static enum smtp_reply judge_mail(struct smtp_session *smtp, const struct mail_arguments *mail,
+                                  unsigned *ret_recipients_left)
+{
+    if (mail->size > options_of(smtp)->message_bytes_max)
+        return REPLY_TOO_BIG; /* RFC 1870 6.1 */
+    if (mail->requires_tls && !session_is_secure(&smtp->session))
+        return REPLY_NEEDS_TLS; /* RFC 8689 */
+    if (smtp->is_submission && !is_own_sender(smtp, &mail->path))
+        return REPLY_NOT_YOUR_SENDER;
+    int state = store_state(session_core(&smtp->session));
+    if (state < 0)
+        return smtp_reply_of(state);
+    int quota = smtp_quota_left(smtp, ret_recipients_left);
+    return quota == -EUSERS ? REPLY_QUOTA : smtp_reply_of(quota);
 }
 
 void smtp_mail(struct session *session, const void *arguments)
 {
     const struct mail_arguments *mail = arguments;
     struct smtp_session *smtp = smtp_of(session);
-    if (mail->size > options_of(smtp)->message_bytes_max) {
-        smtp_say(smtp, REPLY_TOO_BIG); /* RFC 1870 6.1 */
-        return;
-    }
-    int state = store_state(session_core(session));
-    if (state < 0) {
-        smtp_say(smtp, smtp_reply_of(state));
+    unsigned recipients_left = UINT32_MAX;
+    enum smtp_reply reply = judge_mail(smtp, mail, &recipients_left);
+    if (reply != REPLY_OK) {
+        smtp_say(smtp, reply);
+        if (reply == REPLY_NEEDS_TLS || reply == REPLY_NOT_YOUR_SENDER)
+            session_count_error(session);
         return;
     }
     smtp->transaction = transaction_make(session_core(session), mail);
@@ -49,6 +91,7 @@ void smtp_mail(struct session *session, const void *arguments)
         smtp_say(smtp, REPLY_NO_MEMORY);
         return;
     }
+    smtp->transaction->recipients_left = recipients_left;
     session->state = STATE_MAIL;
     smtp_say(smtp, REPLY_SENDER_OK);
 }
@@ -142,6 +185,10 @@ void smtp_rcpt(struct session *session, const void *arguments)
         refuse_many(smtp);
         return;
     }
+    if (transaction->recipient_count >= transaction->recipients_left) {
+        smtp_say(smtp, REPLY_QUOTA);
+        return;
+    }
     switch (route_find(options_of(smtp)->routes, rcpt->path.local, rcpt->path.domain, targets,
                        &count)) {
     case ROUTE_TARGETS:
@@ -150,7 +197,7 @@ void smtp_rcpt(struct session *session, const void *arguments)
         refuse_recipient(smtp, REPLY_USER_UNKNOWN);
         return;
     default:
-        refuse_recipient(smtp, REPLY_NO_RELAY);
+        refuse_recipient(smtp, smtp->is_submission ? REPLY_NO_RELAY_YET : REPLY_NO_RELAY);
         return;
     }
     if (!recipient_add(transaction, rcpt, targets, count)) {
@@ -201,6 +248,16 @@ struct slice smtp_envelope(struct smtp_session *smtp)
     put(&text, SLICE("protocol"), slice_cstr(smtp->session.service->protocol->name));
     put(&text, SLICE("peer"), slice_cstr(peer));
     put(&text, SLICE("hello"), smtp->hello);
+    if (session_is_secure(&smtp->session)) {
+        struct tls_info info;
+        stream_tls_info(&smtp->session.stream, &info);
+        put(&text, SLICE("tls"), slice_cstr(info.version));
+    }
+    put(&text, SLICE("user"), smtp->session.user);
+    if (transaction->auth.size > 0) /* RFC 4954 5: of nobody whom we know, it is worth nothing */
+        put(&text, SLICE("auth"), smtp->session.user.size > 0 ? transaction->auth : SLICE("<>"));
+    if (transaction->requires_tls)
+        put(&text, SLICE("requiretls"), SLICE("yes"));
     put(&text, SLICE("envid"), transaction->envid);
     if (transaction->ret != RETURN_UNSAID)
         put(&text, SLICE("ret"), transaction->ret == RETURN_FULL ? SLICE("full") : SLICE("hdrs"));

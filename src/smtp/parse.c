@@ -104,22 +104,46 @@ static bool is_xtext(struct slice text, bool utf8)
     return text.size > 0 && smtp_utf8_valid(text, &is_ascii);
 }
 
+bool smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
+                       struct slice *ret_value)
+{
+    bool is_ascii;
+    if (!is_xtext(text, false) || text.size > bytes_max * 3)
+        return false;
+    char *value = arena_alloc(arena, text.size);
+    size_t size = 0;
+    if (value == NULL)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        value[size++] = text.data[i];
+        if (text.data[i] != '+')
+            continue;
+        value[size - 1] = (char)(hex_of(text.data[i + 1]) * 16 + hex_of(text.data[i + 2]));
+        i += 2;
+    }
+    *ret_value = slice_of(value, size);
+    return size <= bytes_max && smtp_utf8_valid(*ret_value, &is_ascii);
+}
+
 /* ---------------------------------------------------------------- parameters */
 
 struct parameter {
     const char *keyword;
     bool has_value;
-    bool (*read)(struct slice value, void *arguments); /* false: syntax */
+    /* False: syntax. What it makes lives in the arena. */
+    bool (*read)(struct slice value, struct arena *arena, void *arguments);
 };
 
-static bool read_size(struct slice value, void *arguments)
+static bool read_size(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena;
     struct mail_arguments *mail = arguments;
     return slice_number(value, UINT64_MAX, &mail->size);
 }
 
-static bool read_body(struct slice value, void *arguments)
+static bool read_body(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena;
     static const struct slice names[] = {
         [BODY_7BIT] = {"7BIT", 4},
         [BODY_8BITMIME] = {"8BITMIME", 8},
@@ -135,15 +159,16 @@ static bool read_body(struct slice value, void *arguments)
     return false;
 }
 
-static bool read_utf8(struct slice value, void *arguments)
+static bool read_utf8(struct slice value, struct arena *arena, void *arguments)
 {
-    (void)value;
+    (void)arena, (void)value;
     ((struct mail_arguments *)arguments)->is_utf8 = true;
     return true;
 }
 
-static bool read_return(struct slice value, void *arguments)
+static bool read_return(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena;
     struct mail_arguments *mail = arguments;
     if (slice_equal_nocase(value, SLICE("FULL")))
         mail->ret = RETURN_FULL;
@@ -152,15 +177,41 @@ static bool read_return(struct slice value, void *arguments)
     return mail->ret != RETURN_UNSAID;
 }
 
-static bool read_envid(struct slice value, void *arguments)
+static bool read_envid(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena;
     ((struct mail_arguments *)arguments)->envid = value;
     return value.size <= ENVID_BYTES_MAX && is_xtext(value, false);
 }
 
-/* RFC 3461 4.1: NEVER stands alone. */
-static bool read_notify(struct slice value, void *arguments)
+/* RFC 8689 */
+static bool read_requiretls(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena, (void)value;
+    ((struct mail_arguments *)arguments)->requires_tls = true;
+    return true;
+}
+
+/* RFC 4954 5: "<>", or a mailbox. */
+static bool read_auth(struct slice value, struct arena *arena, void *arguments)
+{
+    struct slice mailbox;
+    struct smtp_path path;
+    if (value.size > AUTH_MAILBOX_BYTES_MAX ||
+        !smtp_xtext_decode(value, AUTH_MAILBOX_BYTES_MAX, arena, &mailbox))
+        return false;
+    ((struct mail_arguments *)arguments)->auth = value;
+    if (slice_equal(mailbox, SLICE("<>")))
+        return true;
+    struct slice whole = arena_printf(arena, "<%.*s>", (int)mailbox.size, mailbox.data);
+    return whole.data != NULL && smtp_path_parse(&whole, true, arena, &path) == PATH_OK &&
+           whole.size == 0 && path.text.size == mailbox.size;
+}
+
+/* RFC 3461 4.1: NEVER stands alone. */
+static bool read_notify(struct slice value, struct arena *arena, void *arguments)
+{
+    (void)arena;
     static const struct {
         struct slice name;
         uint8_t bit;
@@ -186,8 +237,9 @@ static bool read_notify(struct slice value, void *arguments)
     }
 }
 
-static bool read_orcpt(struct slice value, void *arguments)
+static bool read_orcpt(struct slice value, struct arena *arena, void *arguments)
 {
+    (void)arena;
     struct slice type = slice_first(value, slice_find(value, ';'));
     bool is_utf8 = slice_equal_nocase(type, SLICE("utf-8"));
     ((struct rcpt_arguments *)arguments)->orcpt = value;
@@ -197,8 +249,13 @@ static bool read_orcpt(struct slice value, void *arguments)
 }
 
 static const struct parameter mail_parameters[] = {
-    {"SIZE", true, read_size},  {"BODY", true, read_body},   {"SMTPUTF8", false, read_utf8},
-    {"RET", true, read_return}, {"ENVID", true, read_envid},
+    {"SIZE", true, read_size},
+    {"BODY", true, read_body},
+    {"SMTPUTF8", false, read_utf8},
+    {"RET", true, read_return},
+    {"ENVID", true, read_envid},
+    {"AUTH", true, read_auth},
+    {"REQUIRETLS", false, read_requiretls},
 };
 static const struct parameter rcpt_parameters[] = {
     {"NOTIFY", true, read_notify},
@@ -206,7 +263,7 @@ static const struct parameter rcpt_parameters[] = {
 };
 
 static const char *read_parameter(struct slice word, const struct parameter *rows, unsigned count,
-                                  uint32_t *seen, void *arguments)
+                                  uint32_t *seen, struct arena *arena, void *arguments)
 {
     size_t equals = slice_find(word, '=');
     struct slice keyword = slice_first(word, equals), value = slice_from(word, equals + 1);
@@ -216,14 +273,15 @@ static const char *read_parameter(struct slice word, const struct parameter *row
         if (*seen & UINT32_C(1) << i)
             return smtp_refusal(REPLY_PARAMETER_TWICE);
         *seen |= UINT32_C(1) << i;
-        bool is_fit = rows[i].has_value == (equals < word.size) && rows[i].read(value, arguments);
+        bool is_fit =
+            rows[i].has_value == (equals < word.size) && rows[i].read(value, arena, arguments);
         return is_fit ? NULL : smtp_refusal(REPLY_PARAMETER_SYNTAX);
     }
     return smtp_refusal(REPLY_PARAMETER_UNKNOWN);
 }
 
 static const char *read_parameters(struct slice text, const struct parameter *rows, unsigned count,
-                                   uint32_t *seen, void *arguments)
+                                   uint32_t *seen, struct arena *arena, void *arguments)
 {
     if (text.size > 0 && text.data[0] != ' ')
         return smtp_refusal(REPLY_PARAMETER_SYNTAX);
@@ -231,7 +289,7 @@ static const char *read_parameters(struct slice text, const struct parameter *ro
         size_t space = slice_find(text, ' ');
         if (space > 0) {
             const char *why =
-                read_parameter(slice_first(text, space), rows, count, seen, arguments);
+                read_parameter(slice_first(text, space), rows, count, seen, arena, arguments);
             if (why != NULL)
                 return why;
         }
@@ -276,8 +334,9 @@ const char *smtp_parse_mail(struct slice text, struct arena *arena, void *ret_ar
     enum path_verdict verdict = smtp_path_parse(&text, true, arena, &mail->path);
     const char *why = path_refusal(verdict, REPLY_MAIL_SYNTAX, REPLY_SENDER_SYNTAX);
     if (why == NULL)
-        why = read_parameters(text, mail_parameters,
-                              sizeof mail_parameters / sizeof *mail_parameters, &mail->seen, mail);
+        why =
+            read_parameters(text, mail_parameters, sizeof mail_parameters / sizeof *mail_parameters,
+                            &mail->seen, arena, mail);
     if (why == NULL && !mail->path.is_ascii && !mail->is_utf8)
         why = smtp_refusal(REPLY_NOT_ASCII); /* RFC 6531 3.5 */
     return why;
@@ -291,8 +350,9 @@ const char *smtp_parse_rcpt(struct slice text, struct arena *arena, void *ret_ar
     enum path_verdict verdict = smtp_path_parse(&text, false, arena, &rcpt->path);
     const char *why = path_refusal(verdict, REPLY_RCPT_SYNTAX, REPLY_RECIPIENT_SYNTAX);
     if (why == NULL)
-        why = read_parameters(text, rcpt_parameters,
-                              sizeof rcpt_parameters / sizeof *rcpt_parameters, &rcpt->seen, rcpt);
+        why =
+            read_parameters(text, rcpt_parameters, sizeof rcpt_parameters / sizeof *rcpt_parameters,
+                            &rcpt->seen, arena, rcpt);
     return why;
 }
 
@@ -309,5 +369,30 @@ const char *smtp_parse_bdat(struct slice text, struct arena *arena, void *ret_ar
     bdat->is_last = slice_equal_nocase(last, SLICE("LAST"));
     if (last.size > 0 && !bdat->is_last)
         return smtp_refusal(REPLY_BDAT_SYNTAX);
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- AUTH */
+
+/* RFC 4954 4: mechanism names are those of RFC 4422 3.1. */
+const char *smtp_parse_auth(struct slice text, struct arena *arena, void *ret_arguments)
+{
+    (void)arena;
+    struct auth_arguments *auth = ret_arguments;
+    text = trim(text);
+    size_t space = slice_find(text, ' ');
+    auth->mechanism = slice_first(text, space);
+    if (space == 0 || space > 20)
+        return smtp_refusal(REPLY_AUTH_SYNTAX);
+    for (size_t i = 0; i < space; i++) {
+        char c = ascii_upper(text.data[i]);
+        if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return smtp_refusal(REPLY_AUTH_SYNTAX);
+    }
+    if (space == text.size)
+        return NULL;
+    auth->initial = slice_from(text, space + 1);
+    if (slice_find(auth->initial, ' ') < auth->initial.size)
+        return smtp_refusal(REPLY_AUTH_SYNTAX);
     return NULL;
 }

@@ -14,6 +14,8 @@
     ROW(OK, "250", "2.0.0 ", "OK")                                                                 \
     ROW(SENDER_OK, "250", "2.1.0 ", "Sender OK")                                                   \
     ROW(RECIPIENT_OK, "250", "2.1.5 ", "Recipient OK")                                             \
+    ROW(TLS_READY, "220", "2.0.0 ", "Ready to start TLS")                                          \
+    ROW(AUTH_OK, "235", "2.7.0 ", "Authentication successful")                                     \
     ROW(SEND_DATA, "354", "", "End data with <CR><LF>.<CR><LF>")                                   \
     ROW(BYE, "221", "2.0.0 ", "Bye")                                                               \
     ROW(VERIFY_NOT, "252", "2.0.0 ",                                                               \
@@ -37,7 +39,22 @@
     ROW(NOT_AFTER_BDAT, "503", "5.5.1 ", "Not after BDAT")                                         \
     ROW(BDAT_ONLY, "503", "5.5.1 ", "BODY=BINARYMIME wants BDAT")                                  \
     ROW(OUT_OF_STEP, "503", "5.5.0 ", "Wait for the reply before sending more")                    \
+    ROW(XCLIENT_SYNTAX, "501", "5.5.4 ", "Bad XCLIENT attribute")                                  \
+    /* TLS and AUTH */                                                                             \
     ROW(NEEDS_TLS, "530", "5.7.0 ", "Say STARTTLS first")                                          \
+    ROW(TLS_TWICE, "503", "5.5.1 ", "TLS is there already")                                        \
+    ROW(AUTH_SYNTAX, "501", "5.5.4 ", "Syntax: AUTH mechanism [initial-response]")                 \
+    ROW(AUTH_FIRST, "530", "5.7.0 ", "Authentication required")                                    \
+    ROW(AUTH_TWICE, "503", "5.5.1 ", "Already authenticated")                                      \
+    ROW(AUTH_NEEDS_TLS, "538", "5.7.11 ", "Encryption is required for authentication")             \
+    ROW(AUTH_FAILED, "535", "5.7.8 ", "Authentication failed")                                     \
+    ROW(AUTH_NOT_NOW, "454", "4.7.0 ", "Temporary authentication failure")                         \
+    ROW(AUTH_MECHANISM, "504", "5.5.4 ", "Mechanism not available")                                \
+    ROW(AUTH_MANY, "454", "4.7.0 ", "Too many connections, try again later")                       \
+    ROW(AUTH_ENDED, "501", "5.7.0 ", "Authentication cancelled")                                   \
+    ROW(AUTH_BAD, "501", "5.5.2 ", "Cannot decode the response")                                   \
+    ROW(AUTH_LONG, "500", "5.5.6 ", "Response is too long")                                        \
+    ROW(NOT_TRUSTED, "550", "5.7.0 ", "Not from here")                                             \
     /* parameters */                                                                               \
     ROW(PARAMETER_UNKNOWN, "555", "5.5.4 ", "Parameter not recognized")                            \
     ROW(PARAMETER_SYNTAX, "501", "5.5.4 ", "Bad parameter")                                        \
@@ -48,6 +65,9 @@
     ROW(NOT_ASCII, "553", "5.6.7 ", "Address is not ASCII and SMTPUTF8 was not asked for")         \
     ROW(USER_UNKNOWN, "550", "5.1.1 ", "No such user here")                                        \
     ROW(NO_RELAY, "550", "5.7.1 ", "Relaying is not allowed")                                      \
+    ROW(NO_RELAY_YET, "550", "5.7.1 ", "Relaying is not available")                                \
+    ROW(NOT_YOUR_SENDER, "550", "5.7.1 ", "Sender address is not yours")                           \
+    ROW(QUOTA, "450", "4.7.1 ", "You have sent too much, try again later")                         \
     ROW(RECIPIENTS_MANY, "452", "4.5.3 ", "Too many recipients")                                   \
     /* messages */                                                                                 \
     ROW(TOO_BIG, "552", "5.3.4 ", "Message is too big")                                            \
@@ -68,6 +88,9 @@
     ROW(BYE_MEMORY, "421", "4.3.0 ", "Short of memory")                                            \
     ROW(BYE_STORE, "421", "4.3.0 ", "Mail store is not available")                                 \
     ROW(BYE_KICKED, "421", "4.3.2 ", "Closed by the operator")                                     \
+    ROW(BYE_INJECTED, "554", "5.5.0 ", "Wait for the handshake before sending more")               \
+    ROW(BYE_MANY, "421", "4.7.0 ", "Too many connections, try again later")                        \
+    ROW(BYE_OVERLOAD, "421", "4.3.2 ", "Server is busy, try again later")                          \
     ROW(BYE_FORBIDDEN, "500", "5.5.1 ", "This is a mail server")                                   \
     ROW(BYE_EARLY, "554", "5.5.0 ", "Wait for the greeting before speaking")
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The SMTP and LMTP servers: command tables, and the commands that are not about a message. LMTP
- * is SMTP with LHLO for a greeting and a reply for each recipient (RFC 2033); they share all rows
- * but the hello.
+ * The SMTP, submission and LMTP servers: command tables, and the commands that are not about a
+ * message. Submission has SMTP's rows, and nothing goes before AUTH (RFC 6409 4.3). LMTP is SMTP
+ * with LHLO for a greeting and a reply for each recipient (RFC 2033); it has neither TLS nor users.
  *
- * Owns the session's transaction and the client's name. Fails by replies only.
+ * Owns the session's transaction and the client's names. Fails by replies only.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,23 +23,33 @@ void smtp_reset(struct smtp_session *smtp)
         free(transaction);
         smtp->transaction = NULL;
     }
-    if (smtp->session.state != STATE_START)
-        smtp->session.state = STATE_READY;
+    if (smtp->session.state != STATE_START) {
+        bool is_locked = smtp->is_submission && smtp->session.user.size == 0;
+        smtp->session.state = is_locked ? STATE_LOCKED : STATE_READY;
+    }
 }
 
 /* ---------------------------------------------------------------- hello */
+
+bool smtp_name_keep(struct slice *name, struct slice from)
+{
+    char *copy = malloc(from.size + 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, from.data, from.size);
+    free((void *)(uintptr_t)name->data);
+    *name = slice_of(copy, from.size);
+    return true;
+}
 
 static bool hello_keep(struct smtp_session *smtp)
 {
     struct slice name = smtp->session.line.arguments;
     while (name.size > 0 && name.data[name.size - 1] == ' ')
         name.size--;
-    char *copy = malloc(name.size);
-    if (copy == NULL)
+    if (!smtp_name_keep(&smtp->hello, name))
         return false;
-    memcpy(copy, name.data, name.size);
-    free((void *)(uintptr_t)smtp->hello.data);
-    smtp->hello = slice_of(copy, name.size);
+    smtp->session.hello = smtp->hello; /* directories may be told */
     return true;
 }
 
@@ -63,6 +73,30 @@ static void run_helo(struct session *session, const void *arguments)
         stream_printf(&session->stream, "250 %.*s\r\n", (int)name.size, name.data);
 }
 
+/* Keywords that are not for everybody and always: RFC 3207, 4954, 8689, XCLIENT as Postfix has it.
+ * The size. */
+static size_t extras(struct smtp_session *smtp, char text[EXTRAS_BYTES_MAX])
+{
+    size_t size = 0;
+    if (smtp_takes_auth(smtp))
+        size = smtp_auth_offer(smtp, text);
+    const struct {
+        bool is_offered;
+        struct slice line;
+    } rows[] = {
+        {session_offers_tls(&smtp->session), SLICE("250-STARTTLS\r\n")},
+        {session_is_secure(&smtp->session), SLICE("250-REQUIRETLS\r\n")},
+        {smtp_may_xclient(smtp), SLICE("250-" XCLIENT_OFFER "\r\n")},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].is_offered)
+            continue;
+        memcpy(text + size, rows[i].line.data, rows[i].line.size);
+        size += rows[i].line.size;
+    }
+    return size;
+}
+
 /* Also LHLO. Keywords: RFC 2920, 1870, 6152, 3030, 2034, 6531, 3461, 9422. */
 static void run_ehlo(struct session *session, const void *arguments)
 {
@@ -70,8 +104,10 @@ static void run_ehlo(struct session *session, const void *arguments)
     struct smtp_session *smtp = smtp_of(session);
     const struct smtp_options *options = options_of(smtp);
     struct slice name = session->service->host_name;
+    char more[EXTRAS_BYTES_MAX];
     if (!hello(smtp, true))
         return;
+    size_t more_size = extras(smtp, more);
     stream_printf(&session->stream,
                   "250-%.*s\r\n"
                   "250-PIPELINING\r\n"
@@ -82,8 +118,10 @@ static void run_ehlo(struct session *session, const void *arguments)
                   "250-ENHANCEDSTATUSCODES\r\n"
                   "250-SMTPUTF8\r\n"
                   "250-DSN\r\n"
+                  "%.*s"
                   "250 LIMITS RCPTMAX=%u\r\n",
-                  (int)name.size, name.data, options->message_bytes_max, options->recipients_max);
+                  (int)name.size, name.data, options->message_bytes_max, (int)more_size, more,
+                  options->recipients_max);
 }
 
 /* ---------------------------------------------------------------- small commands */
@@ -132,15 +170,20 @@ static void run_quit(struct session *session, const void *arguments)
 
 /* ---------------------------------------------------------------- the tables */
 
-/* SMTP has all rows but the last, LMTP all but the first two. STARTTLS and AUTH belong before QUIT,
- * once there is a TLS stream and submission. BDAT is legal in all states because its bytes must be
- * read in all of them (M3). */
+/* SMTP and submission have all rows but the last, LMTP all but the first five. BDAT is legal in all
+ * states because its bytes must be read in all of them (M3). */
 static const struct command commands[] = {
+    {"STARTTLS", STATE_START | STATE_READY | STATE_LOCKED, COMMAND_JUNK | COMMAND_ENDS_GROUP,
+     smtp_parse_none, 0, smtp_starttls, ""},
+    {"AUTH", STATE_READY | STATE_LOCKED, COMMAND_WIPED | COMMAND_ENDS_GROUP, smtp_parse_auth,
+     sizeof(struct auth_arguments), smtp_auth, "mechanism [initial-response]"},
+    {"XCLIENT", STATE_START | STATE_READY | STATE_LOCKED, COMMAND_JUNK | COMMAND_ENDS_GROUP,
+     smtp_parse_xclient, sizeof(struct xclient_arguments), smtp_xclient, "attribute=value ..."},
     {"HELO", STATE_ANY, COMMAND_JUNK, smtp_parse_hello, 0, run_helo, "domain"},
     {"EHLO", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_hello, 0, run_ehlo, "domain"},
     {"MAIL", STATE_READY, 0, smtp_parse_mail, sizeof(struct mail_arguments), smtp_mail,
      "FROM:<address> [SIZE=n] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] "
-     "[ENVID=id]"},
+     "[ENVID=id] [AUTH=address] [REQUIRETLS]"},
     {"RCPT", STATE_MAIL | STATE_RCPT, 0, smtp_parse_rcpt, sizeof(struct rcpt_arguments), smtp_rcpt,
      "TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]"},
     {"DATA", STATE_RCPT, COMMAND_ENDS_GROUP, smtp_parse_none, 0, smtp_data, ""},
@@ -157,40 +200,52 @@ static const struct command commands[] = {
     {"QUIT", STATE_ANY, COMMAND_ENDS_GROUP, smtp_parse_none, 0, run_quit, ""},
     {"LHLO", STATE_ANY, COMMAND_JUNK | COMMAND_ENDS_GROUP, smtp_parse_hello, 0, run_ehlo, "domain"},
 };
-enum { COMMAND_COUNT = sizeof commands / sizeof *commands, HELLO_COUNT = 2 };
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands, NOT_LMTP_COUNT = 5 };
 
 /* ---------------------------------------------------------------- the loop's calls */
 
-static void open_session(struct session *session)
+static void begin_session(struct session *session)
 {
     struct smtp_session *smtp = smtp_of(session);
-    struct slice name = session->service->host_name;
     smtp->is_lmtp = session->service->protocol == &lmtp_protocol;
-    if (options_of(smtp)->forbid_early_talk) { /* S21 */
-        fiber_sleep(session_core(session), (uint64_t)EARLY_MS * 1000000);
-        if (stream_unread(&session->stream) > 0) {
-            session_end(session, SESSION_END_EARLY);
-            return;
-        }
-    }
-    stream_printf(&session->stream, "220 %.*s %s Ringpost\r\n", (int)name.size, name.data,
+    smtp->is_submission = session->service->protocol == &submission_protocol;
+}
+
+void smtp_say_greeting(struct smtp_session *smtp)
+{
+    struct slice name = smtp->session.service->host_name;
+    stream_printf(&smtp->session.stream, "220 %.*s %s Ringpost\r\n", (int)name.size, name.data,
                   smtp->is_lmtp ? "LMTP" : "ESMTP");
 }
 
+static void open_session(struct session *session)
+{
+    const struct smtp_options *options = session->service->options;
+    if (options->greeting_ms > 0)
+        fiber_sleep(session_core(session), options->greeting_ms * 1000000);
+    if (options->forbid_early_talk && stream_unread(&session->stream) > 0) /* S21 */
+        session_end(session, SESSION_END_EARLY);
+    else
+        smtp_say_greeting(smtp_of(session));
+}
+
+/* A command whose place is not here. */
 static enum smtp_reply out_of_order(uint32_t state, const struct command *command)
 {
-    bool is_mail = command->run == smtp_mail;
+    bool is_outside = (command->states & (STATE_MAIL | STATE_RCPT | STATE_CHUNKS)) == 0;
     switch (state) {
     case STATE_START:
         return REPLY_HELLO_FIRST;
+    case STATE_LOCKED:
+        return REPLY_AUTH_FIRST;
     case STATE_READY:
         return REPLY_MAIL_FIRST;
     case STATE_MAIL:
-        return is_mail ? REPLY_MAIL_TWICE : REPLY_NO_RECIPIENTS;
+        return is_outside ? REPLY_MAIL_TWICE : REPLY_NO_RECIPIENTS;
     case STATE_RCPT:
         return REPLY_MAIL_TWICE;
     default:
-        return is_mail ? REPLY_MAIL_TWICE : REPLY_NOT_AFTER_BDAT;
+        return is_outside ? REPLY_MAIL_TWICE : REPLY_NOT_AFTER_BDAT;
     }
 }
 
@@ -206,7 +261,7 @@ static void refuse(struct session *session, const struct command *command,
         reply = out_of_order(session->state, command);
         break;
     case SESSION_REFUSE_TLS:
-        reply = REPLY_NEEDS_TLS;
+        reply = REPLY_AUTH_NEEDS_TLS;
         break;
     case SESSION_REFUSE_TOO_LONG: /* S22 */
         reply = REPLY_TOO_LONG;
@@ -231,13 +286,22 @@ static void refuse(struct session *session, const struct command *command,
 static void goodbye(struct session *session, enum session_end end)
 {
     static const uint8_t rows[SESSION_END_COUNT] = {
-        [SESSION_END_IDLE] = REPLY_BYE_LATE,           [SESSION_END_COMMAND_LATE] = REPLY_BYE_LATE,
-        [SESSION_END_LOGIN_LATE] = REPLY_BYE_LATE,     [SESSION_END_READER_SLOW] = REPLY_BYE_LATE,
-        [SESSION_END_DRAIN] = REPLY_BYE_DRAIN,         [SESSION_END_ERRORS] = REPLY_BYE_ERRORS,
-        [SESSION_END_JUNK] = REPLY_BYE_JUNK,           [SESSION_END_EARLY] = REPLY_BYE_EARLY,
-        [SESSION_END_FORBIDDEN] = REPLY_BYE_FORBIDDEN, [SESSION_END_MEMORY] = REPLY_BYE_MEMORY,
-        [SESSION_END_STORE] = REPLY_BYE_STORE,         [SESSION_END_KICKED] = REPLY_BYE_KICKED,
+        [SESSION_END_IDLE] = REPLY_BYE_LATE,
+        [SESSION_END_COMMAND_LATE] = REPLY_BYE_LATE,
+        [SESSION_END_LOGIN_LATE] = REPLY_BYE_LATE,
+        [SESSION_END_READER_SLOW] = REPLY_BYE_LATE,
+        [SESSION_END_DRAIN] = REPLY_BYE_DRAIN,
+        [SESSION_END_ERRORS] = REPLY_BYE_ERRORS,
+        [SESSION_END_JUNK] = REPLY_BYE_JUNK,
+        [SESSION_END_EARLY] = REPLY_BYE_EARLY,
+        [SESSION_END_FORBIDDEN] = REPLY_BYE_FORBIDDEN,
+        [SESSION_END_MEMORY] = REPLY_BYE_MEMORY,
+        [SESSION_END_STORE] = REPLY_BYE_STORE,
+        [SESSION_END_KICKED] = REPLY_BYE_KICKED,
         [SESSION_END_MOVE_FAILED] = REPLY_BYE_STORE,
+        [SESSION_END_TOO_MANY] = REPLY_BYE_MANY,
+        [SESSION_END_TLS_INJECTED] = REPLY_BYE_INJECTED,
+        [SESSION_END_OVERLOAD] = REPLY_BYE_OVERLOAD,
     };
     if (rows[end] != REPLY_OK) /* PROTOCOL: what was wrong has been said */
         smtp_say(smtp_of(session), rows[end]);
@@ -248,29 +312,44 @@ static void closed(struct session *session)
     struct smtp_session *smtp = smtp_of(session);
     smtp_reset(smtp);
     free((void *)(uintptr_t)smtp->hello.data);
-    smtp->hello = SLICE("");
+    free((void *)(uintptr_t)smtp->client_name.data);
+    smtp->hello = smtp->client_name = session->hello = (struct slice){0};
 }
 
-/* What the two have in common. */
+/* What they have in common. Only submission has a deadline for the log-in. */
 #define REFUSAL "421 4.7.0 Too many connections, try again later\r\n"
 #define COMMON                                                                                     \
-    .session_bytes = sizeof(struct smtp_session), .line_bytes_max = LINE_BYTES_MAX,                \
-    .command_bytes_max = COMMAND_BYTES_MAX, .state_first = STATE_START, .without_login = true,     \
-    .open = open_session, .refuse = refuse, .goodbye = goodbye, .closed = closed,                  \
-    .refusal = {REFUSAL, sizeof REFUSAL - 1}
+    .session_bytes = sizeof(struct smtp_session), .command_bytes_max = COMMAND_BYTES_MAX,          \
+    .state_first = STATE_START, .begin = begin_session, .open = open_session, .refuse = refuse,    \
+    .goodbye = goodbye, .closed = closed, .refusal = {REFUSAL, sizeof REFUSAL - 1}
 
 const struct session_protocol smtp_protocol = {
     .id = PROTOCOL_SMTP,
     .name = "smtp",
+    .alpn = "smtp",
     .commands = commands,
     .command_count = COMMAND_COUNT - 1,
+    .line_bytes_max = LINE_BYTES_MAX,
+    .without_login = true,
+    COMMON,
+};
+
+const struct session_protocol submission_protocol = {
+    .id = PROTOCOL_SUBMISSION,
+    .name = "submission",
+    .alpn = "smtp",
+    .commands = commands,
+    .command_count = COMMAND_COUNT - 1,
+    .line_bytes_max = AUTH_LINE_BYTES_MAX,
     COMMON,
 };
 
 const struct session_protocol lmtp_protocol = {
     .id = PROTOCOL_LMTP,
     .name = "lmtp",
-    .commands = commands + HELLO_COUNT,
-    .command_count = COMMAND_COUNT - HELLO_COUNT,
+    .commands = commands + NOT_LMTP_COUNT,
+    .command_count = COMMAND_COUNT - NOT_LMTP_COUNT,
+    .line_bytes_max = LINE_BYTES_MAX,
+    .without_login = true,
     COMMON,
 };

@@ -3,9 +3,11 @@
  * Shared by the files of smtp: what a session and a transaction hold.
  *
  *            HELO/EHLO          MAIL            RCPT              BDAT
- *   START ─────────────▶ READY ──────▶ MAIL ────────────▶ RCPT ────────▶ CHUNKS
- *                          ▲                                │               │
- *                          └── smtp_reset: RSET, hello, end of DATA or LAST, any failure of them
+ *   START ──────┬──────▶ READY ──────▶ MAIL ────────────▶ RCPT ────────▶ CHUNKS
+ *     ▲         ▼ AUTH ──▶ ▲                                │               │
+ *     │       LOCKED       └── smtp_reset: RSET, hello, end of DATA or LAST, any failure of them
+ *     │  (submission only)
+ *     └── STARTTLS, XCLIENT: a session anew
  *
  * Invariants:
  *   M1 A transaction exists exactly in the states MAIL, RCPT and CHUNKS; smtp_reset is the one way
@@ -26,18 +28,22 @@
 #include "reply.h"
 
 enum {
-    LINE_BYTES_MAX = 2048,           /* RFC 5321's 512, and what extensions add */
-    COMMAND_BYTES_MAX = 16384,       /* command arena */
-    TRANSACTION_BYTES_MAX = 4 << 20, /* envelope of one message: recipients and their targets */
-    HELLO_BYTES_MAX = 255,           /* of the client's name */
-    ENVID_BYTES_MAX = 100,           /* RFC 3461 4.4 */
-    ORCPT_BYTES_MAX = 500,           /* RFC 3461 4.2 */
-    OVERSHOOT_BYTES_MAX = 1 << 20,   /* swallowed beyond twice the largest message, then closed */
-    TRACE_BYTES_MAX = 3072,          /* the fields we add */
-    OWN_RECEIVED_MAX = 2,            /* our own Received fields before it is a loop */
-    LOOP_HEADER_BYTES_MAX = 262144,  /* how much of a header is looked at for loops */
-    IN_PLACE_BYTES_MIN = 262144,     /* of DATA: what follows is received into the body itself */
-    EARLY_MS = 20                    /* how long an early talker is waited for */
+    LINE_BYTES_MAX = 2048,            /* RFC 5321's 512, and what extensions add */
+    COMMAND_BYTES_MAX = 16384,        /* command arena */
+    TRANSACTION_BYTES_MAX = 4 << 20,  /* envelope of one message: recipients and their targets */
+    HELLO_BYTES_MAX = 255,            /* of the client's name */
+    ENVID_BYTES_MAX = 100,            /* RFC 3461 4.4 */
+    ORCPT_BYTES_MAX = 500,            /* RFC 3461 4.2 */
+    OVERSHOOT_BYTES_MAX = 1 << 20,    /* swallowed beyond twice the largest message, then closed */
+    TRACE_BYTES_MAX = 3072,           /* the fields we add */
+    OWN_RECEIVED_MAX = 2,             /* our own Received fields before it is a loop */
+    LOOP_HEADER_BYTES_MAX = 262144,   /* how much of a header is looked at for loops */
+    IN_PLACE_BYTES_MIN = 262144,      /* of DATA: what follows is received into the body itself */
+    FIELDS_BYTES_MAX = 512,           /* that complete a header: host names have 255 */
+    AUTH_LINE_BYTES_MAX = 12288 + 32, /* AUTH and its initial response (RFC 4954 4) */
+    AUTH_MAILBOX_BYTES_MAX = 500,     /* MAIL's AUTH=, as xtext (RFC 4954 5) */
+    XCLIENT_VALUE_BYTES_MAX = 255,    /* decoded */
+    EXTRAS_BYTES_MAX = 400            /* lines of EHLO that are not for everybody */
 };
 
 enum smtp_state {
@@ -46,7 +52,8 @@ enum smtp_state {
     STATE_MAIL = 4,
     STATE_RCPT = 8,
     STATE_CHUNKS = 16,
-    STATE_ANY = 31
+    STATE_LOCKED = 32, /* has said hello, must log in first */
+    STATE_ANY = 63
 };
 
 /* A command whose bytes follow the line: after a refusal nobody knows where the next one begins. */
@@ -60,10 +67,11 @@ enum smtp_return { RETURN_UNSAID, RETURN_FULL, RETURN_HEADERS };
 struct mail_arguments {
     struct smtp_path path;
     struct slice envid; /* xtext as it came; empty: none */
+    struct slice auth;  /* AUTH=, the same */
     uint64_t size;      /* SIZE, 0: unsaid */
     uint32_t seen;      /* bits of the parameters given */
     uint8_t body, ret;
-    bool is_utf8;
+    bool is_utf8, requires_tls;
 };
 
 struct rcpt_arguments {
@@ -81,19 +89,24 @@ struct recipient {
 
 struct transaction {
     struct arena arena;
-    struct slice reverse_path, envid;
+    struct slice reverse_path, envid, auth;
     struct recipient *recipients;
     struct delivery *deliveries;
     unsigned recipient_count, recipient_room, delivery_count, delivery_room, refused;
+    unsigned recipients_left; /* of the user's quota */
     uint8_t body_type, ret;
-    bool is_utf8;
+    bool is_utf8, requires_tls;
     uint64_t declared; /* SIZE */
     /* The message being received. */
     struct message_body *body;
     uint64_t began_ns;
-    uint64_t taken;  /* bytes of the message kept, trace fields not counted */
-    uint64_t passed; /* bytes received in all, those that were dropped too */
-    uint8_t refusal; /* enum smtp_reply: REPLY_OK, or why the rest is being dropped */
+    uint64_t taken;     /* bytes of the message kept, trace fields not counted */
+    uint64_t passed;    /* bytes received in all, those that were dropped too */
+    size_t trace_size;  /* bytes of the body in front of the message */
+    size_t header_size; /* submission: whole lines of the header that have come */
+    size_t line_seen;   /* bytes behind those that hold no LF */
+    bool header_done;   /* it is complete */
+    uint8_t refusal;    /* enum smtp_reply: REPLY_OK, or why the rest is being dropped */
     char id[17];
 };
 
@@ -101,7 +114,8 @@ struct smtp_session {
     struct session session;
     struct transaction *transaction; /* M1 */
     struct slice hello;              /* owned; what the client calls itself */
-    bool is_lmtp, is_extended;
+    struct slice client_name;        /* owned; what a proxy calls it (XCLIENT NAME) */
+    bool is_lmtp, is_submission, is_extended, has_xclient;
 };
 
 static inline struct smtp_session *smtp_of(struct session *session)
@@ -120,8 +134,45 @@ static inline void smtp_say(struct smtp_session *smtp, enum smtp_reply reply)
 }
 
 /* smtp.c */
-/* Ends the transaction, whatever became of it: the session is READY again. */
+/* Ends the transaction, whatever became of it: the session is READY again (or LOCKED). */
 void smtp_reset(struct smtp_session *smtp);
+/* Takes a copy; false: no memory, and the old name stays. */
+bool smtp_name_keep(struct slice *name, struct slice from);
+void smtp_say_greeting(struct smtp_session *smtp);
+
+/* login.c */
+/* AUTH is offered on this listener, by this listener's rules. */
+static inline bool smtp_takes_auth(const struct smtp_session *smtp)
+{
+    return smtp->is_submission || (!smtp->is_lmtp && options_of(smtp)->auth_offered);
+}
+void smtp_starttls(struct session *session, const void *arguments);
+void smtp_auth(struct session *session, const void *arguments);
+/* "250-AUTH PLAIN LOGIN\r\n" into text of AUTH_OFFER_BYTES_MAX, or nothing; the size. */
+enum { AUTH_OFFER_BYTES_MAX = AUTH_MECHANISMS_BYTES_MAX + 16 };
+size_t smtp_auth_offer(struct smtp_session *smtp, char *text);
+
+struct auth_arguments {
+    struct slice mechanism;
+    struct slice initial; /* base64, or "="; data NULL: none */
+};
+const char *smtp_parse_auth(struct slice text, struct arena *arena, void *ret_arguments);
+
+/* xclient.c */
+void smtp_xclient(struct session *session, const void *arguments);
+bool smtp_may_xclient(const struct smtp_session *smtp);
+#define XCLIENT_OFFER "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT REVERSE_NAME"
+
+/* What is empty or 0 was not said, or is not known. */
+struct xclient_arguments {
+    struct slice name, hello, login;
+    uint32_t seen;
+    uint16_t port;
+    uint8_t family; /* as in struct stream */
+    uint8_t address[16];
+    bool says_name;
+};
+const char *smtp_parse_xclient(struct slice text, struct arena *arena, void *ret_arguments);
 
 /* parse.c: parsers of the command table */
 const char *smtp_parse_hello(struct slice text, struct arena *arena, void *ret_arguments);
@@ -131,6 +182,10 @@ const char *smtp_parse_bdat(struct slice text, struct arena *arena, void *ret_ar
 const char *smtp_parse_none(struct slice text, struct arena *arena, void *ret_arguments);
 const char *smtp_parse_text(struct slice text, struct arena *arena, void *ret_arguments);
 const char *smtp_parse_word(struct slice text, struct arena *arena, void *ret_arguments);
+/* xtext (RFC 3461 4) as what it stands for, in the arena: printable, UTF-8. False: it is none, or
+ * stands for more than bytes_max bytes, or memory is out. */
+bool smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
+                       struct slice *ret_value);
 
 struct bdat_arguments {
     uint64_t size;
@@ -147,6 +202,7 @@ struct slice smtp_envelope(struct smtp_session *smtp);
 /* data.c */
 void smtp_data(struct session *session, const void *arguments);
 void smtp_bdat(struct session *session, const void *arguments);
+bool smtp_append(struct message_body *body, struct slice bytes); /* false: no memory */
 
 /* deliver.c */
 /* The whole message is there, or has failed (transaction->refusal): delivers and replies, for LMTP
@@ -156,7 +212,25 @@ void smtp_finish(struct smtp_session *smtp);
 /* trace.c */
 /* Return-Path and Received (RFC 5321 4.4) into `text` of TRACE_BYTES_MAX; the size. */
 size_t smtp_trace(struct smtp_session *smtp, char *text);
+enum { FIELD_DATE = 1, FIELD_MESSAGE_ID = 2 };
+/* The fields that are missing into `text` of FIELDS_BYTES_MAX; is_cut: the line before has no end;
+ * is_bare: what follows needs an empty line. The size. */
+size_t smtp_fields(struct smtp_session *smtp, unsigned missing, bool is_cut, bool is_bare,
+                   char *text);
+
+/* header.c */
 /* Too many Received fields, or one of our own again and again, or delivered here before (S35). */
 bool smtp_is_loop(const struct smtp_session *smtp, struct slice message);
+/* Submission: more of the message has come (or all of it), and its header is not done yet. False:
+ * no memory. */
+bool smtp_header_look(struct smtp_session *smtp, bool is_end);
+
+/* quota.c; fiber. Each is 0 at once where there is no quota. */
+/* Are there messages left to this user, and how many recipients? 0; -EUSERS: none; -EAGAIN,
+ * -ENOMEM. */
+int smtp_quota_left(const struct smtp_session *smtp, unsigned *ret_recipients);
+/* Counts one message. 0; -EUSERS: too many, nothing is counted; -EAGAIN, -ENOMEM. */
+int smtp_quota_take(const struct smtp_session *smtp, unsigned recipients);
+void smtp_quota_give(const struct smtp_session *smtp, unsigned recipients); /* it came to nothing */
 
 #endif

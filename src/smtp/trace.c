@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Trace fields (RFC 5321 4.4): those we add in front of a message, and those of others that show a
- * loop. What the client said in EHLO and its addresses stand in them; the parsers let nothing
+ * The fields we write: the trace in front of a message (RFC 5321 4.4), and those that complete a
+ * header. What the client said in EHLO and its addresses stand in them; the parsers let nothing
  * through that could end a line.
  */
 #include "ringpost/number.h"
@@ -13,12 +13,12 @@
 /* A field under construction; what does not fit is cut (lengths are bounded so that all does). */
 struct writer {
     char *text;
-    size_t size;
+    size_t size, capacity;
 };
 
 static void put(struct writer *writer, struct slice s)
 {
-    s = slice_first(s, TRACE_BYTES_MAX - writer->size);
+    s = slice_first(s, writer->capacity - writer->size);
     memcpy(writer->text + writer->size, s.data, s.size);
     writer->size += s.size;
 }
@@ -59,15 +59,51 @@ static void put_date(struct writer *writer, int64_t seconds)
     put(writer, SLICE(" +0000"));
 }
 
-/* RFC 5321 4.4 and RFC 6531 4.3 */
-static struct slice protocol_name(const struct smtp_session *smtp)
+/* RFC 5321 4.4, RFC 3848 and RFC 6531 4.3: "SMTP", or "E" or "UTF8" in front, "S" for TLS and "A"
+ * for a user behind. */
+static void put_protocol(struct writer *writer, const struct smtp_session *smtp)
 {
     bool is_utf8 = smtp->transaction->is_utf8;
-    if (smtp->is_lmtp)
-        return is_utf8 ? SLICE("UTF8LMTP") : SLICE("LMTP");
-    if (!smtp->is_extended)
-        return SLICE("SMTP");
-    return is_utf8 ? SLICE("UTF8SMTP") : SLICE("ESMTP");
+    if (smtp->is_lmtp) {
+        put(writer, is_utf8 ? SLICE("UTF8LMTP") : SLICE("LMTP"));
+        return;
+    }
+    if (!smtp->is_extended) {
+        put(writer, SLICE("SMTP"));
+        return;
+    }
+    put(writer, is_utf8 ? SLICE("UTF8SMTP") : SLICE("ESMTP"));
+    if (session_is_secure(&smtp->session))
+        put(writer, SLICE("S"));
+    if (smtp->session.user.size > 0)
+        put(writer, SLICE("A"));
+}
+
+/* "(TLSv1.3 TLS_AES_128_GCM_SHA256)" */
+static void put_tls(struct writer *writer, const struct session *session)
+{
+    struct tls_info info;
+    stream_tls_info(&session->stream, &info);
+    put(writer, SLICE(" ("));
+    put(writer, slice_cstr(info.version));
+    put(writer, SLICE(" "));
+    put(writer, slice_cstr(info.cipher));
+    put(writer, SLICE(")"));
+}
+
+/* Inside a comment (RFC 5322 3.2.2). */
+static void put_user(struct writer *writer, struct slice user)
+{
+    put(writer, SLICE("\r\n\t(user "));
+    for (size_t i = 0; i < user.size; i++) {
+        unsigned char c = (unsigned char)user.data[i];
+        if (c < ' ' || c == 0x7f)
+            continue;
+        if (c == '(' || c == ')' || c == '\\')
+            put(writer, SLICE("\\"));
+        put(writer, slice_of(user.data + i, 1));
+    }
+    put(writer, SLICE(")"));
 }
 
 static void put_peer(struct writer *writer, const struct stream *stream)
@@ -90,12 +126,16 @@ size_t smtp_trace(struct smtp_session *smtp, char *text)
 {
     const struct transaction *transaction = smtp->transaction;
     struct session *session = &smtp->session;
-    struct writer writer = {.text = text};
+    struct writer writer = {.text = text, .capacity = TRACE_BYTES_MAX};
     put(&writer, SLICE("Return-Path: <"));
     put(&writer, transaction->reverse_path);
     put(&writer, SLICE(">\r\nReceived: from "));
     put(&writer, smtp->hello);
     put(&writer, SLICE(" ("));
+    if (smtp->client_name.size > 0) {
+        put(&writer, smtp->client_name);
+        put(&writer, SLICE(" "));
+    }
     if (session->stream.peer_family >= 4)
         put_peer(&writer, &session->stream);
     else
@@ -105,9 +145,13 @@ size_t smtp_trace(struct smtp_session *smtp, char *text)
     put(&writer, SLICE(" (session "));
     put_hexadecimal(&writer, session->id);
     put(&writer, SLICE(") with "));
-    put(&writer, protocol_name(smtp));
+    put_protocol(&writer, smtp);
+    if (session_is_secure(session))
+        put_tls(&writer, session);
     put(&writer, SLICE(" id "));
     put(&writer, slice_cstr(transaction->id));
+    if (smtp->is_submission && options_of(smtp)->received_names_user)
+        put_user(&writer, session->user);
     if (transaction->recipient_count == 1) { /* of several, one would learn of the others */
         put(&writer, SLICE("\r\n\tfor <"));
         put(&writer, transaction->recipients[0].text);
@@ -119,58 +163,26 @@ size_t smtp_trace(struct smtp_session *smtp, char *text)
     return writer.size;
 }
 
-/* ---------------------------------------------------------------- loops */
-
-/* "by <host name>" in a Received field's text. */
-static bool is_by(struct slice field, struct slice host)
+size_t smtp_fields(struct smtp_session *smtp, unsigned missing, bool is_cut, bool is_bare,
+                   char *text)
 {
-    const char *at = memmem(field.data, field.size, "by ", 3);
-    struct slice rest = at ? slice_from(field, (size_t)(at - field.data) + 3) : SLICE("");
-    return rest.size > host.size && slice_equal_nocase(slice_first(rest, host.size), host) &&
-           (rest.data[host.size] == ' ' || rest.data[host.size] == '\r');
-}
-
-static bool is_recipient(const struct transaction *transaction, struct slice text)
-{
-    while (text.size > 0 && (unsigned char)text.data[0] <= ' ')
-        text = slice_from(text, 1);
-    while (text.size > 0 && (unsigned char)text.data[text.size - 1] <= ' ')
-        text.size--;
-    for (unsigned i = 0; i < transaction->recipient_count; i++)
-        if (slice_equal_nocase(text, transaction->recipients[i].text))
-            return true;
-    return false;
-}
-
-/* The field at the start of `message`, folded lines included; false at the header's end. */
-static bool next_field(struct slice *message, struct slice *ret_field)
-{
-    size_t size = 0;
-    if (message->size == 0 || message->data[0] == '\r' || message->data[0] == '\n')
-        return false;
-    do {
-        size += slice_find(slice_from(*message, size), '\n') + 1;
-    } while (size < message->size && (message->data[size] == ' ' || message->data[size] == '\t'));
-    *ret_field = slice_first(*message, size);
-    *message = slice_from(*message, size);
-    return true;
-}
-
-bool smtp_is_loop(const struct smtp_session *smtp, struct slice message)
-{
-    const struct smtp_options *options = options_of(smtp);
-    unsigned received = 0, own = 0;
-    struct slice field;
-    message = slice_first(message, LOOP_HEADER_BYTES_MAX);
-    while (next_field(&message, &field)) {
-        if ((field.data[0] | 32) == 'r' && slice_starts_nocase(field, SLICE("Received:"))) {
-            received++;
-            own += is_by(field, smtp->session.service->host_name);
-        } else if ((field.data[0] | 32) == 'd' &&
-                   slice_starts_nocase(field, SLICE("Delivered-To:")) &&
-                   is_recipient(smtp->transaction, slice_from(field, 13))) {
-            return true;
-        }
+    struct session *session = &smtp->session;
+    struct writer writer = {.text = text, .capacity = FIELDS_BYTES_MAX};
+    if (is_cut)
+        put(&writer, SLICE("\r\n"));
+    if (missing & FIELD_DATE) {
+        put(&writer, SLICE("Date: "));
+        put_date(&writer, core_wall_ns(session_core(session)) / 1000000000);
+        put(&writer, SLICE("\r\n"));
     }
-    return received > options->received_max || own > OWN_RECEIVED_MAX;
+    if (missing & FIELD_MESSAGE_ID) {
+        put(&writer, SLICE("Message-ID: <"));
+        put(&writer, slice_cstr(smtp->transaction->id));
+        put(&writer, SLICE("@"));
+        put(&writer, session->service->host_name);
+        put(&writer, SLICE(">\r\n"));
+    }
+    if (is_bare)
+        put(&writer, SLICE("\r\n"));
+    return writer.size;
 }

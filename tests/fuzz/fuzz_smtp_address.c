@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * libFuzzer: any bytes as the arguments of MAIL, RCPT, BDAT, EHLO, VRFY. What is taken must keep
- * the promises that others build on: bounded, UTF-8, without a control byte, and the same when its
- * canonical form is parsed again.
+ * libFuzzer: any bytes as the arguments of MAIL, RCPT, BDAT, EHLO, VRFY, AUTH, XCLIENT. What is
+ * taken must keep the promises that others build on: bounded, UTF-8, without a control byte, and
+ * the same when its canonical form is parsed again.
  *
  * Built and run by tests/run.sh --suite fuzz.
  */
@@ -54,17 +54,41 @@ static bool is_taken(const char *why)
     return true;
 }
 
+static void auth_check(const struct auth_arguments *auth)
+{
+    require(auth->mechanism.size > 0 && auth->mechanism.size <= 20);
+    is_harmless(auth->mechanism);
+    require(slice_find(auth->initial, ' ') == auth->initial.size);
+}
+
+/* X03: a name is a word, whatever stands around it. */
+static void xclient_check(const struct xclient_arguments *xclient)
+{
+    const struct slice names[] = {xclient->name, xclient->hello, xclient->login};
+    for (unsigned i = 0; i < 3; i++) {
+        is_harmless(names[i]);
+        require(names[i].size <= XCLIENT_VALUE_BYTES_MAX);
+        require(slice_find(names[i], ' ') == names[i].size);
+    }
+    require(slice_find(xclient->name, ')') == xclient->name.size);
+    require(slice_find(xclient->hello, '(') == xclient->hello.size);
+    require(xclient->family == 0 || xclient->family == 4 || xclient->family == 6);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_of(data, size);
     struct mail_arguments mail = {0};
     struct rcpt_arguments rcpt = {0};
     struct bdat_arguments bdat = {0};
+    struct auth_arguments auth = {0};
+    struct xclient_arguments xclient = {0};
     struct arena arena;
     arena_init(&arena, COMMAND_BYTES_MAX);
     if (is_taken(smtp_parse_mail(text, &arena, &mail))) {
         path_check(&mail.path, true, &arena);
         is_harmless(mail.envid);
+        is_harmless(mail.auth);
         require(mail.envid.size <= ENVID_BYTES_MAX && (mail.path.is_ascii || mail.is_utf8));
     }
     if (is_taken(smtp_parse_rcpt(text, &arena, &rcpt))) {
@@ -77,6 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         is_harmless(text);
     if (is_taken(smtp_parse_word(text, &arena, NULL)))
         is_harmless(text);
+    if (is_taken(smtp_parse_auth(text, &arena, &auth)))
+        auth_check(&auth);
+    if (is_taken(smtp_parse_xclient(text, &arena, &xclient)))
+        xclient_check(&xclient);
     arena_reset(&arena);
     return 0;
 }

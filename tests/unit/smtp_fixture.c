@@ -8,7 +8,9 @@
 
 unsigned smtp_port(unsigned service)
 {
-    enum { PORT_FIRST = 22010, TRIPLES = 29 };
+    enum { PORT_FIRST = 22010, TRIPLES = 29, SUBMISSION_FIRST = 24400 };
+    if (service == 3)
+        return SUBMISSION_FIRST + (unsigned)getpid() % TRIPLES;
     return PORT_FIRST + (unsigned)getpid() % TRIPLES * 3 + service;
 }
 
@@ -34,7 +36,7 @@ static void routes_make(struct route_table **ret_routes)
 void smtp_begin(struct smtp_fixture *fixture, void (*change)(struct smtp_fixture *))
 {
     store_double_reset();
-    *fixture = (struct smtp_fixture){0};
+    *fixture = (struct smtp_fixture){.core_count = 1};
     routes_make(&fixture->routes);
     fixture->options = (struct smtp_options){
         .routes = fixture->routes,
@@ -46,6 +48,7 @@ void smtp_begin(struct smtp_fixture *fixture, void (*change)(struct smtp_fixture
     };
     fixture->strict_options = fixture->options;
     fixture->strict_options.forbid_early_talk = true;
+    fixture->strict_options.greeting_ms = 20;
     fixture->smtp = (struct service){
         .protocol = &smtp_protocol,
         .options = &fixture->options,
@@ -64,12 +67,21 @@ void smtp_begin(struct smtp_fixture *fixture, void (*change)(struct smtp_fixture
     fixture->lmtp.port = LMTP_PORT;
     fixture->strict.options = &fixture->strict_options;
     fixture->strict.port = STRICT_PORT;
+    fixture->submission_options = fixture->options;
+    fixture->submission = fixture->smtp;
+    fixture->submission.protocol = &submission_protocol;
+    fixture->submission.options = &fixture->submission_options;
+    fixture->submission.port = SUBMISSION_PORT;
+    fixture->submission.login_ms_max = 20000;
     if (change != NULL)
         change(fixture);
     struct host_options host = {
-        .services = {&fixture->smtp, &fixture->lmtp, &fixture->strict},
-        .core_count = 1,
+        .services = {&fixture->smtp, &fixture->lmtp, &fixture->strict,
+                     fixture->open != NULL ? &fixture->submission : NULL},
+        .core_count = fixture->core_count,
         .fibers_max = 100,
+        .open = fixture->open,
+        .close = fixture->close,
     };
     fixture->host = host_begin(&host);
 }

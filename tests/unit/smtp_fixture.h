@@ -14,15 +14,20 @@
 
 /* Of this process, so that tests can run side by side. */
 unsigned smtp_port(unsigned service);
-#define SMTP_PORT   smtp_port(0)
-#define LMTP_PORT   smtp_port(1)
-#define STRICT_PORT smtp_port(2) /* forbids early talk */
+#define SMTP_PORT       smtp_port(0)
+#define LMTP_PORT       smtp_port(1)
+#define STRICT_PORT     smtp_port(2) /* forbids early talk */
+#define SUBMISSION_PORT smtp_port(3)
 
 struct smtp_fixture {
-    struct smtp_options options, strict_options;
-    struct service smtp, lmtp, strict;
+    struct smtp_options options, strict_options, submission_options;
+    struct service smtp, lmtp, strict, submission;
     struct route_table *routes;
     struct host *host;
+    unsigned core_count;
+    /* For a `change` to set: with these there is submission too (smtp_login.h). */
+    int (*open)(struct core *core);
+    void (*close)(struct core *core);
 };
 
 /* Limits: 20,000 bytes, 20 recipients, 50 errors, 100 commands of junk; users u0, u1, u2, "a b",

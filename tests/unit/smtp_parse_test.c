@@ -219,6 +219,8 @@ static void check_refusal(parser *parse, const char *text, const char *code)
         struct mail_arguments mail;
         struct rcpt_arguments rcpt;
         struct bdat_arguments bdat;
+        struct auth_arguments auth;
+        struct xclient_arguments xclient;
     } arguments;
     memset(&arguments, 0, sizeof arguments);
     arena_init(&arena, COMMAND_BYTES_MAX);
@@ -250,6 +252,14 @@ static void parameters(void **state)
     check_slice("ORCPT", rcpt.orcpt, "RFC822;a+2Bb@c");
     arena_reset(&arena);
 
+    mail = (struct mail_arguments){0};
+    text = SLICE("FROM:<a@b> AUTH=a+2Bb@c REQUIRETLS");
+    assert_null(smtp_parse_mail(text, &arena, &mail));
+    check_slice("AUTH", mail.auth, "a+2Bb@c");
+    assert_true(mail.requires_tls);
+    arena_reset(&arena);
+    check_refusal(smtp_parse_mail, "FROM:<a@b> AUTH=<>", NULL);
+    check_refusal(smtp_parse_mail, "FROM:<a@b> AUTH=\"a+20b\"@c", NULL);
     check_refusal(smtp_parse_mail, "FROM:<a@b> SMTPUTF8", NULL);
     check_refusal(smtp_parse_mail, "FROM:<\xc3\xbc@b> SMTPUTF8", NULL);
     check_refusal(smtp_parse_rcpt, "TO:<a@b> NOTIFY=NEVER", NULL);
@@ -266,7 +276,23 @@ static void parameters(void **state)
         {"FROM:<\xc3\xbc@b>", "553 5.6.7"},
         {"FROM:<a@b>SIZE=1", "501 5.5.4"},
         /* S26 */
-        {"FROM:<> AUTH=x+0Ay", "555 5.5.4"},
+        {"FROM:<> AUTH=x+0Ay", "501 5.5.4"}, /* CVE-2020-28021 */
+        {"FROM:<> AUTH=a@b+0D+0AX-Evil:+20x", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+00", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+7F", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+E2+80", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+C2+85", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b+4", "501 5.5.4"},
+        {"FROM:<> AUTH=a+3E+20SIZE+3D1", "501 5.5.4"},
+        {"FROM:<> AUTH=a@b>", "501 5.5.4"},
+        {"FROM:<> AUTH=@x:a@b", "501 5.5.4"},
+        {"FROM:<> AUTH=nobody", "501 5.5.4"},
+        {"FROM:<> AUTH=", "501 5.5.4"},
+        {"FROM:<> AUTH", "501 5.5.4"},
+        {"FROM:<> AUTH=<> AUTH=<>", "501 5.5.4"},
+        {"FROM:<> REQUIRETLS=1", "501 5.5.4"},
+        {"FROM:<> REQUIRETLS REQUIRETLS", "501 5.5.4"},
         {"FROM:<> ENVID=+00", "501 5.5.4"},
         {"FROM:<> ENVID=a+0D+0Ab", "501 5.5.4"},
         {"FROM:<> ENVID=+7F", "501 5.5.4"},
@@ -311,6 +337,123 @@ static void parameters(void **state)
 }
 
 /* S13 */
+/* A01, A02: the line of AUTH. */
+static void auth_lines(void **state)
+{
+    (void)state;
+    struct auth_arguments auth = {0};
+    assert_null(smtp_parse_auth(SLICE("PLAIN"), NULL, &auth));
+    check_slice("AUTH", auth.mechanism, "PLAIN");
+    assert_null(auth.initial.data);
+    assert_null(smtp_parse_auth(SLICE("scram-sha-256-PLUS abc= "), NULL, &auth));
+    check_slice("AUTH", auth.mechanism, "scram-sha-256-PLUS");
+    check_slice("AUTH", auth.initial, "abc=");
+    assert_null(smtp_parse_auth(SLICE("LOGIN ="), NULL, &auth));
+    check_slice("AUTH", auth.initial, "=");
+    static const char *const rows[] = {"",
+                                       " ",
+                                       "PL\tAIN x",
+                                       "PLAIN a b",
+                                       "PLAIN  a",
+                                       "PLAIN\xc3\xbc x",
+                                       "MECHANISMOFTWENTYONEB",
+                                       "a=b",
+                                       "../x",
+                                       "PLAIN\r"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_refusal(smtp_parse_auth, rows[i], "501 5.5.4");
+}
+
+static void xclient_lines(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct xclient_arguments xclient = {0};
+    static const uint8_t v4[4] = {192, 0, 2, 1}, v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 1};
+    arena_init(&arena, COMMAND_BYTES_MAX);
+    assert_null(smtp_parse_xclient(SLICE("NAME=mail.example addr=192.0.2.1 PORT=4711 PROTO=ESMTP "
+                                         "HELO=a.example LOGIN=u+2Bx@example.test "
+                                         "DESTADDR=IPV6:::1 DESTPORT=25 REVERSE_NAME=x.example"),
+                                   &arena, &xclient));
+    check_slice("NAME", xclient.name, "mail.example");
+    check_slice("HELO", xclient.hello, "a.example");
+    check_slice("LOGIN", xclient.login, "u+x@example.test");
+    assert_int_equal(xclient.family, 4);
+    assert_memory_equal(xclient.address, v4, 4);
+    assert_int_equal(xclient.port, 4711);
+    xclient = (struct xclient_arguments){0};
+    assert_null(
+        smtp_parse_xclient(SLICE("ADDR=ipv6:2001:db8::1 NAME=[unavailable]"), &arena, &xclient));
+    assert_int_equal(xclient.family, 6);
+    assert_memory_equal(xclient.address, v6, 16);
+    assert_true(xclient.says_name && xclient.name.size == 0);
+    xclient = (struct xclient_arguments){0};
+    assert_null(smtp_parse_xclient(SLICE("ADDR=[TEMPUNAVAIL] PORT=[UNAVAILABLE] LOGIN=[UNAVAILABLE]"
+                                         " HELO=[UNAVAILABLE] DESTADDR=[UNAVAILABLE]"),
+                                   &arena, &xclient));
+    assert_int_equal(xclient.family, 0);
+    assert_int_equal(xclient.port, 0);
+    arena_reset(&arena);
+}
+
+/* X03 */
+static void x03_names(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "",
+        " ",
+        "NAME",
+        "NAME=",
+        "=x",
+        "NAME=a NAME=b",
+        "WHAT=x",
+        "NAME=a+0D+0AXCLIENT+20NAME=x",
+        "NAME=a+0D+0AXCLIENT+20NAME+3Dx",
+        "NAME=a+0Ab",
+        "NAME=a+00b",
+        "NAME=a+20b",
+        "NAME=a+22b",
+        "NAME=a+28b+29",
+        "NAME=+5B127.0.0.1+5D",
+        "NAME=a..b",
+        "NAME=+C3+BC.example",
+        "NAME=a+2",
+        "NAME=a\tb",
+        "HELO=a+20b",
+        "HELO=a+28b",
+        "HELO=a+0D+0A",
+        "LOGIN=a+0Ab@example.test",
+        "LOGIN=a+20b@example.test",
+        "LOGIN=+00",
+        "LOGIN=+FF",
+        "ADDR=192.0.2.256",
+        "ADDR=192.0.2.1+00",
+        "ADDR=192.0.2.1/32",
+        "ADDR=::1",
+        "ADDR=IPV6:192.0.2.1",
+        "ADDR=IPV6:fe80::1%25eth0",
+        "ADDR=IPV6:",
+        "ADDR=1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc",
+        "PORT=0",
+        "PORT=65536",
+        "PORT=-1",
+        "PORT=1e3",
+        "PROTO=LMTP",
+        "PROTO=",
+        "DESTADDR=x",
+        "DESTPORT=65536",
+        "REVERSE_NAME=a+0Ab",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        check_refusal(smtp_parse_xclient, rows[i], "501 5.5.4");
+    char text[1100] = "NAME=";
+    memset(text + 5, 'a', 1000);
+    check_refusal(smtp_parse_xclient, text, "501 5.5.4");
+    memcpy(text, "LOGIN=", 6);
+    check_refusal(smtp_parse_xclient, text, "501 5.5.4");
+}
+
 static void chunks(void **state)
 {
     (void)state;
@@ -382,9 +525,10 @@ static void errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_paths),  cmocka_unit_test(null_paths), cmocka_unit_test(bad_paths),
-        cmocka_unit_test(path_limits), cmocka_unit_test(parameters), cmocka_unit_test(chunks),
-        cmocka_unit_test(words),       cmocka_unit_test(errors),
+        cmocka_unit_test(good_paths),    cmocka_unit_test(null_paths), cmocka_unit_test(bad_paths),
+        cmocka_unit_test(path_limits),   cmocka_unit_test(parameters), cmocka_unit_test(auth_lines),
+        cmocka_unit_test(xclient_lines), cmocka_unit_test(x03_names),  cmocka_unit_test(chunks),
+        cmocka_unit_test(words),         cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests_name("smtp_parse", tests, NULL, NULL);
 }

@@ -43,10 +43,10 @@ static void hellos(void **state)
     client_ask(client, "EXPN list\r\n", "502 5.5.1 *");
     client_ask(client, "RSET\r\n", "250 2.0.0 *");
     client_say(client, "HELP\r\n");
-    client_expect_like(client, "214-2.0.0 HELO domain");
+    client_expect_like(client, "214-2.0.0 STARTTLS");
     smtp_reply(client, "214 2.0.0 ");
-    client_ask(client, "AUTH PLAIN\r\n", "500 5.5.2 *");
-    client_ask(client, "STARTTLS\r\n", "500 5.5.2 *");
+    client_ask(client, "AUTH PLAIN\r\n", "502 5.5.1 *");
+    client_ask(client, "STARTTLS\r\n", "502 5.5.1 *");
     smtp_quit(client);
     client = smtp_greet(LMTP_PORT);
     client_ask(client, "HELO x\r\n", "500 5.5.2 *");

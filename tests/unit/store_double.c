@@ -50,6 +50,12 @@ static bool grow(struct message_body *body, size_t capacity)
     return true;
 }
 
+unsigned store_home_core(struct core *core, struct slice user)
+{
+    check(user.size > 0 && store_double.home_core < core_count(core));
+    return store_double.home_core;
+}
+
 struct message_body *message_body_take(struct core *core, uint64_t size_hint)
 {
     (void)core;

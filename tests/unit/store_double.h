@@ -24,6 +24,7 @@ struct store_double {
     size_t budget;   /* bytes of all bodies */
     size_t room_max; /* of one message_body_room; 0: as asked */
     uint64_t wait_ns;
+    unsigned home_core; /* of every user */
     /* what happened */
     size_t bodies, bytes; /* alive */
     size_t bytes_high;
