@@ -118,6 +118,10 @@ static bool become(const struct config *config)
         return false;
     }
     uid_t uid = user->pw_uid;
+    if (uid == 0) {
+        complain("user %s is root; name one without privileges", name);
+        return false;
+    }
     gid_t gid = user->pw_gid;
     if (config->general.group != NULL) {
         const struct group *group = getgrnam(config->general.group);
@@ -129,10 +133,6 @@ static bool become(const struct config *config)
     }
     if (!give_directory(config->store.directory, uid, gid))
         return false;
-    if (uid == 0) {
-        complain("user %s is root; name one without privileges", name);
-        return false;
-    }
     for (unsigned long i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
         prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* while we may */
     if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0) {

@@ -313,8 +313,8 @@ static bool prepare(struct serving *serving, bool is_service)
     process_prepare();
     return process_log_to(config->log.file) && signals_open(is_service) &&
            process_probe_ports(setup) && process_bind(setup, &serving->listeners) &&
-           process_drop(config) && setup_process_open(&serving->process, setup) &&
-           process_probe_ring() && confine_begin(&serving->confine, setup);
+           process_drop(config) && process_probe_ring() &&
+           setup_process_open(&serving->process, setup) && confine_begin(&serving->confine, setup);
 }
 
 /* The first setup; NULL after saying why. */
