@@ -34,6 +34,14 @@ static struct transaction *transaction_make(struct core *core, const struct mail
     return transaction;
 }
 
+static bool is_address(struct slice user, struct slice local, struct slice domain)
+{
+    return user.size == local.size + 1 + domain.size &&
+           slice_equal_nocase(slice_first(user, local.size), local) &&
+           user.data[local.size] == '@' &&
+           slice_equal_nocase(slice_from(user, local.size + 1), domain);
+}
+
 /* May the session's user send with this reverse-path? */
 static bool is_own_sender(const struct smtp_session *smtp, const struct smtp_path *path)
 {
@@ -41,19 +49,17 @@ static bool is_own_sender(const struct smtp_session *smtp, const struct smtp_pat
     struct slice user = smtp->session.user;
     struct route_target targets[ROUTE_TARGETS_MAX];
     unsigned count = 0;
-    if (path->text.size == 0 || options->sender_match == SMTP_SENDER_ANY)
+    if (path->text.size == 0 || options->sender_match == SMTP_SENDER_ANY ||
+        is_address(user, path->local, path->domain))
         return true;
-    if (user.size == path->local.size + 1 + path->domain.size &&
-        slice_equal_nocase(slice_first(user, path->local.size), path->local) &&
-        user.data[path->local.size] == '@' &&
-        slice_equal_nocase(slice_from(user, path->local.size + 1), path->domain))
-        return true;
-    if (options->sender_match == SMTP_SENDER_LOGIN ||
-        route_find(options->routes, path->local, path->domain, targets, &count) != ROUTE_TARGETS)
+    if (options->sender_match == SMTP_SENDER_LOGIN)
         return false;
-    for (unsigned i = 0; i < count; i++)
-        if (slice_equal(targets[i].user, user))
-            return true;
+    enum route_answer answer =
+        route_find(options->routes, path->local, path->domain, targets, &count);
+    for (unsigned i = 0; i < count && (answer == ROUTE_TARGETS || answer == ROUTE_ASK); i++)
+        if (targets[i].domain.size == 0 ? slice_equal(targets[i].user, user)
+                                        : is_address(user, targets[i].user, targets[i].domain))
+            return true; /* who has logged in need not be asked about */
     return false;
 }
 
