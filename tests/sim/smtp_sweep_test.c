@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Each single allocation and each single socket operation of an SMTP conversation fails in turn
- * (S33 and R09 of the list of bad inputs, and what the house promises of failures): the server
- * answers with a temporary failure or the connection ends, nothing that was refused is stored, what
- * was accepted is stored, an honest client who comes next is served, and at the end everything has
- * drained. The store is a double.
+ * Each single allocation and each single socket operation of a conversation with SMTP, LMTP and
+ * submission (AUTH, a header to complete, a quota) fails in turn (S33 and R09 of the list of bad
+ * inputs, and what the house promises of failures): the server answers with a temporary failure or
+ * the connection ends, nothing that was refused is stored, what was accepted is stored, an honest
+ * client who comes next is served, and at the end everything has drained. The store is a double.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,12 +19,21 @@
 #include "../unit/store_double.h"
 #include "sim.h"
 
-enum { PORT = 25, LMTP = 24, WAIT_SECONDS = 100 };
+enum { WAIT_SECONDS = 100 };
+enum kind { SMTP, LMTP, SUBMISSION, KINDS };
+static const unsigned ports[KINDS] = {25, 24, 587};
+static const struct session_protocol *const protocols[KINDS] = {&smtp_protocol, &lmtp_protocol,
+                                                                &submission_protocol};
+/* u0, "secret" (SHA-512 crypt) */
+static const char passwd[] = "u0@example.test:$6$abcdefgh$ltjgWl6579NluT/"
+                             "Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip"
+                             "/cZ/1GM/O6IND4WQhG.\n";
 
 static struct stage {
     struct sim *sim;
     struct smtp_options options;
-    struct service services[2];
+    struct auth_options auth;
+    struct service services[KINDS];
     bool is_serving, is_stopping;
 } stage;
 
@@ -32,14 +41,16 @@ static int serve(struct core *core, void *argument)
 {
     (void)argument;
     check_equal(net_open(core), 0);
+    check_equal(auth_open(core, &stage.auth), 0);
     check_equal(sessions_open(core), 0);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < KINDS; i++)
         check_equal(service_open(core, &stage.services[i]), 0);
     stage.is_serving = true;
     while (!stage.is_stopping)
         fiber_sleep(core, 8000000);
     sessions_drain(core, 10, 1000);
     sessions_close(core);
+    auth_close(core);
     for (int i = 0; i < 100 && core_busy(core) > 0; i++)
         fiber_sleep(core, 10000000);
     net_close(core);
@@ -52,7 +63,7 @@ static bool is_serving(void *argument)
     return stage.is_serving;
 }
 
-static void begin(struct route_table *routes)
+static void begin(struct route_table *routes, struct auth_users *users, struct smtp_quotas *quotas)
 {
     struct sim_options options;
     sim_options_calm(&options, 1);
@@ -67,14 +78,27 @@ static void begin(struct route_table *routes)
                                        .recipients_max = 10,
                                        .received_max = 50,
                                        .data_ms_max = 10000,
-                                       .data_bytes_per_second_min = 1}};
-    for (int i = 0; i < 2; i++)
+                                       .data_bytes_per_second_min = 1,
+                                       .quotas = quotas,
+                                       .user_messages_max = 100,
+                                       .user_recipients_max = 100,
+                                       .user_window_ms = 3600000},
+                           .auth = {.users = users,
+                                    .mechanisms = 1u << AUTH_PLAIN,
+                                    .cache_entries_max = 10,
+                                    .cache_ms_max = 60000,
+                                    .waiting_max = 5,
+                                    .failure_ms_first = 1000,
+                                    .failure_ms_max = 4000}};
+    for (int i = 0; i < KINDS; i++)
         stage.services[i] = (struct service){
-            .protocol = i ? &lmtp_protocol : &smtp_protocol,
+            .protocol = protocols[i],
             .options = &stage.options,
             .host_name = SLICE("mx.example.test"),
             .address = "0.0.0.0",
-            .port = i ? LMTP : PORT,
+            .port = ports[i],
+            .plain_login_allowed = true,
+            .login_ms_max = 1000000,
             .connections_max = 10,
             .connections_per_address_max = 5,
             .idle_ms_max = 20000,
@@ -94,6 +118,7 @@ static void end(void)
     check_equal(sim_pass(stage.sim, UINT64_C(3000000000)), 0);
     check_equal(store_double.bodies, 0);
     store_double_clear();
+    smtp_quotas_free(stage.options.quotas);
     check_equal(sim_stop(stage.sim), 0);
     if (sim_failure(stage.sim) != NULL)
         harness_failed(__FILE__, __LINE__, sim_failure(stage.sim));
@@ -145,8 +170,9 @@ static bool is_fair(unsigned code, unsigned good)
 
 /* One transaction by DATA and one by BDAT; how many messages were acknowledged to a recipient, and
  * whether a reply is missing (then one more may be stored). */
-static unsigned converse(struct sim_client *client, bool is_lmtp, unsigned *ret_missing)
+static unsigned converse(struct sim_client *client, enum kind kind, unsigned *ret_missing)
 {
+    bool is_lmtp = kind == LMTP;
     char flood[30000];
     unsigned acknowledged = 0;
     *ret_missing = 0;
@@ -154,10 +180,13 @@ static unsigned converse(struct sim_client *client, bool is_lmtp, unsigned *ret_
     if (!is_fair(reply(client), 220) ||
         !is_fair(ask(client, is_lmtp ? "LHLO c\r\n" : "EHLO c\r\n"), 250))
         return 0;
+    if (kind == SUBMISSION &&
+        !is_fair(ask(client, "AUTH PLAIN AHUwQGV4YW1wbGUudGVzdABzZWNyZXQ=\r\n"), 235))
+        return 0;
     for (int bdat = 0; bdat < 2; bdat++) {
         unsigned recipients = 0;
         (void)is_fair(ask(client, "RSET\r\n"), 250);
-        if (!is_fair(ask(client, "MAIL FROM:<s@client.test> ENVID=1\r\n"), 250))
+        if (!is_fair(ask(client, "MAIL FROM:<u0@example.test> ENVID=1 AUTH=<>\r\n"), 250))
             continue;
         recipients += is_fair(ask(client, "RCPT TO:<u0@example.test> NOTIFY=NEVER\r\n"), 250);
         recipients += is_fair(ask(client, "RCPT TO:<\"u1\"@example.test>\r\n"), 250);
@@ -187,25 +216,28 @@ static unsigned converse(struct sim_client *client, bool is_lmtp, unsigned *ret_
 static void honest(void)
 {
     unsigned missing, before = store_double.count;
-    struct sim_client *client = sim_connect(stage.sim, "192.0.2.9", PORT);
+    struct sim_client *client = sim_connect(stage.sim, "192.0.2.9", ports[SMTP]);
     check_equal(sim_client_state(client), SIM_CLIENT_OPEN);
-    check_equal(converse(client, false, &missing), 4);
+    check_equal(converse(client, SMTP, &missing), 4);
     check_equal(store_double.count, before + 4);
 }
 
 /* Returns how often something failed. */
-static unsigned sweep(struct route_table *routes, unsigned kind, bool is_lmtp, bool is_persistent)
+static unsigned sweep(struct route_table *routes, struct auth_users *users, unsigned operation,
+                      enum kind kind)
 {
     unsigned n = 1;
     for (bool has_failed = true; has_failed; n++) {
         check(n < 5000);
+        struct smtp_quotas *quotas;
         store_double_reset();
-        begin(routes);
-        sim_fail_nth(stage.sim, kind, n, 0, is_persistent);
-        struct sim_client *client = sim_connect(stage.sim, "192.0.2.9", is_lmtp ? LMTP : PORT);
-        unsigned missing = 0, acknowledged = converse(client, is_lmtp, &missing);
+        check_equal(smtp_quotas_create(1, &quotas), 0);
+        begin(routes, users, quotas);
+        sim_fail_nth(stage.sim, operation, n, 0, false);
+        struct sim_client *client = sim_connect(stage.sim, "192.0.2.9", ports[kind]);
+        unsigned missing = 0, acknowledged = converse(client, kind, &missing);
         has_failed = sim_nth_failed(stage.sim);
-        sim_fail_nth(stage.sim, kind, 0, 0, false);
+        sim_fail_nth(stage.sim, operation, 0, 0, false);
         sim_client_forget(client);
         check(store_double.count >= acknowledged);
         check(store_double.count <= acknowledged + missing);
@@ -228,16 +260,25 @@ static struct route_table *routes_make(void)
     return routes;
 }
 
+static void problem(void *argument, unsigned line, const char *what)
+{
+    (void)argument, (void)line;
+    harness_failed(__FILE__, __LINE__, what);
+}
+
 static void sweeps(void **state)
 {
     (void)state;
     struct route_table *routes = routes_make();
-    for (int lmtp = 0; lmtp < 2; lmtp++) {
-        unsigned memory = sweep(routes, SIM_OPERATION_MEMORY, lmtp, false);
-        unsigned sockets = sweep(routes, SIM_OPERATION_SOCKET, lmtp, false);
+    struct auth_users *users;
+    check_equal(auth_users_parse(slice_cstr(passwd), problem, NULL, &users), 0);
+    for (enum kind kind = SMTP; kind < KINDS; kind++) {
+        unsigned memory = sweep(routes, users, SIM_OPERATION_MEMORY, kind);
+        unsigned sockets = sweep(routes, users, SIM_OPERATION_SOCKET, kind);
         print_message("%u allocations, %u socket operations\n", memory, sockets);
         check(memory > 20 && sockets > 10);
     }
+    auth_users_free(users);
     route_free(routes);
 }
 
