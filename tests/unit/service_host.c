@@ -57,7 +57,7 @@ struct host *host_begin(const struct host_options *options)
 {
     struct engine_options engine = {
         .core_count = options->core_count,
-        .connections_max = 2000,
+        .connections_max = options->connections_max ? options->connections_max : 2000,
         .buffers = 256,
         .fibers_max = options->fibers_max,
         .stack_bytes = 65536,

@@ -15,6 +15,7 @@ enum { HOST_SERVICES_MAX = 4 };
 struct host_options {
     const struct service *services[HOST_SERVICES_MAX]; /* opened on every core */
     unsigned core_count, fibers_max;
+    unsigned connections_max; /* slots of a core; 0: 2000 */
     uint64_t drain_pace_ms, drain_wait_ms;
     int (*open)(struct core *core);   /* after net, before the services; may be NULL */
     void (*close)(struct core *core); /* after the sessions; may be NULL */
