@@ -18,6 +18,8 @@
 
 #include <stdlib.h>
 
+enum { OWN_BYTES_MIN = 256 }; /* of a piece that decrypted bytes are put into */
+
 static void piece_free(struct stream *stream, struct stream_input *piece)
 {
     if (piece->buffer >= 0)
@@ -48,6 +50,26 @@ int input_append(struct stream *stream, char *data, uint32_t size, unsigned buff
         .data = data, .end = size, .capacity = BUFFER_BYTES, .buffer = (int32_t)buffer};
     *end = piece;
     return 0;
+}
+
+char *input_extend(struct stream *stream, uint32_t size)
+{
+    struct stream_input **end = &stream->input, *last = NULL;
+    for (; *end != NULL; end = &last->next)
+        last = *end;
+    if (last == NULL || last->buffer >= 0 || last->capacity - last->end < size) {
+        uint32_t capacity = size < OWN_BYTES_MIN ? OWN_BYTES_MIN : size;
+        char *data = malloc(capacity);
+        last = data ? piece_take(net_of(stream)) : NULL;
+        if (last == NULL) {
+            free(data);
+            return NULL;
+        }
+        *last = (struct stream_input){.data = data, .capacity = capacity, .buffer = -1};
+        *end = last;
+    }
+    last->end += size;
+    return last->data + last->end - size;
 }
 
 int input_prepend(struct stream *stream, struct slice bytes)

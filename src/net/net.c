@@ -52,6 +52,7 @@ void net_close(struct core *core)
         net->blocks = block->next;
         free(block);
     }
+    tls_net_close(net);
     core_local_set(core, CORE_LOCAL_NET, NULL);
     core_hook_remove(core, &net->hook);
     free(net);
@@ -83,14 +84,14 @@ struct net_block *block_take(struct net *net, size_t capacity)
             net->blocks = block->next;
             net->blocks_kept--;
             block->next = NULL;
-            block->start = block->end = 0;
+            block->start = block->end = block->is_sealed = 0;
             return block;
         }
     }
     if (capacity > UINT32_MAX || (block = malloc(sizeof *block + capacity)) == NULL)
         return NULL;
     block->next = NULL;
-    block->start = block->end = 0;
+    block->start = block->end = block->is_sealed = 0;
     block->capacity = (uint32_t)capacity;
     return block;
 }

@@ -54,6 +54,7 @@ struct stream_input {
 struct net_block {
     struct net_block *next;
     uint32_t start, end, capacity;
+    uint32_t is_sealed; /* goes out as it is; of use when the stream has TLS only (tls.c) */
     char data[];
 };
 
@@ -65,6 +66,7 @@ struct net {
     struct net_block *blocks;
     unsigned pieces_kept, blocks_kept;
     struct arrival *arrival; /* while listener's `accepted` runs: the one being taken */
+    struct tls_context *tls; /* for new connections; NULL: none */
 };
 
 static inline struct net *net_of(const struct stream *stream)
@@ -84,6 +86,8 @@ void stream_attend_later(struct stream *stream); /* of whatever turn comes next 
 
 /* input.c */
 int input_append(struct stream *stream, char *data, uint32_t size, unsigned buffer);
+/* Makes the newest bytes longer by `size`; where to put them, or NULL: no memory. */
+char *input_extend(struct stream *stream, uint32_t size);
 int input_prepend(struct stream *stream, struct slice bytes);
 size_t input_size(const struct stream *stream);
 bool input_find_line(struct stream *stream, size_t *ret_lf); /* index of the first LF */
@@ -109,6 +113,24 @@ static inline bool output_is_busy(const struct stream *stream)
 {
     return stream->output != NULL || op_busy(&stream->send);
 }
+
+/* Puts bytes behind the sealed blocks and before those still to be sealed, in a block of at least
+ * `wanted` bytes when a new one is needed. */
+bool output_append_sealed(struct stream *stream, struct slice bytes, size_t wanted);
+/* The first block that is not sealed, taken out of the queue; NULL when there is none. */
+struct net_block *output_take_plain(struct stream *stream);
+
+/* tls.c */
+void tls_receive(struct stream *stream, const char *data, size_t size);
+void tls_attended(struct stream *stream);
+bool tls_wants_bytes(const struct stream *stream);
+void tls_seal(struct stream *stream); /* what is queued, as far as it may be sent */
+/* Seals `bytes` behind everything; 0 or -errno. */
+int tls_seal_bytes(struct stream *stream, struct slice bytes);
+void tls_free(struct stream *stream);
+
+/* tls_context.c */
+void tls_net_close(struct net *net);
 
 /* move.c */
 bool stream_move_ready(const struct stream *stream);

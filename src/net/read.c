@@ -223,7 +223,7 @@ int stream_read_exact(struct stream *stream, void *data, size_t size)
         size_t got = input_copy(stream, at, size);
         if (got > 0)
             input_drop(stream, got);
-        else if (size >= BULK_BYTES_MIN)
+        else if (size >= BULK_BYTES_MIN && stream->tls == NULL)
             got = receive_direct(stream, at, size, true);
         else
             wait_input(stream);
@@ -249,7 +249,7 @@ int stream_read_some(struct stream *stream, void *data, size_t size)
             stream->bulk_bytes += (uint32_t)got;
             return (int)got;
         }
-        if (size >= DIRECT_BYTES_MIN && stream->bulk_bytes >= BULK_BYTES_MIN)
+        if (size >= DIRECT_BYTES_MIN && stream->bulk_bytes >= BULK_BYTES_MIN && stream->tls == NULL)
             got = receive_direct(stream, data, size, false);
         else
             wait_input(stream);

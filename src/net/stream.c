@@ -24,7 +24,7 @@
 static bool wants_multishot(const struct stream *stream)
 {
     return !(stream->state & (CLOSING | MOVING | WANT_DIRECT | DIRECT | PAUSED)) &&
-           stream->peer_end == 0;
+           stream->peer_end == 0 && (stream->tls == NULL || tls_wants_bytes(stream));
 }
 
 static void receive_arm(struct stream *stream)
@@ -131,7 +131,10 @@ static void receive_bytes(struct stream *stream, int result, unsigned flags)
     }
     stream->bytes_in += (unsigned)result;
     counter_add(core_counters(stream->core), COUNTER_BYTES_RECEIVED, result);
-    if (input_append(stream, data, (uint32_t)result, number) < 0)
+    if (stream->tls != NULL) {
+        tls_receive(stream, data, (size_t)result);
+        buffer_give(stream->core, number);
+    } else if (input_append(stream, data, (uint32_t)result, number) < 0)
         stream_ended(stream, -ENOMEM);
     stream_attend(stream);
 }
@@ -159,6 +162,7 @@ void stream_receive_done(struct op *op, int result, unsigned flags)
 {
     struct stream *stream = STREAM_OF(op, receive);
     int before = stream->end;
+    size_t unread_before = stream->tls == NULL ? 0 : input_size(stream);
     if (flags & IORING_CQE_F_BUFFER)
         receive_bytes(stream, result, flags);
     if (result <= 0)
@@ -170,7 +174,8 @@ void stream_receive_done(struct op *op, int result, unsigned flags)
         stream_attend(stream);
     stream_pump(stream);
     bool is_direct_due = is_last && (stream->state & WANT_DIRECT) && stream->reader != NULL;
-    if (result > 0 || stream->end != before || is_direct_due)
+    bool has_come = stream->tls == NULL ? result > 0 : input_size(stream) != unread_before;
+    if (has_come || stream->end != before || is_direct_due)
         stream_notify(stream);
 }
 
@@ -216,6 +221,8 @@ static void close_done(struct op *op, int result, unsigned flags)
 
 static void close_next(struct stream *stream)
 {
+    if (stream->tls != NULL && !op_busy(&stream->send))
+        tls_seal(stream); /* the goodbye */
     if (output_is_busy(stream) || stream->sender != NULL) {
         output_kick(stream);
     } else if (!(stream->state & SHUT)) {
@@ -269,6 +276,8 @@ static void release(struct stream *stream)
     stream->state &= ~(unsigned)PAUSED; /* nobody resumes what is dropped here */
     input_drop(stream, input_size(stream));
     output_free(stream);
+    if (stream->tls != NULL)
+        tls_free(stream);
     if (stream->state & ATTENDED) { /* put there just now: come back once more */
         return;
     }
@@ -299,6 +308,8 @@ void stream_attended(struct stream *stream)
             release(stream);
         return;
     }
+    if (stream->tls != NULL)
+        tls_attended(stream);
     unsigned was_paused = stream->state & PAUSED;
     input_attended(stream);
     output_kick(stream);

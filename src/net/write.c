@@ -114,8 +114,13 @@ static void queue_sent(struct op *op, int result, unsigned flags)
 /* Begins to send the first block, unless a send is in flight or owned. */
 void output_kick(struct stream *stream)
 {
+    if (op_busy(&stream->send) || (stream->state & (OUTPUT_FAILED | SEND_OWNED)))
+        return;
+    if (stream->tls != NULL)
+        tls_seal(stream);
     struct net_block *head = stream->output;
-    if (head == NULL || op_busy(&stream->send) || (stream->state & (OUTPUT_FAILED | SEND_OWNED)))
+    if (head == NULL || (stream->state & OUTPUT_FAILED) ||
+        (stream->tls != NULL && !head->is_sealed))
         return;
     stream->state |= HEAD_SENDING;
     stream->send.done = queue_sent;
@@ -141,7 +146,8 @@ static struct net_block *tail_with_room(struct stream *stream, size_t wanted)
     while (*end != NULL && (*end)->next != NULL)
         end = &(*end)->next;
     struct net_block *tail = *end;
-    bool is_fixed = tail != NULL && tail == stream->output && (stream->state & HEAD_SENDING);
+    bool is_fixed = tail != NULL &&
+                    (tail->is_sealed || (tail == stream->output && (stream->state & HEAD_SENDING)));
     if (tail == NULL || is_fixed) {
         struct net_block *block = block_take(net_of(stream), wanted);
         if (tail != NULL)
@@ -246,7 +252,51 @@ int stream_flush(struct stream *stream)
     return stream->output_error;
 }
 
+/* ---------------------------------------------------------------- sealed blocks */
+
+bool output_append_sealed(struct stream *stream, struct slice bytes, size_t wanted)
+{
+    struct net_block **end = &stream->output, *last = NULL;
+    for (; *end != NULL && (*end)->is_sealed; end = &last->next)
+        last = *end;
+    bool is_fixed = last != NULL && last == stream->output && (stream->state & HEAD_SENDING);
+    if (last == NULL || is_fixed || last->capacity - last->end < bytes.size) {
+        last = block_take(net_of(stream), wanted > bytes.size ? wanted : bytes.size);
+        if (last == NULL)
+            return false;
+        last->is_sealed = true;
+        last->next = *end;
+        *end = last;
+    }
+    memcpy(last->data + last->end, bytes.data, bytes.size);
+    last->end += (uint32_t)bytes.size;
+    stream->output_bytes += (uint32_t)bytes.size;
+    stream_attend(stream);
+    return true;
+}
+
+struct net_block *output_take_plain(struct stream *stream)
+{
+    struct net_block **end = &stream->output;
+    while (*end != NULL && (*end)->is_sealed)
+        end = &(*end)->next;
+    struct net_block *block = *end;
+    if (block != NULL) {
+        *end = block->next;
+        block->next = NULL;
+        stream->output_bytes -= block->end - block->start;
+    }
+    return block;
+}
+
 /* ---------------------------------------------------------------- from where the bytes lie */
+
+enum { SEALED_PIECE_BYTES = 4 * 16384 }; /* whole records of 16 KiB */
+
+static bool output_has_sealed(const struct stream *stream)
+{
+    return stream->output != NULL && stream->output->is_sealed;
+}
 
 static void owned_sent(struct op *op, int result, unsigned flags)
 {
@@ -285,6 +335,42 @@ static int send_owned(struct stream *stream, struct slice bytes)
     return stream->send_result > 0 ? stream->send_result : 0;
 }
 
+/* The same under TLS: what is sealed is a copy, so the next piece is sealed while one is on its
+ * way. */
+static int send_sealed(struct stream *stream, struct slice bytes)
+{
+    int result = tls_seal_bytes(stream, slice_first(bytes, 0)); /* what was queued before */
+    while (result == 0 && (bytes.size > 0 || output_has_sealed(stream) || op_busy(&stream->send))) {
+        bool is_sending = op_busy(&stream->send);
+        if (!is_sending && output_has_sealed(stream)) {
+            struct net_block *head = stream->output;
+            stream->state |= HEAD_SENDING;
+            stream->send.done = owned_sent;
+            op_send(stream->core, &stream->send, (unsigned)stream->slot, head->data + head->start,
+                    head->end - head->start);
+        } else if (bytes.size > 0 && (!is_sending || stream->output->next == NULL ||
+                                      !stream->output->next->is_sealed)) {
+            struct slice piece = slice_first(bytes, SEALED_PIECE_BYTES);
+            result = tls_seal_bytes(stream, piece);
+            bytes = slice_from(bytes, piece.size);
+        } else {
+            stream->sender = fiber_current(stream->core);
+            fiber_park(stream->core);
+            stream->sender = NULL;
+        }
+        if (stream->state & OUTPUT_FAILED)
+            result = stream->output_error;
+        else if (bytes.size > 0 && (stream->state & CLOSING))
+            result = -ECANCELED;
+    }
+    while (op_busy(&stream->send)) {
+        stream->sender = fiber_current(stream->core);
+        fiber_park(stream->core);
+        stream->sender = NULL;
+    }
+    return result;
+}
+
 int stream_send(struct stream *stream, struct slice bytes)
 {
     assert(fiber_current(stream->core) != NULL && "stream_send is for fibers");
@@ -302,6 +388,10 @@ int stream_send(struct stream *stream, struct slice bytes)
         return stream->output_error ? stream->output_error : -ECANCELED;
     stream->state |= SEND_OWNED;
     stream->users++;
+    if (stream->tls != NULL) {
+        result = send_sealed(stream, bytes);
+        bytes.size = 0;
+    }
     while (bytes.size > 0 && result >= 0) {
         result = send_owned(stream, bytes);
         if (result >= 0)

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The certificate that a client shows: wolfSSL verifies it against the settings' authorities; here
+ * what sessions ask of it is copied out while it is at hand, for wolfSSL does not keep it.
+ *
+ * A name that holds a NUL, or anything but printable ASCII and UTF-8, is no name (T11).
+ */
+#include "tls_private.h"
+
+#include <stdlib.h>
+
+/* A name fit for comparing: no controls, whole UTF-8. Else empty. */
+static struct slice clean(const char *data, int size)
+{
+    struct slice text = slice_of(data, data != NULL && size > 0 ? (size_t)size : 0);
+    for (size_t i = 0; i < text.size; i++)
+        if ((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f)
+            return (struct slice){0};
+    return slice_is_utf8(text) ? text : (struct slice){0};
+}
+
+static struct slice keep(char **at, struct slice text)
+{
+    struct slice copy = slice_of(*at, text.size);
+    memcpy(*at, text.data, text.size);
+    *at += text.size;
+    return copy;
+}
+
+/* NULL: no memory. */
+static struct tls_certificate *certificate_of(const struct DecodedCert *seen)
+{
+    static const char digits[] = "0123456789abcdef";
+    char serial[2 * EXTERNAL_SERIAL_SIZE];
+    struct slice email = {0};
+    const DNS_entry *entry = seen->altEmailNames;
+    if (entry != NULL)
+        email = clean(entry->name, entry->len);
+    struct slice common_name = clean(seen->subjectCN, seen->subjectCNLen);
+    struct slice subject = clean(seen->subject, (int)strnlen(seen->subject, WC_ASN_NAME_MAX));
+    struct slice issuer = clean(seen->issuer, (int)strnlen(seen->issuer, WC_ASN_NAME_MAX));
+    for (int i = 0; i < seen->serialSz; i++) {
+        serial[2 * i] = digits[seen->serial[i] >> 4];
+        serial[2 * i + 1] = digits[seen->serial[i] & 15];
+    }
+    size_t serial_size = 2 * (size_t)seen->serialSz;
+    struct tls_certificate *certificate =
+        malloc(sizeof *certificate + email.size + common_name.size + subject.size + issuer.size +
+               serial_size);
+    if (certificate == NULL)
+        return NULL;
+    char *at = (char *)(certificate + 1);
+    *certificate = (struct tls_certificate){
+        .email = keep(&at, email),
+        .common_name = keep(&at, common_name),
+        .subject = keep(&at, subject),
+        .issuer = keep(&at, issuer),
+        .serial = keep(&at, slice_of(serial, serial_size)),
+    };
+    return certificate;
+}
+
+static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
+{
+    struct stream_tls *tls = stream->tls;
+    struct DecodedCert *seen = malloc(sizeof *seen);
+    if (seen == NULL) {
+        tls->no_memory = true;
+        return false;
+    }
+    wc_InitDecodedCert(seen, leaf->buffer, leaf->length, NULL);
+    int result = wc_ParseCert(seen, CERT_TYPE, NO_VERIFY, NULL);
+    struct tls_certificate *certificate = result == 0 ? certificate_of(seen) : NULL;
+    wc_FreeDecodedCert(seen);
+    free(seen);
+    tls->no_memory |= result == MEMORY_E || (result == 0 && certificate == NULL);
+    if (certificate == NULL)
+        return false;
+    if (wc_Sha256Hash(leaf->buffer, leaf->length, certificate->fingerprint) != 0) {
+        free(certificate);
+        return false;
+    }
+    free(tls->certificate);
+    tls->certificate = certificate;
+    return true;
+}
+
+/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0). */
+int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
+{
+    struct stream *stream = chain->userCtx;
+    if (!is_good || stream == NULL || chain->totalCerts < 1 || chain->totalCerts > TLS_CHAIN_MAX ||
+        chain->certs[0].length > TLS_CLIENT_BYTES_MAX)
+        return 0;
+    return chain->error_depth > 0 || remember(stream, &chain->certs[0]);
+}
