@@ -148,6 +148,7 @@ static bool needs_network(const struct config *config)
     bool needs = config->auth.tokens.introspection != NULL;
     for (unsigned i = 0; i < config->directories.count; i++)
         needs = needs || directories[i].ldap.url != NULL || directories[i].http.url != NULL ||
+                directories[i].http.token_url != NULL ||
                 directories[i].postgresql.connection != NULL;
     return needs;
 }

@@ -5,15 +5,18 @@ it drains, as root with a user to become and started without privileges; its own
 every measure holds, which tests/unit/confine_test.c shows for each. As root without a user `serve`
 refuses to start. What it was started with and did not ask for is closed."""
 import http.client
+import http.server
 import imaplib
 import json
 import os
 import shutil
 import signal
 import smtplib
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from harness import ADMIN, IMAP, LMTP, RINGPOST, SMTP, check, free_base
@@ -43,7 +46,7 @@ IS_ROOT = os.geteuid() == 0
 
 
 class Server:
-    def __init__(self, more='', **options):
+    def __init__(self, more='', start=True, **options):
         self.path = tempfile.mkdtemp(prefix='ringpost-confine-')
         base = free_base()
         self.lmtp, self.imap, self.admin = base + LMTP, base + IMAP, base + ADMIN
@@ -56,6 +59,11 @@ class Server:
         if IS_ROOT and 'root' not in more: # owned by whom it runs as: a reload reads it
             for name in ('', 'conf', 'users', 'logs'):
                 os.chown(f'{self.path}/{name}', NOBODY, NOBODY)
+        self.process = None
+        if start:
+            self.start(**options)
+
+    def start(self, **options):
         self.process = subprocess.Popen([self.binary, 'serve', '--config', f'{self.path}/conf'],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
@@ -162,6 +170,57 @@ def test_without_privileges(): # F09
     options = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []} if IS_ROOT else {}
     with Server(**options) as server:
         lives(server)
+
+
+class AuthHttp(http.server.BaseHTTPRequestHandler):
+    """nginx's auth_http: one user, one password."""
+    asked = 0
+
+    def do_GET(self):
+        AuthHttp.asked += 1
+        right = self.headers.get('Auth-User') == 'w@web.test'
+        if 'Auth-Pass' in self.headers:
+            right = right and self.headers['Auth-Pass'] == 'web-secret'
+        self.send_response(200)
+        self.send_header('Auth-Status', 'OK' if right else 'Invalid login')
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_directories(): # F09, R09
+    """A directory behind the network is reached, by name; SQLite is read; the rest still holds."""
+    web = http.server.ThreadingHTTPServer(('127.0.0.1', 0), AuthHttp)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    more = 'user = "nobody";' if IS_ROOT else ''
+    with Server(more, start=False) as server:
+        with sqlite3.connect(f'{server.path}/logs/users.db') as database:
+            database.execute('CREATE TABLE people (name TEXT, password TEXT)')
+            database.execute('INSERT INTO people VALUES (?, ?)', ('s@sql.test', HASH))
+        os.chmod(f'{server.path}/logs/users.db', 0o600)
+        if IS_ROOT:
+            os.chown(f'{server.path}/logs/users.db', NOBODY, NOBODY)
+        with open(f'{server.path}/conf', encoding='utf-8') as file:
+            text = file.read()
+        server.write('conf', text.replace('domains = (', f'''directories = (
+          {{ name = "sql"; sqlite: {{ file = "logs/users.db";
+             query = "SELECT password FROM people WHERE name = :user"; }}; }},
+          {{ name = "web"; http: {{ url = "http://localhost:{web.server_port}/"; }}; }} );
+        domains = ( {{ name = "sql.test"; directory = "sql"; }},
+                    {{ name = "web.test"; directory = "web"; }},'''))
+        server.start()
+        confined = server.event('confined')
+        for measure in MEASURES:
+            want = 'false' if measure == 'sockets' else 'true'
+            check(confined[measure] == want, f'{measure}: {confined}')
+        check('sockets_for' in confined and confined['level'] == 'info', confined)
+        for user, password in (('s@sql.test', 'secret'), ('w@web.test', 'web-secret')):
+            with imaplib.IMAP4('127.0.0.1', server.imap, timeout=20) as imap:
+                imap.login(user, password)
+                check(imap.select()[0] == 'OK', user)
+        check(AuthHttp.asked > 0, 'the web server was not asked')
+    web.shutdown()
 
 
 def test_root_refused(): # F08
