@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The whole gateway as a host: services smtp, lmtp, pop3, imap; users anna, bert and carl of
- * example.org with the password "secret", an alias "both" for anna and bert, no such user "nobody".
+ * The whole gateway as a host: services smtp, lmtp, pop3, imap, submission; users anna, bert and
+ * carl of example.org with the password "secret", an alias "both" for anna and bert, no such user
+ * "nobody".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,13 @@
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
-enum { SERVICES = 4, DIRECTORY_MAX = 100 };
+enum { SERVICES = 5, DIRECTORY_MAX = 100 };
 
 struct gateway_host {
     char directory[DIRECTORY_MAX];
     struct auth_users *users;
     struct route_table *routes;
-    struct smtp_options smtp, lmtp;
+    struct smtp_options smtp, lmtp, submission;
     struct imap_options imap;
     struct service services[SERVICES];
     struct gateway_options options;
@@ -61,9 +62,10 @@ static void make_users(struct gateway_host *host)
 
 static void make_services(struct gateway_host *host, unsigned port_base)
 {
-    const struct session_protocol *const protocols[SERVICES] = {&smtp_protocol, &lmtp_protocol,
-                                                                &pop3_protocol, &imap_protocol};
-    const void *const options[SERVICES] = {&host->smtp, &host->lmtp, NULL, &host->imap};
+    const struct session_protocol *const protocols[SERVICES] = {
+        &smtp_protocol, &lmtp_protocol, &pop3_protocol, &imap_protocol, &submission_protocol};
+    const void *const options[SERVICES] = {&host->smtp, &host->lmtp, NULL, &host->imap,
+                                           &host->submission};
     host->smtp = (struct smtp_options){
         .routes = host->routes,
         .message_bytes_max = 2000000,
@@ -77,6 +79,8 @@ static void make_services(struct gateway_host *host, unsigned port_base)
     host->lmtp = host->smtp;
     host->lmtp.forbid_early_talk = false;
     host->lmtp.greeting_ms = 0;
+    host->submission = host->lmtp;
+    host->submission.sender_match = SMTP_SENDER_ALIASES;
     host->imap = (struct imap_options){.append_bytes_max = 2000000, .idle_ms_max = 1800000};
     for (int i = 0; i < SERVICES; i++) {
         host->services[i] = (struct service){
@@ -156,7 +160,8 @@ const struct host host_gateway = {
     .services = {{"smtp", 0, "220 *", "NOOP", "250 *", "QUIT"},
                  {"lmtp", 1, "220 *", "NOOP", "250 *", "QUIT"},
                  {"pop3", 2, "+OK*", "NOOP", "-ERR*", "QUIT"},
-                 {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"}},
+                 {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
+                 {"submission", 4, "220 *", "NOOP", "250 *", "QUIT"}},
     .make = gateway_make,
     .free = gateway_free,
     .begin = gateway_begin,
