@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Reading and writing files whole. Secrets lie in one piece of memory from the first byte on, so that wiping it
- * leaves none of them.
+ * Reading and writing files whole. Secrets lie in one piece of memory from the first byte on, so
+ * that wiping it leaves none of them.
  */
 #include "file.h"
 

@@ -191,7 +191,8 @@ static void make_options(struct setup *setup)
 _Static_assert((int)CONFIG_LISTENERS_MAX <= (int)GATEWAY_SERVICES_MAX, "a listener is a service");
 
 /* Whom the process becomes; as what it is, it stays when no user is named. What the config says of
- * the user was checked; a reload, which may not see the user database any more, asks for no other. */
+ * the user was checked; a reload, which may not see the user database any more, asks for no other.
+ */
 static void find_reader(struct setup *setup)
 {
     const struct config_general *general = &setup->config->general;

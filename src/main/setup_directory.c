@@ -111,7 +111,8 @@ static int open_one(struct setup *setup, const struct config_directory *from,
     return open_http(from, tokens->place.file == NULL ? NULL : tokens->user_claim, opening);
 }
 
-/* ---------------------------------------------------------------- what is known outlives a reload */
+/* ---------------------------------------------------------------- identity: what is known outlives
+ * a reload */
 
 static uint64_t mix(uint64_t hash, const void *data, size_t size)
 {
