@@ -108,11 +108,16 @@ class Service(Gateway):
             with context.wrap_socket(plain, server_hostname='localhost') as secure:
                 return ssl.DER_cert_to_PEM_cert(secure.getpeercert(True))
 
-    def make_pair(self, certificate, key, *more):
-        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt',
-                        'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=localhost', '-addext',
-                        'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate,
-                        *(more or ('-days', '30'))], check=True, capture_output=True, timeout=60)
+    def make_pair(self, certificate, key, days=30):
+        """Self-signed; days below 0: it has ended."""
+        def openssl(*words):
+            subprocess.run(['openssl', *words], check=True, capture_output=True, timeout=60)
+        request, extensions = (os.path.join(self.directory, name) for name in ('request', 'names'))
+        write(extensions, 'subjectAltName=DNS:localhost\n')
+        openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
+                '/CN=localhost', '-keyout', key, '-out', request)
+        openssl('x509', '-req', '-in', request, '-signkey', key, '-days', str(days), '-extfile',
+                extensions, '-out', certificate)
         os.chmod(key, 0o600)
         self.own()
 
@@ -232,7 +237,7 @@ def test_certificates(gateway):
                   lambda: write(gateway.certificate, 'no PEM\n'),
                   lambda: os.chmod(gateway.key, 0o644),
                   lambda: os.unlink(gateway.key),
-                  lambda: gateway.make_pair(gateway.certificate, gateway.key, '-days', '-1')):
+                  lambda: gateway.make_pair(gateway.certificate, gateway.key, -1)):
         after = len(gateway.lines())
         spoil()
         gateway.own()
@@ -254,7 +259,7 @@ def test_certificates(gateway):
 
 
 def test_ends_soon(gateway):
-    gateway.make_pair(gateway.certificate, gateway.key, '-days', '5')
+    gateway.make_pair(gateway.certificate, gateway.key, 5)
     line = gateway.await_line(lambda line: line.get('event') == 'certificate')
     check(4 * 86400 < line['seconds_left'] <= 5 * 86400, line)
 
