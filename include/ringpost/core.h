@@ -83,6 +83,8 @@ unsigned core_index(const struct core *core);
 unsigned core_count(const struct core *core);
 unsigned core_slots_max(const struct core *core);  /* slots (direct descriptors) are below this */
 unsigned core_fibers_max(const struct core *core); /* stacks in use at once */
+/* Connections at once: those asked for, or fewer when the kernel gives fewer descriptors. */
+unsigned core_connections_max(const struct core *core);
 struct core *core_peer(struct core *core, unsigned index);
 uint64_t core_now_ns(const struct core *core); /* monotonic; one reading a turn */
 int64_t core_wall_ns(struct core *core);       /* since 1970 */

@@ -126,6 +126,11 @@ unsigned core_slots_max(const struct core *core)
     return core->engine->options.connections_max + KERNEL_SLOTS_SPARE;
 }
 
+unsigned core_connections_max(const struct core *core)
+{
+    return core->connections_max;
+}
+
 unsigned core_fibers_max(const struct core *core)
 {
     return core->engine->options.fibers_max;

@@ -59,7 +59,7 @@ struct core {
     bool is_open;
 
     struct io_uring ring;
-    unsigned in_flight, held_count;
+    unsigned in_flight, held_count, connections_max;
     struct completion *backlog;
     size_t backlog_first, backlog_count, backlog_capacity;
 

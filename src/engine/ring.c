@@ -54,8 +54,12 @@ int ring_open(struct core *core)
     int result = kernel_ring_open(core->kernel, &core->ring, &options);
     if (result < 0)
         return result;
-    if (result > 0)
+    core->connections_max = options.slots;
+    if (result > 0) {
+        core->connections_max =
+            result > KERNEL_SLOTS_HELD ? (unsigned)result - KERNEL_SLOTS_HELD : 1;
         say_slots(core, options.slots, result);
+    }
     core->is_open = true;
     core->wake_op.done = wake_done;
     wake_read(core);
