@@ -4,8 +4,8 @@
  * strangers are given less time and fewer errors (as Postfix does under stress), and when that does
  * not help newcomers are told at once to come later.
  *
- *   means:  connections  in percent of the slots; stacks, receive buffers  for how long they have
- *           been short without a pause
+ *   means:  connections  in percent of the most that there can be
+ *           stacks, receive buffers  for how long they have been short without a pause
  *
  *            80 % or 1 s              95 % or 10 s
  *   CALM ──────────────────▶ STRESSED ────────────▶ FULL      at once
@@ -49,7 +49,7 @@ static void measure(struct sessions *sessions, uint64_t now_ns, unsigned *ret_hi
 {
     const struct counters *counters = core_counters(sessions->core);
     uint64_t open = counters->value[COUNTER_CONNECTIONS_OPEN];
-    unsigned percent = (unsigned)(open * 100 / core_slots_max(sessions->core));
+    unsigned percent = (unsigned)(open * 100 / core_connections_max(sessions->core));
     uint64_t ms = 0;
     for (unsigned i = 0; i < SHORTAGES; i++) {
         uint64_t one = short_ms(&sessions->shortages[i], counters->value[watched[i]], now_ns);
@@ -75,7 +75,7 @@ static void change(struct sessions *sessions, unsigned level)
     event_text(&event, "is", slice_cstr(level_texts[level]));
     event_number(&event, "connections",
                  (int64_t)core_counters(core)->value[COUNTER_CONNECTIONS_OPEN]);
-    event_number(&event, "slots", core_slots_max(core));
+    event_number(&event, "connections_max", core_connections_max(core));
     event_number(&event, "fibers", (int64_t)core_counters(core)->value[COUNTER_FIBERS_ACTIVE]);
     event_number(&event, "buffers_lent", buffer_lent(core));
     core_log(core, &event);

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The toy protocol of limits_toy.h: each command asks the session layer for one thing and says what
+ * came of it. Two protocols share the table: with a log-in, and without as SMTP is.
+ */
 #include "limits_toy.h"
 
 #include <arpa/inet.h>
