@@ -54,8 +54,8 @@ const char *password_problem(struct slice hashes);
 bool password_is_locked(struct slice hashes);
 /* How many of a hash's first bytes say what a check costs (method and parameters). */
 size_t password_cost_size(struct slice hash);
-/* Does one of them begin so ("{SCRAM-")? */
-bool password_has(struct slice hashes, struct slice prefix);
+/* The first of them that begins so ("{SCRAM-"); data NULL: none does. */
+struct slice password_find(struct slice hashes, struct slice prefix);
 /* Blocking and slow. Any hashes without a problem. 1 one matches, 0 none does, or -errno. */
 int password_verify(struct slice password, struct slice hashes);
 

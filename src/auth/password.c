@@ -279,13 +279,13 @@ size_t password_cost_size(struct slice hash)
     return size + slice_find(slice_from(hash, size), '$');
 }
 
-bool password_has(struct slice hashes, struct slice prefix)
+struct slice password_find(struct slice hashes, struct slice prefix)
 {
     struct slice hash;
     while (take_hash(&hashes, &hash))
         if (slice_starts_nocase(hash, prefix))
-            return true;
-    return false;
+            return hash;
+    return (struct slice){0};
 }
 
 /* Neither which byte differs nor how many agree shows in the time. */

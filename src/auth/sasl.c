@@ -29,6 +29,16 @@ static const struct mechanism {
     unsigned needs;
     int (*run)(struct sasl *sasl);
 } mechanisms[AUTH_MECHANISM_COUNT] = {
+    [AUTH_SCRAM_SHA_256_PLUS] = {{"SCRAM-SHA-256-PLUS", 18},
+                                 NEED_SECRECY | NEED_BINDING | NEED_SCRAM,
+                                 scram_run},
+    [AUTH_SCRAM_SHA_256] = {{"SCRAM-SHA-256", 13}, NEED_SECRECY | NEED_SCRAM, scram_run},
+    [AUTH_SCRAM_SHA_1_PLUS] = {{"SCRAM-SHA-1-PLUS", 16},
+                               NEED_SECRECY | NEED_BINDING | NEED_SCRAM,
+                               scram_run},
+    [AUTH_SCRAM_SHA_1] = {{"SCRAM-SHA-1", 11}, NEED_SECRECY | NEED_SCRAM, scram_run},
+    [AUTH_OAUTHBEARER] = {{"OAUTHBEARER", 11}, NEED_SECRECY | NEED_TOKENS, oauth_bearer_run},
+    [AUTH_XOAUTH2] = {{"XOAUTH2", 7}, NEED_SECRECY | NEED_TOKENS, oauth_google_run},
     [AUTH_EXTERNAL] = {{"EXTERNAL", 8}, NEED_CERTIFICATE, external_run},
     [AUTH_PLAIN] = {{"PLAIN", 5}, NEED_SECRECY, plain_run},
     [AUTH_LOGIN] = {{"LOGIN", 5}, NEED_SECRECY, login_run},
@@ -58,7 +68,7 @@ static int may_use(const struct auth_options *options, const struct auth_client 
                    enum auth_mechanism number)
 {
     unsigned needs = mechanisms[number].needs;
-    if ((options->mechanisms & 1u << number) == 0 || mechanisms[number].run == NULL ||
+    if ((options->mechanisms & 1u << number) == 0 ||
         ((needs & NEED_TOKENS) && options->tokens == NULL) ||
         ((needs & NEED_SCRAM) && !has_scram(options)))
         return -ENOTSUP;
@@ -204,11 +214,10 @@ static int external_run(struct sasl *sasl)
 int auth_sasl(struct core *core, const struct auth_client *client, struct slice mechanism,
               const struct auth_exchange *exchange, struct auth_result *ret_result)
 {
-    unsigned number = 0;
-    while (number < AUTH_MECHANISM_COUNT && !slice_equal_nocase(mechanisms[number].name, mechanism))
-        number++;
-    int result =
-        number < AUTH_MECHANISM_COUNT ? may_use(auth_options_of(core), client, number) : -ENOTSUP;
+    enum auth_mechanism number = AUTH_PLAIN;
+    int result = auth_mechanism_find(mechanism, &number)
+                     ? may_use(auth_options_of(core), client, number)
+                     : -ENOTSUP;
     if (result < 0) {
         auth_wipe(exchange->initial);
         return result;

@@ -37,6 +37,12 @@ bool sasl_offers_binding(struct core *core, const struct auth_client *client);
 /* scram.c */
 int scram_run(struct sasl *sasl);
 /* oauth.c */
+struct oauth_message {    /* slices into the message */
+    struct slice acts_as; /* =2C and =3D as they came */
+    struct slice token;
+};
+bool oauth_bearer_parse(struct slice message, struct oauth_message *ret_message);
+bool oauth_google_parse(struct slice message, struct oauth_message *ret_message);
 int oauth_bearer_run(struct sasl *sasl);
 int oauth_google_run(struct sasl *sasl);
 
