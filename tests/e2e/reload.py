@@ -22,7 +22,7 @@ import urllib.request
 from harness import ADMIN, IMAP, IMAPS, RINGPOST, SMTP, Gateway, check
 
 MESSAGE = b'From: a@example.org\r\nSubject: reload\r\n\r\nx\r\n'
-ROUNDS = 1000
+ROUNDS = int(os.environ.get('RINGPOST_RELOADS', '1000'))
 
 
 class Service(Gateway):
@@ -269,6 +269,12 @@ def write(path, text):
         file.write(text)
 
 
+def is_sanitized():
+    """Such a program keeps freed memory for a while."""
+    with open(RINGPOST, 'rb') as file:
+        return b'__asan_init' in file.read()
+
+
 def memory(gateway):
     with open(f'/proc/{gateway.process.pid}/status', encoding='ascii') as file:
         for line in file:
@@ -336,7 +342,7 @@ def test_thousand(gateway):
             before = memory(gateway)
     load.stop()
     after = memory(gateway)
-    check(after < before + (8 << 20), f'{before} bytes became {after} by {ROUNDS} reloads')
+    check(is_sanitized() or after < before + (8 << 20), f'{before} bytes became {after} by {ROUNDS} reloads')
     for session in kept:
         check(session.noop()[0] == 'OK', 'an old session ended')
         session.logout()
