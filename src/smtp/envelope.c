@@ -195,15 +195,13 @@ void smtp_rcpt(struct session *session, const void *arguments)
         smtp_say(smtp, REPLY_QUOTA);
         return;
     }
-    switch (route_find(options_of(smtp)->routes, rcpt->path.local, rcpt->path.domain, targets,
-                       &count)) {
-    case ROUTE_TARGETS:
-        break;
-    case ROUTE_UNKNOWN_USER:
-        refuse_recipient(smtp, REPLY_USER_UNKNOWN);
+    enum smtp_reply reply = smtp_find(smtp, &rcpt->path, targets, &count);
+    if (reply == REPLY_NO_DIRECTORY || reply == REPLY_NO_MEMORY) { /* no fault of the client's */
+        smtp_say(smtp, reply);
         return;
-    default:
-        refuse_recipient(smtp, smtp->is_submission ? REPLY_NO_RELAY_YET : REPLY_NO_RELAY);
+    }
+    if (reply != REPLY_OK) {
+        refuse_recipient(smtp, reply);
         return;
     }
     if (!recipient_add(transaction, rcpt, targets, count)) {

@@ -77,6 +77,7 @@
     ROW(NO_MEMORY, "452", "4.3.1 ", "Short of memory, try again later")                            \
     ROW(NO_SPACE, "452", "4.3.1 ", "Short of disk space, try again later")                         \
     ROW(NO_STORE, "451", "4.3.0 ", "Mail store is not available, try again later")                 \
+    ROW(NO_DIRECTORY, "451", "4.4.3 ", "Cannot ask about this user now, try again later")          \
     ROW(BUSY, "451", "4.3.2 ", "Busy, try again later")                                            \
     ROW(OVER_QUOTA, "452", "4.2.2 ", "Mailbox is full")                                            \
     /* goodbyes */                                                                                 \

@@ -233,4 +233,9 @@ int smtp_quota_left(const struct smtp_session *smtp, unsigned *ret_recipients);
 int smtp_quota_take(const struct smtp_session *smtp, unsigned recipients);
 void smtp_quota_give(const struct smtp_session *smtp, unsigned recipients); /* it came to nothing */
 
-#endif
+#endif /* ---------------------------------------------------------------- find.c */
+
+/* Fiber. Whom an address leads to; names that are not the table's live in the transaction's arena.
+ * REPLY_OK, or why nobody: USER_UNKNOWN, NO_RELAY, NO_RELAY_YET, NO_DIRECTORY, NO_MEMORY. */
+enum smtp_reply smtp_find(struct smtp_session *smtp, const struct smtp_path *path,
+                          struct route_target *ret_targets, unsigned *ret_count);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * RCPT to users whom a directory knows: 250, 550 and 451 are never confused (rows A11, A13).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "directory_double.h"
+#include "smtp_fixture.h"
+#include "store_double.h"
+
+static struct {
+    struct directory_double directory;
+    struct auth_options options;
+} known;
+
+static int open_auth(struct core *core)
+{
+    return auth_open(core, &known.options);
+}
+
+static void change(struct smtp_fixture *fixture)
+{
+    struct route_domain_options options = {.separator = SLICE("+"), .users_elsewhere = true};
+    check_equal(route_add_domain(fixture->routes, SLICE("else.test"), &options), 0);
+    struct slice list = SLICE("list@else.test");
+    check_equal(route_add_alias(fixture->routes, list, SLICE("ann@else.test")), 0);
+    check_equal(route_add_alias(fixture->routes, list, SLICE("gone@else.test")), 0);
+    check_equal(route_add_alias(fixture->routes, list, SLICE("u0@example.test")), 0);
+    check_equal(route_add_alias(fixture->routes, SLICE("void@else.test"), SLICE("gone@else.test")),
+                0);
+    options.catch_all = SLICE("ann");
+    check_equal(route_add_domain(fixture->routes, SLICE("all.test"), &options), 0);
+    double_open(&known.directory, false);
+    double_add(&known.directory, "ann@else.test", "x");
+    double_add(&known.directory, "bob@else.test", "x")->canonical = "robert@else.test";
+    double_add(&known.directory, "ann@all.test", "x");
+    known.options = (struct auth_options){.directories = &known.directory.directory,
+                                          .directory_count = 1,
+                                          .cache_entries_max = 100,
+                                          .cache_ms_max = 60000,
+                                          .negative_ms_max = 60000,
+                                          .waiting_max = 20};
+    fixture->open = open_auth;
+    fixture->close = auth_close;
+}
+
+static void rcpt(int client, const char *address, const char *pattern)
+{
+    char text[200];
+    snprintf(text, sizeof text, "RCPT TO:<%s>\r\n", address);
+    client_ask(client, text, pattern);
+}
+
+static void recipients(void **state)
+{
+    (void)state;
+    struct smtp_fixture fixture;
+    smtp_begin(&fixture, change);
+    int client = smtp_hello(SMTP_PORT);
+    client_ask(client, "MAIL FROM:<a@b.test>\r\n", "250 *");
+    rcpt(client, "Ann@ELSE.test", "250 2.1.5 *");
+    rcpt(client, "bob@else.test", "250 2.1.5 *");
+    rcpt(client, "ann+x@else.test", "250 2.1.5 *");
+    rcpt(client, "gone@else.test", "550 5.1.1 *");
+    rcpt(client, "\"*)(uid=*\"@else.test", "550 5.1.1 *"); /* A04 */
+    rcpt(client, "list@else.test", "250 2.1.5 *");
+    rcpt(client, "void@else.test", "550 5.1.1 *");
+    rcpt(client, "gone@all.test", "250 2.1.5 *"); /* the catch-all */
+    rcpt(client, "u0@example.test", "250 2.1.5 *");
+    rcpt(client, "nobody@example.test", "550 5.1.1 *");
+    rcpt(client, "ann@other.test", "550 5.7.1 *");
+    double_set(&known.directory, DOUBLE_DOWN);
+    rcpt(client, "new@else.test", "451 4.4.3 *");
+    rcpt(client, "carl+x@else.test", "451 4.4.3 *");
+    rcpt(client, "new@all.test", "451 4.4.3 *");
+    rcpt(client, "ann@else.test", "250 2.1.5 *"); /* still known */
+    rcpt(client, "gone@else.test", "550 5.1.1 *");
+    double_set(&known.directory, DOUBLE_BAD_NAME);
+    rcpt(client, "odd@else.test", "451 4.4.3 *");
+    smtp_quit(client);
+    smtp_end(&fixture);
+}
+
+/* Mail goes to the canonical name, once. */
+static void canonical(void **state)
+{
+    (void)state;
+    struct smtp_fixture fixture;
+    smtp_begin(&fixture, change);
+    int client = smtp_hello(SMTP_PORT);
+    client_ask(client, "MAIL FROM:<a@b.test>\r\n", "250 *");
+    rcpt(client, "bob@else.test", "250 2.1.5 *");
+    client_ask(client, "DATA\r\n", "354 *");
+    client_ask(client, "Subject: x\r\n\r\nx\r\n.\r\n", "250 *");
+    smtp_quit(client);
+    check(store_double_find("robert@else.test", "INBOX", 0) != NULL);
+    check(store_double_find("bob@else.test", "INBOX", 0) == NULL);
+    store_double_clear();
+    smtp_end(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recipients),
+        cmocka_unit_test(canonical),
+    };
+    return cmocka_run_group_tests_name("smtp_directory", tests, NULL, NULL);
+}
