@@ -65,6 +65,7 @@ isync             mbsync: IMAP client that keeps a mailbox in step
 mutt              the mail reader of a person
 fetchmail         POP3 and IMAP fetcher
 swaks             SMTP client with every switch
+libnet-ssleay-perl TLS for it
 telnet            a person typing
 netcat-openbsd    raw bytes, half-closed connections
 gnutls-bin        gnutls-cli: a second TLS peer

@@ -40,6 +40,11 @@ unsigned auth_users_count(const struct auth_users *users);
 /* The index-th user name; data NULL past the end. */
 struct slice auth_users_name(const struct auth_users *users, unsigned index);
 
+/* The mechanisms of SCRAM (bits, 1 << enum auth_mechanism) that every user who can log in has a
+ * record for. Clients take the strongest mechanism that is offered and give up when it fails, so
+ * one that some users cannot use shuts those out. */
+uint32_t auth_users_scram(const struct auth_users *users);
+
 /* Makes a hash for `ringpost user passwd` and the try-out, salt from `random` (16 bytes or more).
  * Schemes: "yescrypt" (SHA-512 where the system does not know it; also for an empty name),
  * "sha512", "argon2id" (64 MiB), "scram-sha-256" (the password must be UTF-8 without control

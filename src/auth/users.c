@@ -144,6 +144,31 @@ void users_record(const struct auth_users *users, uint32_t index,
     ret_record->delay_ms = 0;
 }
 
+uint32_t auth_users_scram(const struct auth_users *users)
+{
+    static const struct {
+        struct slice prefix;
+        uint32_t bits;
+    } kinds[] = {
+        {{"{SCRAM-SHA-256}", 15},
+         UINT32_C(1) << AUTH_SCRAM_SHA_256 | UINT32_C(1) << AUTH_SCRAM_SHA_256_PLUS},
+        {{"{SCRAM-SHA-1}", 13},
+         UINT32_C(1) << AUTH_SCRAM_SHA_1 | UINT32_C(1) << AUTH_SCRAM_SHA_1_PLUS},
+    };
+    uint32_t bits = 0;
+    for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
+        bool have_all = users->count > 0;
+        for (uint32_t i = 0; i < users->count && have_all; i++) {
+            struct slice hashes = users_hash(users, i);
+            have_all = users_is_disabled(users, i) || password_is_locked(hashes) ||
+                       password_find(hashes, kinds[kind].prefix).data != NULL;
+        }
+        if (have_all)
+            bits |= kinds[kind].bits;
+    }
+    return bits;
+}
+
 struct slice users_dummy(const struct auth_users *users)
 {
     return users != NULL ? slice_of(users->dummy, users->dummy_size) : nobody;

@@ -162,7 +162,10 @@ const struct config_row config_rows[] = {
      "directory does not answer. \"0s\": then nobody logs in and mail is put off.",
      AT(config_auth, stale_ms)},
     {CONFIG_SECTION_AUTH, "mechanisms", CONFIG_NAMES, 1, 32, "",
-     "The SASL mechanisms that may be used. Not given: all that work with the users there are.",
+     "The SASL mechanisms that may be used. Not given: all that work for every user; those of "
+     "SCRAM "
+     "only when there is no directory and each user has a record for them, because clients take "
+     "the strongest mechanism that is offered and give up when it fails.",
      AT(config_auth, mechanisms)},
     {CONFIG_SECTION_AUTH, "master_users", CONFIG_PATH, 1, TEXT_MAX, "",
      "A passwd file of those who may log in as any other user, with their own password.",

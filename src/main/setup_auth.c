@@ -42,12 +42,21 @@ static void read_masters(struct setup *setup)
 
 /* ---------------------------------------------------------------- mechanisms */
 
-static uint32_t mechanisms_of(struct config *config)
+/* Not given: all but those of SCRAM that somebody may be without. What a directory holds is not
+ * known before. */
+static uint32_t mechanisms_of(const struct setup *setup)
 {
+    struct config *config = setup->config;
     const struct config_names *names = &config->auth.mechanisms;
     uint32_t bits = 0;
-    if (names->count == 0)
-        return (UINT32_C(1) << AUTH_MECHANISM_COUNT) - 1;
+    if (names->count == 0) {
+        uint32_t scram = 1u << AUTH_SCRAM_SHA_256 | 1u << AUTH_SCRAM_SHA_256_PLUS |
+                         1u << AUTH_SCRAM_SHA_1 | 1u << AUTH_SCRAM_SHA_1_PLUS;
+        bits = ((UINT32_C(1) << AUTH_MECHANISM_COUNT) - 1) & ~scram;
+        if (setup->directories_asked == 0 && setup->users != NULL)
+            bits |= auth_users_scram(setup->users);
+        return bits;
+    }
     for (unsigned i = 0; i < names->count; i++) {
         enum auth_mechanism found;
         if (auth_mechanism_find(slice_cstr(names->names[i]), &found))
@@ -106,7 +115,7 @@ void setup_make_auth(struct setup *setup, const struct setup_process *process)
         .masters = setup->masters,
         .master_separator = *from->master_separator,
         .tokens = setup->tokens,
-        .mechanisms = mechanisms_of(config),
+        .mechanisms = mechanisms_of(setup),
         .cache_entries_max = (unsigned)from->cache_entries,
         .cache_ms_max = from->cache_ms,
         .negative_ms_max = from->negative_ms,
