@@ -48,8 +48,35 @@ static void against_model(void **state)
     free(addresses.slots);
 }
 
+/* R05: ten thousand addresses at their limits, which go on trying */
+static void many_at_their_limits(void **state)
+{
+    (void)state;
+    enum { ADDRESSES = 10000, LIMIT = 50, TRIES = 20 };
+    struct addresses addresses = {0};
+    for (uint64_t i = 0; i < ADDRESSES; i++)
+        for (unsigned n = 0; n < LIMIT; n++)
+            assert_true(address_take(&addresses, hash_u64(i) | 1, LIMIT));
+    uint32_t slots = addresses.slot_count;
+    assert_true(slots <= 32768);
+    for (unsigned n = 0; n < TRIES; n++)
+        for (uint64_t i = 0; i < ADDRESSES; i++)
+            assert_false(address_take(&addresses, hash_u64(i) | 1, LIMIT));
+    assert_int_equal(addresses.slot_count, slots); /* a refusal costs no memory */
+    assert_int_equal(addresses.used, ADDRESSES);
+    for (unsigned n = 0; n < TRIES; n++) /* nor do addresses that come and go */
+        for (uint64_t i = 0; i < ADDRESSES; i++) {
+            uint64_t key = hash_u64(ADDRESSES * (n + 1) + i) | 1;
+            assert_true(address_take(&addresses, key, LIMIT));
+            address_give(&addresses, key);
+        }
+    assert_int_equal(addresses.slot_count, slots);
+    free(addresses.slots);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_model),
+                                       cmocka_unit_test(many_at_their_limits)};
     return cmocka_run_group_tests_name("session_address", tests, NULL, NULL);
 }
