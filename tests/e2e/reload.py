@@ -342,7 +342,8 @@ def test_thousand(gateway):
             before = memory(gateway)
     load.stop()
     after = memory(gateway)
-    check(is_sanitized() or after < before + (8 << 20), f'{before} bytes became {after} by {ROUNDS} reloads')
+    check(is_sanitized() or after < before + (8 << 20),
+          f'{before} bytes became {after} by {ROUNDS} reloads')
     for session in kept:
         check(session.noop()[0] == 'OK', 'an old session ended')
         session.logout()
