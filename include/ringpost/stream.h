@@ -152,6 +152,10 @@ int stream_read_exact(struct stream *stream, void *data, size_t size);
  * reading call. */
 int stream_read_some(struct stream *stream, void *data, size_t size);
 
+/* While set, what is read is wiped where it lay (receive buffer, block, line) as soon as it is
+ * consumed: for as long as a password may come. The last line is wiped too when it ends. */
+void stream_wipe(struct stream *stream, bool wipes);
+
 /* ---- writing. Never fails by itself: after an error the bytes are dropped and stream->end tells.
  * A fiber that waits in a writing call when the deadline fires is woken too: then output has failed
  * for good with -ETIMEDOUT. */

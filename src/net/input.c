@@ -13,6 +13,7 @@
  *   I1 No piece is empty.
  *   I2 The first `scanned` unread bytes hold no LF.
  *   I3 While PEEKED is set the first piece is neither moved nor given back.
+ *   I4 While WIPES is set no consumed byte stays in memory that is given back.
  */
 #include "net_private.h"
 
@@ -20,8 +21,15 @@
 
 enum { OWN_BYTES_MIN = 256 }; /* of a piece that decrypted bytes are put into */
 
+static void wipe(const struct stream *stream, char *data, size_t size)
+{
+    if (stream->state & WIPES)
+        explicit_bzero(data, size);
+}
+
 static void piece_free(struct stream *stream, struct stream_input *piece)
 {
+    wipe(stream, piece->data, piece->end);
     if (piece->buffer >= 0)
         buffer_give(stream->core, (unsigned)piece->buffer);
     else
@@ -38,6 +46,7 @@ int input_append(struct stream *stream, char *data, uint32_t size, unsigned buff
     if (last != NULL && size <= SMALL_BYTES && last->capacity - last->end >= size) {
         memcpy(last->data + last->end, data, size);
         last->end += size;
+        wipe(stream, data, size);
         buffer_give(stream->core, buffer);
         return 0;
     }
@@ -146,6 +155,7 @@ void input_drop(struct stream *stream, size_t size)
         assert(piece != NULL && "consumed more than was unread");
         size_t part = piece->end - piece->start;
         if (size < part) {
+            wipe(stream, piece->data + piece->start, size);
             piece->start += (uint32_t)size;
             break;
         }

@@ -51,8 +51,19 @@ void stream_line_drop(struct stream *stream)
 {
     if (stream->line == NULL)
         return;
+    if (stream->state & (WIPES | WIPES_LINE))
+        explicit_bzero(stream->line->data, stream->line->end);
+    stream->state &= ~(unsigned)WIPES_LINE;
     block_give(net_of(stream), stream->line);
     stream->line = NULL;
+}
+
+void stream_wipe(struct stream *stream, bool wipes)
+{
+    if (wipes)
+        stream->state |= WIPES;
+    else if (stream->state & WIPES)
+        stream->state = (stream->state & ~(unsigned)WIPES) | WIPES_LINE;
 }
 
 bool stream_line_ready(struct stream *stream)
@@ -82,7 +93,7 @@ static int take_line(struct stream *stream, size_t size, struct slice *ret_line)
         return -ENOMEM;
     }
     const char *data = stream->line->data;
-    input_copy(stream, stream->line->data, size);
+    stream->line->end = (uint32_t)input_copy(stream, stream->line->data, size);
     input_drop(stream, size);
     bool is_bare = size < 2 || data[size - 2] != '\r';
     *ret_line = slice_of(data, is_bare ? size - 1 : size - 2);

@@ -120,6 +120,7 @@ bool session_accepted(struct core *core, unsigned slot, void *argument)
     generation_enter(service->generation);
     sessions->count++;
     stream_open(&session->stream, core, slot, &session_owner);
+    stream_wipe(&session->stream, !protocol->without_login);
     session_enlist(session);
     overload_look(sessions);
     if (sessions->overload == OVERLOAD_FULL && overload_concerns(session))

@@ -323,6 +323,7 @@ int session_logged_in(struct session *session, struct slice user)
     }
     free((void *)(uintptr_t)old.data);
     session->private_bits |= LOGGED_IN;
+    stream_wipe(&session->stream, false);
     session->junk = 0;
     session_due(session, session->service->command_ms_max);
     return 0;
