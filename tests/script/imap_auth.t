@@ -93,10 +93,3 @@ S: \* OK *
 C: e AUTHENTICATE LOGIN YW5uYQ==
 S: + UGFzc3dvcmQ6
 reset
-f = imap
-S: \* OK *
-C: f AUTHENTICATE PLAIN
-S: + 
-pass 61s
-S: \* BYE *
-expect-close
