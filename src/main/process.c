@@ -100,11 +100,14 @@ static bool give_directory(const char *path, uid_t uid, gid_t gid)
     return true; /* what else is wrong with it, the store will say */
 }
 
-/* Also those that systemd's AmbientCapabilities gave to an unprivileged process. */
+/* Also those that systemd's AmbientCapabilities gave to an unprivileged process. Who stays root, for
+ * `ringpost try`, keeps the right to its own folder wherever that is; landlock bounds it. */
 static bool drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
+    if (geteuid() == 0)
+        data[0].effective = data[0].permitted = 1u << CAP_DAC_OVERRIDE;
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     return syscall(SYS_capset, &header, data) == 0;
 }
