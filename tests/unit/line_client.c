@@ -43,7 +43,7 @@ void client_expect(int client, const char *text)
     free(is);
 }
 
-static bool is_like(const char *text, const char *pattern)
+bool client_is_like(const char *text, const char *pattern)
 {
     for (; *pattern && *pattern != '*'; pattern++, text++)
         if (*text != *pattern)
@@ -51,7 +51,7 @@ static bool is_like(const char *text, const char *pattern)
     if (*pattern == '\0')
         return *text == '\0';
     for (;; text++) {
-        if (is_like(text, pattern + 1))
+        if (client_is_like(text, pattern + 1))
             return true;
         if (*text == '\0')
             return false;
@@ -75,7 +75,7 @@ void client_expect_like(int client, const char *pattern)
 {
     char line[1000];
     client_line(client, line, sizeof line);
-    if (!is_like(line, pattern))
+    if (!client_is_like(line, pattern))
         failed("another line came", line, pattern);
 }
 

@@ -13,6 +13,7 @@ void client_say(int client, const char *text);
 /* In pieces of `piece` bytes, with naps between them; 0: all at once. */
 void client_say_in_pieces(int client, const char *text, size_t size, size_t piece);
 void client_expect(int client, const char *text);
+bool client_is_like(const char *text, const char *pattern);
 /* One reply line; a '*' in the pattern stands for any bytes. */
 void client_expect_like(int client, const char *pattern);
 /* say, then expect_like of one line */

@@ -88,6 +88,8 @@ int tls_line_open(struct core *core)
     while (!adoption.is_done)
         fiber_sleep(core, 8000000);
     tls_settings_unref(adoption.settings);
+    if (core_index(core) > 0)
+        return adoption.result;
     context = wolfSSL_CTX_new(wolfSSLv23_client_method());
     check(context != NULL);
     wolfSSL_CTX_set_verify(context, WOLFSSL_VERIFY_NONE, NULL);
@@ -96,8 +98,8 @@ int tls_line_open(struct core *core)
 
 void tls_line_close(struct core *core)
 {
-    (void)core;
-    wolfSSL_CTX_free(context);
+    if (core_index(core) == 0)
+        wolfSSL_CTX_free(context);
     tls_library_close();
 }
 
@@ -140,6 +142,17 @@ void tls_line_reply(struct tls_line *line, const char *begins, char *text, size_
     if (strncmp(one, begins, strlen(begins)) != 0)
         fprintf(stderr, "got: %s\nwant: %s\n", one, begins);
     check(strncmp(one, begins, strlen(begins)) == 0);
+}
+
+void tls_line_read(struct tls_line *line, char *text, size_t capacity)
+{
+    size_t size = 0;
+    do {
+        check(size < capacity);
+        check_equal(wolfSSL_read(line->tls, text + size, 1), 1);
+    } while (text[size++] != '\n');
+    check(size >= 2 && text[size - 2] == '\r');
+    text[size - 2] = '\0';
 }
 
 void tls_line_ask(struct tls_line *line, const char *text, const char *begins)

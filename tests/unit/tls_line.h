@@ -18,6 +18,8 @@ void tls_line_say(struct tls_line *line, const char *text);
 /* A reply, to its last line, which must begin so. All of it without line ends' CR in `text`, if
  * that is not NULL. */
 void tls_line_reply(struct tls_line *line, const char *begins, char *text, size_t capacity);
+/* One line without its CRLF. */
+void tls_line_read(struct tls_line *line, char *text, size_t capacity);
 void tls_line_ask(struct tls_line *line, const char *text, const char *begins);
 /* Says close_notify, and no more by TLS; the connection stays. */
 void tls_line_notify(struct tls_line *line);
