@@ -173,10 +173,10 @@ static bool hello(struct stream *stream, struct slice bytes)
     int found =
         wolfSSL_SNI_GetFromBuffer(data, (word32)bytes.size, WOLFSSL_SNI_HOST_NAME, name, &size);
     if (found == INCOMPLETE_DATA) {
-        size_t record = bytes.size < 5 ? TLS_HELLO_BYTES_MAX : 5 + (data[3] * 256u + data[4]);
-        if (record > TLS_HELLO_BYTES_MAX)
-            record = TLS_HELLO_BYTES_MAX; /* wolfSSL refuses it */
-        if (bytes.size < record)
+        size_t record = bytes.size < TLS_HEADER_BYTES
+                            ? TLS_HELLO_BYTES_MAX
+                            : TLS_HEADER_BYTES + (data[3] * 256u + data[4]);
+        if (record <= TLS_HELLO_BYTES_MAX && bytes.size < record) /* wolfSSL refuses larger ones */
             return false;
     }
     struct slice sent = slice_of(name, found == 1 && size <= TLS_NAME_BYTES_MAX ? size : 0);

@@ -85,14 +85,14 @@ static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
     return true;
 }
 
-/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0). */
+/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0). Without
+ * any it is called too: whether one must be there wolfSSL knows. */
 int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
 {
     struct stream *stream = chain->userCtx;
-    if (is_good && chain->totalCerts == 0) /* asked for, and there is none: wolfSSL knows whether
-                                              that will do */
-        return 1;
-    if (!is_good || stream == NULL || chain->totalCerts < 1 || chain->totalCerts > TLS_CHAIN_MAX ||
+    if (!is_good || chain->totalCerts == 0)
+        return is_good;
+    if (stream == NULL || chain->totalCerts > TLS_CHAIN_MAX ||
         chain->certs[0].length > TLS_CLIENT_BYTES_MAX)
         return 0;
     return chain->error_depth > 0 || remember(stream, &chain->certs[0]);

@@ -8,7 +8,7 @@
 
 #include <arpa/inet.h>
 
-#include "sim.h"
+#include "world.h"
 
 static struct worlds {
     uint64_t seed;
@@ -68,6 +68,19 @@ struct harness_engine {
 };
 
 static struct harness_engine *current;
+static int (*library_open)(struct kernel *kernel);
+static void (*library_close)(void);
+
+void harness_library(int (*open)(struct kernel *kernel), void (*close)(void))
+{
+    library_open = open;
+    library_close = close;
+}
+
+int64_t harness_wall_ns(void)
+{
+    return worlds.sim == NULL ? INT64_C(1750000000000000000) : sim_wall_ns(worlds.sim);
+}
 
 static void draw_options(struct sim_options *options)
 {
@@ -103,6 +116,7 @@ struct harness_engine *harness_begin(const struct engine_options *options,
         sim_destroy(worlds.sim);
     worlds.sim = sim_create(&world);
     sim_directory_make(worlds.sim, "/tmp");
+    check(library_open == NULL || library_open(&worlds.sim->kernels[0]) == 0);
     check_equal(sim_start(worlds.sim), 0);
     struct harness_engine *engine = sim_keep_alloc(sizeof *engine);
     *engine = (struct harness_engine){ready, argument, options->core_count, 0, false, 0};
@@ -126,6 +140,8 @@ int harness_end(struct harness_engine *engine)
         sim_crash(worlds.sim, SIM_FAIL_STOP);
     else
         check_equal(sim_stop(worlds.sim), 0);
+    if (library_close != NULL)
+        library_close();
     if (sim_failure(worlds.sim) != NULL)
         harness_failed(__FILE__, __LINE__, sim_failure(worlds.sim));
     sim_keep_free(engine);
@@ -187,6 +203,14 @@ void client_put(int client, const void *data, size_t size)
     }
 }
 
+bool client_try_put(int client, const void *data, size_t size)
+{
+    if (sim_client_state(of(client)) != SIM_CLIENT_OPEN)
+        return false;
+    client_put(client, data, size);
+    return true;
+}
+
 static bool has_bytes(void *argument)
 {
     return sim_client_received(argument).size > 0 || sim_client_state(argument) != SIM_CLIENT_OPEN;
@@ -203,6 +227,17 @@ void client_get(int client, void *data, size_t size)
         got += bytes.size;
         sim_client_consume(of(client), bytes.size);
     }
+}
+
+size_t client_get_some(int client, void *data, size_t size)
+{
+    check_equal(sim_until(worlds.sim, has_bytes, of(client), UINT64_C(1000000000) * CLIENT_SECONDS),
+                0);
+    struct slice bytes = slice_first(sim_client_received(of(client)), size);
+    if (bytes.size > 0)
+        memcpy(data, bytes.data, bytes.size);
+    sim_client_consume(of(client), bytes.size);
+    return bytes.size;
 }
 
 static void client_gone(int client)

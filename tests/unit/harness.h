@@ -15,8 +15,7 @@
 
 /* cmocka's own assertions jump to another stack, which bodies on fibers and other threads must not
  * do. */
-#define check(condition)                                                                           \
-    ((condition) ? (void)0 : harness_failed(__FILE__, __LINE__, #condition))
+#define check(condition)      ((condition) ? (void)0 : harness_failed(__FILE__, __LINE__, #condition))
 #define check_equal(is, want) harness_check(__FILE__, __LINE__, #is, (int64_t)(is), (int64_t)(want))
 _Noreturn void harness_failed(const char *file, int line, const char *what);
 void harness_check(const char *file, int line, const char *what, int64_t is, int64_t want);
@@ -36,13 +35,19 @@ struct harness_engine *harness_begin(const struct engine_options *options,
                                      int (*ready)(struct core *core, void *argument),
                                      void *argument);
 int harness_end(struct harness_engine *engine);
+/* Called by harness_begin before the engine runs, with the first core's kernel, and by harness_end
+ * after it: for what a process opens once. */
+void harness_library(int (*open)(struct kernel *kernel), void (*close)(void));
+int64_t harness_wall_ns(void);
 void harness_nap(uint64_t us); /* the test waits, the engine goes on */
 
 /* Blocking clients. At most HARNESS_CLIENTS_MAX at once; each waits for at most 20 s. */
 enum { HARNESS_CLIENTS_MAX = 256 };
 int client_open_at(const char *address, unsigned port); /* port 0: a Unix socket */
 void client_put(int client, const void *data, size_t size);
+bool client_try_put(int client, const void *data, size_t size); /* false: the peer is gone */
 void client_get(int client, void *data, size_t size);
+size_t client_get_some(int client, void *data, size_t size); /* at least 1; 0: end or reset */
 void client_expect_end(int client); /* end or reset; the client is gone afterwards */
 void client_half_close(int client);
 void client_close(int client);

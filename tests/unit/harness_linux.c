@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ringpost/kernel_linux.h"
@@ -53,6 +54,21 @@ struct harness_engine {
 };
 
 static struct harness_engine *current; /* one at a time */
+static int (*library_open)(struct kernel *kernel);
+static void (*library_close)(void);
+
+void harness_library(int (*open)(struct kernel *kernel), void (*close)(void))
+{
+    library_open = open;
+    library_close = close;
+}
+
+int64_t harness_wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 static void *engine_thread(void *argument)
 {
@@ -74,6 +90,7 @@ struct harness_engine *harness_begin(const struct engine_options *options,
         check_equal(kernel_linux_create(&engine->kernels[i]), 0);
     check_equal(engine_create(options, engine->kernels, &engine->engine), 0);
     current = engine;
+    check(library_open == NULL || library_open(engine->kernels[0]) == 0);
     check_equal(pthread_create(&engine->thread, NULL, engine_thread, engine), 0);
     return engine;
 }
@@ -82,6 +99,8 @@ int harness_end(struct harness_engine *engine)
 {
     pthread_join(engine->thread, NULL);
     engine_destroy(engine->engine);
+    if (library_close != NULL)
+        library_close();
     for (unsigned i = 0; i < engine->cores; i++)
         kernel_linux_destroy(engine->kernels[i]);
     int result = engine->result;
@@ -134,13 +153,21 @@ int client_open_at(const char *address, unsigned port)
     return fd;
 }
 
-void client_put(int client, const void *data, size_t size)
+bool client_try_put(int client, const void *data, size_t size)
 {
     for (size_t sent = 0; sent < size;) {
         ssize_t part = send(client, (const char *)data + sent, size - sent, MSG_NOSIGNAL);
+        if (part < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return false;
         check(part > 0);
         sent += (size_t)part;
     }
+    return true;
+}
+
+void client_put(int client, const void *data, size_t size)
+{
+    check(client_try_put(client, data, size));
 }
 
 void client_get(int client, void *data, size_t size)
@@ -150,6 +177,13 @@ void client_get(int client, void *data, size_t size)
         check(part > 0);
         got += (size_t)part;
     }
+}
+
+size_t client_get_some(int client, void *data, size_t size)
+{
+    ssize_t part = recv(client, data, size, 0);
+    check(part >= 0 || errno == ECONNRESET);
+    return part > 0 ? (size_t)part : 0;
 }
 
 void client_expect_end(int client)

@@ -131,6 +131,22 @@ static void session_deadline(struct session *session, uint64_t ms)
     stream_write(stream, SLICE("timeout\r\n"));
 }
 
+/* "TLSv1.3 SUITE NAME full|resumed EMAIL CN" and the binding. */
+static void session_info(struct session *session)
+{
+    struct tls_info info;
+    uint8_t binding[TLS_BINDING_BYTES] = {0};
+    stream_tls_info(&session->stream, &info);
+    stream_tls_binding(&session->stream, binding);
+    stream_printf(&session->stream, "%s %s <%.*s> %s <%.*s> <%.*s> ", info.version, info.cipher,
+                  (int)info.server_name.size, info.server_name.data,
+                  info.is_resumed ? "resumed" : "full", (int)info.email.size, info.email.data,
+                  (int)info.common_name.size, info.common_name.data);
+    for (size_t i = 0; i < sizeof binding; i++)
+        stream_printf(&session->stream, "%02x", binding[i]);
+    stream_write(&session->stream, SLICE("\r\n"));
+}
+
 /* False: the session's fiber must end, the stream is moving or closing. */
 static bool session_command(struct session *session, struct slice line)
 {
@@ -172,6 +188,14 @@ static bool session_command(struct session *session, struct slice line)
         stream_write(stream, SLICE("bye\r\n"));
         stream_close(stream);
         return false;
+    } else if (slice_equal(verb, SLICE("secure"))) {
+        stream_write(stream, SLICE("go\r\n"));
+        session->has_fiber = false;
+        if (stream_secure(stream, session->server->tls_service, false) < 0)
+            stream_close(stream);
+        return false;
+    } else if (slice_equal(verb, SLICE("info"))) {
+        session_info(session);
     } else if (slice_equal(verb, SLICE("move"))) {
         unsigned to = (core_index(stream->core) + 1) % core_count(stream->core);
         stream_printf(stream, "moving to %u\r\n", to);
@@ -226,6 +250,9 @@ static void session_released(struct stream *stream)
 {
     struct session *session = (struct session *)stream;
     check_equal(stream->slot, -1);
+    if (stream->end == -EPROTO)
+        atomic_fetch_add(&session->server->insecure, 1);
+    check(stream->tls == NULL);
     check(stream->input == NULL && stream->output == NULL && stream->line == NULL);
     session->is_released = true;
     if (!session->has_fiber)
@@ -239,7 +266,16 @@ static void session_moved(struct stream *stream)
     session_input(stream);
 }
 
-static const struct stream_owner session_owner = {session_input, session_released, session_moved};
+static void session_secured(struct stream *stream)
+{
+    struct session *session = (struct session *)stream;
+    check(stream_is_secure(stream));
+    atomic_fetch_add(&session->server->secured, 1);
+    session_input(stream);
+}
+
+static const struct stream_owner session_owner = {session_input, session_released, session_moved,
+                                                  session_secured};
 
 bool line_server_accepted(struct core *core, unsigned slot, void *argument)
 {
@@ -252,5 +288,8 @@ bool line_server_accepted(struct core *core, unsigned slot, void *argument)
     stream_open(&session->stream, core, slot, &session_owner);
     if (session->server->idle_ns > 0)
         stream_deadline(&session->stream, core_now_ns(core) + session->server->idle_ns);
+    if (session->server->is_implicit &&
+        stream_secure(&session->stream, session->server->tls_service, true) < 0)
+        stream_close(&session->stream);
     return true;
 }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A TLS client over the harness's blocking clients, so that it runs in the simulator too.
+ */
+#ifndef RINGPOST_TESTS_TLS_CLIENT_H
+#define RINGPOST_TESTS_TLS_CLIENT_H
+
+#include "harness.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include <wolfssl/options.h>
+
+#include <wolfssl/error-ssl.h>
+#include <wolfssl/ssl.h>
+#pragma GCC diagnostic pop
+
+struct tls_client_options {
+    const char *server_name, *alpn; /* NULL: none */
+    bool is_12;                     /* TLS 1.2 at most */
+    const char *suites;
+    const char *certificate, *key; /* PEM */
+    WOLFSSL_SESSION *session;      /* to be resumed */
+    size_t piece;                  /* sent in pieces of so many bytes; 0: as they are */
+};
+
+struct tls_client {
+    WOLFSSL_CTX *context;
+    WOLFSSL *library;
+    int fd;
+    int error; /* of the handshake, 0: it is done */
+    size_t piece;
+    uint64_t hash;            /* of all bytes that came */
+    unsigned char leaf[2048]; /* the server's certificate, in DER */
+    size_t leaf_size;
+};
+
+/* The handshake, on a client that is open. */
+void tls_client_begin(struct tls_client *client, int fd, const struct tls_client_options *options);
+void tls_client_put(struct tls_client *client, const void *data, size_t size);
+void tls_client_get(struct tls_client *client, void *data, size_t size);
+void tls_client_say(struct tls_client *client, const char *text);
+void tls_client_expect(struct tls_client *client, const char *text);
+void tls_client_line(struct tls_client *client, char *text, size_t capacity);
+/* close_notify, then the end: 0; an end without it, or an alert: its wolfSSL code. */
+int tls_client_end(struct tls_client *client);
+/* Forgets it; the fd stays with the caller. */
+void tls_client_free(struct tls_client *client);
+
+#endif
