@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A stream is one client connection: bytes in, bytes out, one core at a time; in clear, or under
- * TLS (tls.h) by the same calls. Embedded in its session; an idle stream owns a direct descriptor, an
- * armed receive and its TLS state, nothing else: no buffer, no fiber.
+ * TLS (tls.h) by the same calls. Embedded in its session; an idle stream owns a direct descriptor,
+ * an armed receive and its TLS state, nothing else: no buffer, no fiber.
  *
  *   accept ──▶ OPEN ──(peer closes, error, deadline)──▶ input ends with a reason ──stream_close──▶
  * CLOSED (released())

@@ -22,15 +22,16 @@ import time
 RINGPOST = os.environ.get('RINGPOST') or sys.exit('RINGPOST must name the program')
 SAMPLES = os.environ.get('RINGPOST_SAMPLES', '')
 LMTP, SMTP, ADMIN, POP3, IMAP = 24, 25, 80, 110, 143
+SUBMISSIONS, SUBMISSION, IMAPS, POP3S = 465, 587, 993, 995
 imaplib._MAXLINE = 10_000_000
 poplib._MAXLINE = 10_000_000
 
 
 def free_base():
     """A port base whose ports are all free just now; below those that clients' sockets get."""
-    for base in range(25000 + os.getpid() % 30 * 200, 32500, 200):
+    for base in range(25000 + os.getpid() % 30 * 200, 31500, 200):
         try:
-            for port in (LMTP, SMTP, ADMIN, POP3, IMAP):
+            for port in (LMTP, SMTP, ADMIN, POP3, IMAP, SUBMISSIONS, SUBMISSION, IMAPS, POP3S):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(('127.0.0.1', base + port))
@@ -41,7 +42,10 @@ def free_base():
 
 
 class Gateway:
-    def __init__(self, users=100, directory=None):
+    """`before` is called with the gateway before it starts (its directory is there)."""
+
+    def __init__(self, users=100, directory=None, before=None):
+        self.before, self.authority = before, None
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix='ringpost-e2e-')
         self.base, self.users, self.process = free_base(), users, None
@@ -68,6 +72,9 @@ class Gateway:
         return self.base + which
 
     def start(self, wait=True):
+        if self.before is not None:
+            self.before(self)
+            self.before = None
         with open(self.log, 'ab') as out:
             self.process = subprocess.Popen(
                 [RINGPOST, 'try', '--dir', os.path.join(self.directory, 'try'), '--port-base',
@@ -115,6 +122,29 @@ class Gateway:
         pop3.user(f'{user}@example.test')
         pop3.pass_('pw')
         return pop3
+
+
+def make_authority(gateway):
+    """A certificate for localhost from an authority of our own, where `ringpost try` would put one;
+    gateway.authority is the file to trust."""
+    folder = os.path.join(gateway.directory, 'try')
+    os.makedirs(folder, 0o700, exist_ok=True)
+
+    def openssl(*words):
+        subprocess.run(['openssl', *words], check=True, capture_output=True, cwd=folder, timeout=60)
+    key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes')
+    with open(os.path.join(folder, 'extensions'), 'w', encoding='ascii') as file:
+        file.write('basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n'
+                   'extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1\n'
+                   'crlDistributionPoints=URI:http://localhost/none.crl\n')
+    openssl('req', '-x509', *key, '-keyout', 'authority.key', '-out', 'authority.pem', '-days',
+            '90', '-subj', '/CN=An authority for tests')
+    openssl('req', *key, '-keyout', 'key.pem', '-out', 'request.pem', '-subj', '/CN=localhost')
+    openssl('x509', '-req', '-in', 'request.pem', '-CA', 'authority.pem', '-CAkey',
+            'authority.key', '-CAcreateserial', '-extfile', 'extensions', '-days', '80', '-out',
+            'certificate.pem')
+    os.chmod(os.path.join(folder, 'key.pem'), 0o600)
+    gateway.authority = os.path.join(folder, 'authority.pem')
 
 
 def check(condition, what):
