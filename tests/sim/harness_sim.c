@@ -77,6 +77,15 @@ void harness_library(int (*open)(struct kernel *kernel), void (*close)(void))
     library_close = close;
 }
 
+static void draw_options(struct sim_options *options);
+
+bool harness_clock_jumps(void)
+{
+    struct sim_options options;
+    draw_options(&options);
+    return options.faults[SIM_FAULT_CLOCK_JUMP] > 0;
+}
+
 int64_t harness_wall_ns(void)
 {
     return worlds.sim == NULL ? INT64_C(1750000000000000000) : sim_wall_ns(worlds.sim);

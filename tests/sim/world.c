@@ -11,6 +11,8 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include "world.h"
 
@@ -144,9 +146,34 @@ static void event_run(struct sim *sim)
 
 /* ---------------------------------------------------------------- making and unmaking */
 
+/* What libraries ask for the time themselves (wolfSSL) hear the world's. */
+static const struct sim *present;
+
+time_t __real_time(time_t *ret_now);
+time_t __wrap_time(time_t *ret_now);
+time_t __wrap_time(time_t *ret_now)
+{
+    time_t now = present == NULL ? __real_time(NULL) : (time_t)(sim_wall_ns(present) / 1000000000);
+    if (ret_now != NULL)
+        *ret_now = now;
+    return now;
+}
+
+int __real_gettimeofday(struct timeval *ret_now, void *zone);
+int __wrap_gettimeofday(struct timeval *ret_now, void *zone);
+int __wrap_gettimeofday(struct timeval *ret_now, void *zone)
+{
+    if (present == NULL)
+        return __real_gettimeofday(ret_now, zone);
+    int64_t now_ns = sim_wall_ns(present);
+    *ret_now = (struct timeval){now_ns / 1000000000, now_ns % 1000000000 / 1000};
+    return 0;
+}
+
 struct sim *sim_create(const struct sim_options *options)
 {
     struct sim *sim = sim_keep_alloc(sizeof *sim);
+    present = sim;
     sim->options = *options;
     assert(options->monotonic_start_ns > 0 && options->engine.core_count <= CORES_MAX);
     sim->now_ns = options->monotonic_start_ns;
@@ -167,6 +194,7 @@ struct sim *sim_create(const struct sim_options *options)
 
 void sim_destroy(struct sim *sim)
 {
+    present = NULL;
     if (sim->is_up)
         sim_crash(sim, SIM_FAIL_STOP);
     trace_close(sim);

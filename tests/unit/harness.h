@@ -39,6 +39,7 @@ int harness_end(struct harness_engine *engine);
  * after it: for what a process opens once. */
 void harness_library(int (*open)(struct kernel *kernel), void (*close)(void));
 int64_t harness_wall_ns(void);
+bool harness_clock_jumps(void); /* the wall clock, in this world */
 void harness_nap(uint64_t us); /* the test waits, the engine goes on */
 
 /* Blocking clients. At most HARNESS_CLIENTS_MAX at once; each waits for at most 20 s. */
