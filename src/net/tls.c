@@ -284,7 +284,8 @@ static bool raw_append(struct stream *stream, struct slice bytes)
         }
         raw = tls->raw = grown;
     }
-    memcpy(raw->data + raw->end, bytes.data, bytes.size);
+    if (bytes.size > 0)
+        memcpy(raw->data + raw->end, bytes.data, bytes.size);
     raw->end += (uint32_t)bytes.size;
     return true;
 }
