@@ -75,7 +75,9 @@ const char *imap_login_parse(struct slice text, struct arena *arena, void *ret_a
                    imap_take_astring(&cursor, arena, &arguments->password);
     if (is_good && imap_at_end(&cursor))
         return NULL;
-    auth_wipe(arguments->password); /* it may be a copy */
+    const char *password = arguments->password.data;
+    if (password < text.data || password > text.data + text.size)
+        auth_wipe(arguments->password); /* a copy; the text itself is its owner's to wipe */
     return "Expected: LOGIN user password";
 }
 
