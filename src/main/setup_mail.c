@@ -57,6 +57,7 @@ static void add_part(struct users_reading *reading, const struct config_domain *
         return;
     }
     memcpy(joined + reading->size, data, size);
+    explicit_bzero(data, size);
     free(data);
     reading->parts[reading->part_count++] = (struct part){domain->users, reading->lines + 1};
     if (size > 0 && joined[reading->size + size - 1] != '\n')
@@ -83,6 +84,8 @@ void setup_read_users(struct setup *setup)
             config_problem(config, config->general.place, "users: %s", strerror(-result));
     }
     free(reading.parts);
+    if (reading.text != NULL)
+        explicit_bzero(reading.text, reading.size);
     free(reading.text);
 }
 
