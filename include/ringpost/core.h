@@ -37,12 +37,13 @@ enum { CORES_MAX = 64 };
 /* ---------------------------------------------------------------- start, turn, stop */
 
 struct engine_options {
-    unsigned core_count;      /* 1..CORES_MAX */
-    unsigned connections_max; /* per core; direct descriptors (capped by RLIMIT_NOFILE, which is
+    unsigned core_count;       /* 1..CORES_MAX */
+    unsigned connections_max;  /* per core; direct descriptors (capped by RLIMIT_NOFILE, which is
                                  said in the log) */
-    unsigned buffers;         /* receive buffers per core, a power of two */
-    unsigned fibers_max;      /* stacks per core in use at once */
-    unsigned stack_bytes;     /* of one fiber, a multiple of the page size */
+    unsigned buffers;          /* receive buffers per core, a power of two */
+    unsigned fibers_max;       /* stacks per core in use at once */
+    unsigned stack_bytes;      /* of one fiber, a multiple of the page size */
+    unsigned turn_seconds_max; /* a core whose turn takes longer ends the process; 0: 10 */
 };
 
 struct engine; /* all cores of this process */

@@ -91,6 +91,13 @@ static void log_flush(struct core *core)
     memmove(core->log, core->log + written, core->log_size);
 }
 
+/* Odd while the turn runs, for whom watches over the cores (engine.c). */
+static void turn_count(struct core *core)
+{
+    uint64_t turn = atomic_load_explicit(&core->turn, memory_order_relaxed);
+    atomic_store_explicit(&core->turn, turn + 1, memory_order_relaxed);
+}
+
 bool core_turn(struct core *core, uint64_t wait_ns)
 {
     uint64_t may_wait = may_wait_ns(core, wait_ns);
@@ -99,6 +106,7 @@ bool core_turn(struct core *core, uint64_t wait_ns)
         atomic_store(&core->sleeping, false);
     core->again = false;
     core->now_ns = kernel_monotonic_ns(core->kernel);
+    turn_count(core);
 
     unsigned done = ring_complete(core);
     done += messages_handle(core);
@@ -111,6 +119,7 @@ bool core_turn(struct core *core, uint64_t wait_ns)
     core->in_hooks = false;
     log_flush(core);
     fibers_trim(core);
+    turn_count(core);
     return done > 0;
 }
 

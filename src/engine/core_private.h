@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What the files of this folder share: the struct of a core, and the functions that core_turn
- * strings together. Only `inbox`, `sleeping`, `handovers` and the engine's `stop` are touched by
- * other threads.
+ * strings together. Only `inbox`, `sleeping`, `turn`, `handovers` and the engine's `stop` are
+ * touched by other threads.
  */
 #ifndef RINGPOST_CORE_PRIVATE_H
 #define RINGPOST_CORE_PRIVATE_H
@@ -94,6 +94,7 @@ struct core {
 
     _Alignas(64) _Atomic(struct message *) inbox; /* newest first */
     atomic_bool sleeping;
+    _Atomic uint64_t turn; /* begun and ended ones: odd inside */
     atomic_uint handovers; /* raised by op_move_slot, read when an arrival is seen: orders the moved
                               memory */
 };

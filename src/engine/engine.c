@@ -8,6 +8,11 @@
  * When one core cannot open or its ready() fails, all stop and the first error is the result. After
  * engine_stop a core turns on until nothing is in flight, for at most DRAIN_NS; what is then still
  * there after a good start is a bug (E2).
+ *
+ * The thread inside engine_run watches meanwhile: a core that does not end its turn serves none of
+ * its clients and holds up the others' calls to it. Dying is safe (recovery is tested), so the
+ * whole process is ended with a line that says why. What counts are the watcher's own looks, one a
+ * second, not a clock: a process that was stopped as a whole did not hang.
  */
 #include "core_private.h"
 
@@ -15,6 +20,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static const uint64_t TURN_NS = UINT64_C(1000000000), DRAIN_NS = UINT64_C(5000000000);
@@ -71,9 +77,14 @@ unsigned engine_core_count(const struct engine *engine)
 
 /* ---------------------------------------------------------------- threads */
 
+enum { TURN_SECONDS_MAX = 10 };
+
 struct start {
     struct engine *engine;
     pthread_barrier_t opened;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    unsigned running; /* threads; under the lock */
 };
 
 struct core_start {
@@ -151,18 +162,64 @@ static void *core_thread(void *argument)
         core_close(core);
     else
         core_abandon(core);
+    pthread_mutex_lock(&mine->start->lock);
+    mine->start->running--;
+    pthread_cond_signal(&mine->start->ended);
+    pthread_mutex_unlock(&mine->start->lock);
     return NULL;
+}
+
+struct look {
+    uint64_t turn;
+    unsigned same; /* looks in a row that saw this turn running */
+};
+
+static void look_at(struct core *core, struct look *look, unsigned same_max)
+{
+    uint64_t turn = atomic_load_explicit(&core->turn, memory_order_relaxed);
+    look->same = turn % 2 == 1 && turn == look->turn ? look->same + 1 : 0;
+    look->turn = turn;
+    if (look->same < same_max)
+        return;
+    fprintf(stderr, "core %u has not ended its turn for %u seconds: the process ends\n",
+            core->index, same_max);
+    abort();
+}
+
+static void watch_over(struct start *start)
+{
+    struct engine *engine = start->engine;
+    struct look looks[CORES_MAX] = {0};
+    unsigned most = engine->options.turn_seconds_max;
+    if (most == 0)
+        most = TURN_SECONDS_MAX;
+    struct timespec until;
+    pthread_mutex_lock(&start->lock);
+    while (start->running > 0) {
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec++;
+        int error = 0;
+        while (error == 0 && start->running > 0)
+            error = pthread_cond_timedwait(&start->ended, &start->lock, &until);
+        for (unsigned i = 0; i < engine->options.core_count && start->running > 0; i++)
+            look_at(engine->cores[i], &looks[i], most);
+    }
+    pthread_mutex_unlock(&start->lock);
 }
 
 int engine_run(struct engine *engine, int (*ready)(struct core *core, void *argument),
                void *argument)
 {
     unsigned count = engine->options.core_count;
-    struct start start = {.engine = engine};
+    struct start start = {.engine = engine, .lock = PTHREAD_MUTEX_INITIALIZER, .running = count};
+    pthread_condattr_t monotonic;
     struct core_start starts[CORES_MAX];
     engine->ready = ready;
     engine->argument = argument;
     pthread_barrier_init(&start.opened, NULL, count);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&start.ended, &monotonic);
     for (unsigned i = 0; i < count; i++) {
         starts[i] = (struct core_start){.start = &start, .core = engine->cores[i]};
         int error = pthread_create(&starts[i].thread, NULL, core_thread, &starts[i]);
@@ -172,8 +229,11 @@ int engine_run(struct engine *engine, int (*ready)(struct core *core, void *argu
             abort();
         }
     }
+    watch_over(&start);
     for (unsigned i = 0; i < count; i++)
         pthread_join(starts[i].thread, NULL);
+    pthread_cond_destroy(&start.ended);
+    pthread_condattr_destroy(&monotonic);
     pthread_barrier_destroy(&start.opened);
     return atomic_load(&engine->first_error);
 }

@@ -26,7 +26,8 @@ enum {
     HELPERS_COMPUTING = 2,
     HELPERS_WAITING = 8,
     HELPERS = HELPERS_COMPUTING + HELPERS_WAITING,
-    WORK_MAX = 256, /* in each pool's queue */
+    WORK_MAX = 256,            /* in each pool's queue */
+    STACK_WIPED_BYTES = 65536, /* below a helper's frame, after each piece of work: 2 us */
     LOG_BYTES_MAX = 262144,
     LOG_GATHER_BYTES_MAX = LOG_BYTES_MAX / 4, /* then the writer waits no longer */
     LOG_GATHER_NS = 20000000,                 /* for more lines: a wake-up a line costs 3 us */
@@ -64,6 +65,13 @@ static struct process {
     .lines_gone = PTHREAD_COND_INITIALIZER,
 };
 
+/* Passwords and keys may have lain on the stack of what has just returned. */
+__attribute__((noinline)) static void wipe_stack(void)
+{
+    char below[STACK_WIPED_BYTES];
+    explicit_bzero(below, sizeof below);
+}
+
 static void *helper_thread(void *argument)
 {
     struct pool *pool = argument;
@@ -78,6 +86,7 @@ static void *helper_thread(void *argument)
         pool->count--;
         pthread_mutex_unlock(&process.lock);
         work.work(work.argument);
+        wipe_stack();
         work.finished(work.argument);
         pthread_mutex_lock(&process.lock);
     }

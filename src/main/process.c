@@ -100,8 +100,8 @@ static bool give_directory(const char *path, uid_t uid, gid_t gid)
     return true; /* what else is wrong with it, the store will say */
 }
 
-/* Also those that systemd's AmbientCapabilities gave to an unprivileged process. Who stays root, for
- * `ringpost try`, keeps the right to its own folder wherever that is; landlock bounds it. */
+/* Also those that systemd's AmbientCapabilities gave to an unprivileged process. Who stays root,
+ * for `ringpost try`, keeps the right to its own folder wherever that is; landlock bounds it. */
 static bool drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
