@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * libFuzzer: any bytes as a SASL PLAIN response. What is taken has one reading: encoding its parts
- * again gives the bytes that came.
+ * libFuzzer: any bytes as base64 and as its URL-safe form. What is taken has one reading: encoding
+ * it again gives the bytes that came. What is not taken was not made by an encoder.
  */
-#include "ringpost/auth.h"
-
 #include <stdlib.h>
+
+#include "ringpost/base64.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,40 +15,33 @@ static void require(bool condition)
         abort();
 }
 
-static void encode(const char *in, size_t size, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3, out += 4) {
-        uint32_t bits = 0;
-        for (size_t j = 0; j < 3; j++)
-            bits = bits << 8 | (i + j < size ? (unsigned char)in[i + j] : 0u);
-        for (size_t j = 0; j < 4; j++)
-            out[j] = j <= size - i ? digits[bits >> (18 - 6 * j) & 63] : '=';
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct arena arena;
-    struct slice user = {0}, password = {0};
-    arena_init(&arena, 65536);
-    if (sasl_plain(slice_of(data, size), &arena, &user, &password) != NULL) {
-        require(user.data == NULL && password.data == NULL);
-        arena_reset(&arena);
-        return 0;
+    struct slice text = slice_of(data, size);
+    char *out = malloc(size + 4), *again = malloc(size * 2 + 8);
+    size_t decoded = SIZE_MAX;
+    require(out != NULL && again != NULL);
+    if (base64_decode(text, out, &decoded)) {
+        require(decoded <= size / 4 * 3);
+        require(slice_equal(slice_of(again, base64_encode(slice_of(out, decoded), again)), text));
+    } else {
+        require(decoded == SIZE_MAX);
     }
-    require(user.size > 0 && user.size <= AUTH_USER_BYTES_MAX);
-    require(password.size > 0 && password.size <= AUTH_PASSWORD_BYTES_MAX);
-    require(slice_find(user, '\0') == user.size && slice_find(password, '\0') == password.size);
-    require(user.data + user.size + 1 == password.data);
-    size_t tail = user.size + 1 + password.size; /* with or without an identity before it */
-    size_t decoded = size / 4 * 3 - (data[size - 1] == '=') - (data[size - 2] == '=');
-    require(decoded >= tail + 1);
-    const char *begin = password.data + password.size - decoded;
-    char *again = arena_alloc(&arena, size + 4);
-    require(again != NULL);
-    encode(begin, decoded, again);
-    require(memcmp(again, data, size) == 0);
-    arena_reset(&arena);
+    decoded = SIZE_MAX;
+    if (base64url_decode(text, out, &decoded)) {
+        size_t end = base64_encode(slice_of(out, decoded), again);
+        while (end > 0 && again[end - 1] == '=')
+            end--;
+        for (size_t i = 0; i < end; i++)
+            again[i] = again[i] == '+' ? '-' : again[i] == '/' ? '_' : again[i];
+        require(slice_equal(slice_of(again, end), text));
+    } else {
+        require(decoded == SIZE_MAX);
+    }
+    size_t end = base64_encode(text, again); /* what an encoder makes is taken */
+    require(base64_decode(slice_of(again, end), again, &decoded) && decoded == size);
+    require(memcmp(again, data, size) == 0 || size == 0);
+    free(out);
+    free(again);
     return 0;
 }
