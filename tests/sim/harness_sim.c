@@ -37,6 +37,11 @@ void harness_check(const char *file, int line, const char *what, int64_t is, int
     abort();
 }
 
+struct sim *harness_sim(void)
+{
+    return worlds.sim;
+}
+
 bool harness_is_simulated(void)
 {
     return true;

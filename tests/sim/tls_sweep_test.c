@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * TLS while each single allocation fails in turn, wolfSSL's own among them (T14): that connection
+ * ends, nothing of it is left, and an honest client who comes next is served. And the same seed
+ * gives the same bytes on the wire.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../src/main/certificate.h"
+#include "../unit/line_server.h"
+#include "../unit/tls_client.h"
+#include "sim.h"
+
+enum { PORT = 993 };
+
+static char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX];
+static const struct tls_service service = {"imap", 1};
+
+static struct stage {
+    struct line_server lines;
+    struct timer timer;
+    struct core *core;
+    bool is_adopted, is_ready, is_stopping;
+    uint64_t left_bytes; /* when all is over */
+} stage;
+
+static void adopt(struct timer *timer)
+{
+    (void)timer;
+    struct tls_pair pair = {"pair", slice_cstr(certificate), slice_cstr(key)};
+    struct tls_options options = {.pairs = &pair, .pair_count = 1, .ticket_ms_max = 3600000};
+    struct tls_settings *settings = NULL;
+    check_equal(tls_settings_make(&options, harness_wall_ns(), NULL, NULL, &settings), 0);
+    check_equal(tls_adopt(stage.core, settings), 0);
+    tls_settings_unref(settings);
+    stage.is_adopted = true;
+}
+
+static int serve(struct core *core, void *argument)
+{
+    (void)argument;
+    struct listener *listener = NULL;
+    struct listener_options options = {
+        .address = "0.0.0.0",
+        .port = PORT,
+        .connections_max = 20,
+        .accepted = line_server_accepted,
+        .argument = &stage.lines,
+    };
+    check_equal(net_open(core), 0);
+    stage.core = core;
+    stage.timer.fire = adopt;
+    timer_set(core, &stage.timer, core_now_ns(core) + 1);
+    while (!stage.is_adopted)
+        fiber_sleep(core, 8000000);
+    check_equal(listener_open(core, &options, &listener), 0);
+    stage.is_ready = true;
+    while (!stage.is_stopping)
+        fiber_sleep(core, 8000000);
+    listener_close(listener);
+    while (stage.lines.sessions > 0)
+        fiber_sleep(core, 8000000);
+    fiber_sleep(core, 100000000);
+    check_equal(buffer_lent(core), 0);
+    check_equal(core_busy(core), 0);
+    net_close(core);
+    stage.left_bytes = sim_memory_live(harness_sim());
+    harness_stop(core);
+    return 0;
+}
+
+static struct harness_engine *begin(void)
+{
+    struct engine_options options = {.core_count = 1,
+                                     .connections_max = 20,
+                                     .buffers = 16,
+                                     .fibers_max = 20,
+                                     .stack_bytes = 65536};
+    stage = (struct stage){.lines = {.tls_service = &service, .is_implicit = true}};
+    struct harness_engine *engine = harness_begin(&options, serve, NULL);
+    while (!stage.is_ready)
+        harness_nap(1000);
+    return engine;
+}
+
+static void end(struct harness_engine *engine)
+{
+    stage.is_stopping = true;
+    check_equal(harness_end(engine), 0);
+}
+
+static int dial(void)
+{
+    return client_open_at("192.0.2.1", PORT);
+}
+
+/* Handshake, a line and its echo, both ways of sending much, the goodbye. False: it ended early. */
+static bool visit(uint64_t *ret_hash)
+{
+    static const char says[] = "hello\r\nwrite 20000\r\nsend 20000\r\nquit\r\n";
+    enum { REPLIES = 7 + 2 * (7 + 20000 + 5) + 5 };
+    struct tls_client client;
+    char got[4096];
+    int total = 0;
+    tls_client_begin(&client, dial(), &(struct tls_client_options){.server_name = "a.example"});
+    if (client.error == 0 &&
+        wolfSSL_write(client.library, says, sizeof says - 1) == sizeof says - 1)
+        for (int part; (part = wolfSSL_read(client.library, got, sizeof got)) > 0;)
+            total += part;
+    bool is_whole = total == REPLIES;
+    *ret_hash = client.hash;
+    client_close(client.fd);
+    tls_client_free(&client);
+    return is_whole;
+}
+
+/* T14 */
+static void allocations(void **state)
+{
+    (void)state;
+    uint64_t hash, left = 0, failures = 0;
+    bool has_failed = true;
+    for (uint64_t n = 0; has_failed; n++) {
+        struct harness_engine *engine = begin();
+        struct sim *sim = harness_sim();
+        if (n > 0)
+            sim_fail_nth(sim, SIM_OPERATION_MEMORY, n, 0, false);
+        bool is_whole = visit(&hash);
+        has_failed = n == 0 || sim_nth_failed(sim);
+        sim_fail_nth(sim, SIM_OPERATION_MEMORY, 0, 0, false);
+        failures += !is_whole;
+        check(is_whole || (n > 0 && has_failed));
+        check(visit(&hash)); /* the next one */
+        end(engine);
+        if (n == 0)
+            left = stage.left_bytes;
+        check_equal(stage.left_bytes, left);
+        check(n < 2000);
+    }
+    print_message("  connections that ended for want of memory: %llu\n",
+                  (unsigned long long)failures);
+    check(failures > 50);
+}
+
+static void same(void **state)
+{
+    (void)state;
+    uint64_t hashes[2] = {0}, traces[2];
+    for (int i = 0; i < 2; i++) {
+        struct harness_engine *engine = begin();
+        check(visit(&hashes[i]));
+        traces[i] = sim_trace_hash(harness_sim());
+        end(engine);
+    }
+    check_equal(hashes[0], hashes[1]);
+    check_equal(traces[0], traces[1]);
+    check(hashes[0] != 0);
+}
+
+static int tests(void)
+{
+    const struct CMUnitTest list[] = {cmocka_unit_test(same), cmocka_unit_test(allocations)};
+    static const char *const names[] = {"a.example", NULL};
+    if (certificate[0] == '\0')
+        check(certificate_make(names, harness_wall_ns() / 1000000000, certificate, key) == NULL);
+    return cmocka_run_group_tests_name("tls_sweep", list, NULL, NULL);
+}
+
+int main(void)
+{
+    wolfSSL_Init();
+    harness_library(tls_library_open, tls_library_close);
+    setenv("WORLDS", "2", 0);
+    return harness_main(tests);
+}
