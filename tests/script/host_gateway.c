@@ -14,7 +14,7 @@
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
-enum { SERVICES = 5, DIRECTORY_MAX = 100 };
+enum { SERVICES = 5, GENERATIONS = 3, DIRECTORY_MAX = 100 };
 
 struct gateway_host {
     char directory[DIRECTORY_MAX];
@@ -22,8 +22,10 @@ struct gateway_host {
     struct route_table *routes;
     struct smtp_options smtp, lmtp, submission;
     struct imap_options imap;
-    struct service services[SERVICES];
-    struct gateway_options options;
+    struct service services[GENERATIONS][SERVICES];
+    struct gateway_options options[GENERATIONS]; /* the same but for their address */
+    struct generation generations[GENERATIONS];
+    unsigned current; /* the generation that cores are to adopt */
     struct gateway gateway;
 };
 
@@ -83,7 +85,7 @@ static void make_services(struct gateway_host *host, unsigned port_base)
     host->submission.sender_match = SMTP_SENDER_ALIASES;
     host->imap = (struct imap_options){.append_bytes_max = 2000000, .idle_ms_max = 1800000};
     for (int i = 0; i < SERVICES; i++) {
-        host->services[i] = (struct service){
+        host->services[0][i] = (struct service){
             .protocol = protocols[i],
             .options = options[i],
             .host_name = SLICE("mx.example.org"),
@@ -97,7 +99,24 @@ static void make_services(struct gateway_host *host, unsigned port_base)
             .errors_max = 20,
             .junk_max = 100,
         };
-        host->options.services[host->options.service_count++] = &host->services[i];
+        host->options[0].services[host->options[0].service_count++] = &host->services[0][i];
+    }
+}
+
+/* Each generation in memory of its own. */
+static void make_generations(struct gateway_host *host)
+{
+    for (int i = 0; i < GENERATIONS; i++) {
+        struct gateway_options *options = &host->options[i];
+        if (i > 0) {
+            memcpy(host->services[i], host->services[0], sizeof host->services[0]);
+            *options = host->options[0];
+        }
+        options->auth.generation = &host->generations[i];
+        for (int j = 0; j < SERVICES; j++) {
+            host->services[i][j].generation = &host->generations[i];
+            options->services[j] = &host->services[i][j];
+        }
     }
 }
 
@@ -109,14 +128,14 @@ static void *gateway_make(unsigned cores, unsigned port_base, const char *direct
     snprintf(host->directory, sizeof host->directory, "%s", directory);
     make_users(host);
     make_services(host, port_base);
-    host->options.store = (struct store_options){
+    host->options[0].store = (struct store_options){
         .directory = host->directory,
         .shard_count = cores,
         .segment_bytes = 1 << 20,
         .cache_bytes = 1 << 20,
         .index_bytes_max = 16 << 20,
     };
-    host->options.auth = (struct auth_options){
+    host->options[0].auth = (struct auth_options){
         .users = host->users,
         .default_domain = SLICE("example.org"),
         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
@@ -126,8 +145,9 @@ static void *gateway_make(unsigned cores, unsigned port_base, const char *direct
         .failure_ms_first = 1000,
         .failure_ms_max = 4000,
     };
-    host->options.drain_pace_ms = 10;
-    host->options.drain_wait_ms = 2000;
+    host->options[0].drain_pace_ms = 10;
+    host->options[0].drain_wait_ms = 2000;
+    make_generations(host);
     return host;
 }
 
@@ -142,7 +162,9 @@ static void gateway_free(void *state)
 static void gateway_begin(void *state)
 {
     struct gateway_host *host = state;
-    gateway_init(&host->gateway, &host->options);
+    memset(host->generations, 0, sizeof host->generations); /* a crash takes the users along */
+    host->current = 0;
+    gateway_init(&host->gateway, &host->options[0]);
 }
 
 static int gateway_open_core(struct core *core, void *state)
@@ -153,6 +175,27 @@ static int gateway_open_core(struct core *core, void *state)
 static void gateway_close_core(struct core *core, void *state)
 {
     gateway_close(core, &((struct gateway_host *)state)->gateway);
+}
+
+static void gateway_renew(void *state)
+{
+    struct gateway_host *host = state;
+    host->current = (host->current + 1) % GENERATIONS;
+}
+
+static void gateway_adopt_core(struct core *core, void *state)
+{
+    struct gateway_host *host = state;
+    must(gateway_adopt(core, &host->options[host->current]));
+}
+
+static uint64_t gateway_users(void *state)
+{
+    const struct gateway_host *host = state;
+    uint64_t users = 0;
+    for (int i = 0; i < GENERATIONS; i++)
+        users += generation_users(&host->generations[i]);
+    return users;
 }
 
 const struct host host_gateway = {
@@ -167,4 +210,7 @@ const struct host host_gateway = {
     .begin = gateway_begin,
     .open = gateway_open_core,
     .close = gateway_close_core,
+    .renew = gateway_renew,
+    .adopt = gateway_adopt_core,
+    .users = gateway_users,
 };

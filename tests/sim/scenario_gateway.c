@@ -8,7 +8,9 @@
  *   2 any other is there at most once, whole
  *   3 what a reader was shown stays, under the same unique-id; no unique-id is ever given to two
  *     messages
- *   4 healed, the gateway starts, serves, and comes to rest
+ *   4 whoever uses a generation of the settings leaves it, sessions and log-ins, whatever is adopted
+ *     meanwhile
+ *   5 healed, the gateway starts, serves, and comes to rest
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +302,35 @@ static void reader(struct sim_actor *actor, void *argument)
     }
 }
 
+/* ---------------------------------------------------------------- reloads */
+
+static int adopt_body(struct core *core, void *argument)
+{
+    struct post *post = argument;
+    post->host->adopt(core, post->state);
+    return 0;
+}
+
+static void reloader(struct sim_actor *actor, void *argument)
+{
+    struct post *post = argument;
+    struct sim *sim = post->sim;
+    for (unsigned count = sim_below(sim, 6); count > 0; count--) {
+        sim_actor_sleep(actor, sim_below(sim, 2000000000));
+        post->host->renew(post->state);
+        for (unsigned i = 0; i < post->cores; i++)
+            if (!sim_is_up(sim) || sim_spawn(sim, i, adopt_body, post, NULL) < 0)
+                return;
+    }
+}
+
+static void check_left(struct post *post)
+{
+    if (post->host->users(post->state) != 0)
+        sim_fail(post->sim, "closed, but %llu still use the settings",
+                 (unsigned long long)post->host->users(post->state));
+}
+
 /* ---------------------------------------------------------------- lives */
 
 static int open_body(struct core *core, void *argument)
@@ -375,6 +406,7 @@ static void end_actors(struct post *post)
 static void live(struct post *post)
 {
     struct sim *sim = post->sim;
+    int closed;
     if (sim_below(sim, 4) > 0)
         sim_crash_after(sim, (enum sim_crash_kind)sim_below(sim, SIM_CRASH_KINDS),
                         1 + sim_below(sim, 1u << (6 + sim_below(sim, 9))));
@@ -385,15 +417,18 @@ static void live(struct post *post)
         sim_actor_start(sim, sender, post);
     if (sim_below(sim, 2) == 0)
         sim_actor_start(sim, reader, post);
+    sim_actor_start(sim, reloader, post);
     end_actors(post);
     sim_crash_after(sim, SIM_KILL, 0);
     if (!sim_is_up(sim))
         return;
     if (sim_below(sim, 2) == 0)
         sim_crash(sim, (enum sim_crash_kind)sim_below(sim, SIM_CRASH_KINDS));
-    else if (on_all_cores(post, close_body) != SIM_STUCK)
+    else if ((closed = on_all_cores(post, close_body)) != SIM_STUCK) {
+        if (closed == 0)
+            check_left(post);
         sim_stop(sim);
-    else
+    } else
         sim_fail(sim, "the gateway does not close");
 }
 
@@ -407,10 +442,15 @@ static void last_life(struct post *post)
     }
     post->must_read = true;
     sim_actor_start(sim, reader, post);
+    sim_actor_start(sim, reloader, post);
     end_actors(post);
     if (on_all_cores(post, close_body) != 0)
         sim_fail(sim, "healed, but it does not close");
-    else if (sim_stop(sim) != 0)
+    else
+        check_left(post);
+    if (sim_failure(sim) != NULL)
+        return;
+    if (sim_stop(sim) != 0)
         sim_fail(sim, "healed, but the engine does not come to rest");
 }
 
