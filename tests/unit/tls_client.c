@@ -20,6 +20,14 @@ static int take_bytes(WOLFSSL *library, char *from, int size, void *argument)
 {
     (void)library;
     struct tls_client *client = argument;
+    if (client->flip > client->sent && client->flip <= client->sent + (size_t)size)
+        from[client->flip - client->sent - 1] ^= (char)(1 << client->flip % 8);
+    if (client->cut > 0 && client->cut <= client->sent + (size_t)size) {
+        client_try_put(client->fd, from, client->cut - client->sent);
+        client_half_close(client->fd);
+        return WOLFSSL_CBIO_ERR_CONN_CLOSE;
+    }
+    client->sent += (size_t)size;
     size_t piece = client->piece ? client->piece : (size_t)size;
     for (size_t at = 0; at < (size_t)size; at += piece) {
         size_t left = (size_t)size - at;
@@ -44,7 +52,8 @@ static int verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
 
 void tls_client_begin(struct tls_client *client, int fd, const struct tls_client_options *options)
 {
-    *client = (struct tls_client){.fd = fd, .piece = options->piece};
+    *client = (struct tls_client){
+        .fd = fd, .piece = options->piece, .cut = options->cut, .flip = options->flip};
     client->context =
         wolfSSL_CTX_new(options->is_12 ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
     check(client->context != NULL);

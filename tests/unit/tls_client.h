@@ -23,6 +23,8 @@ struct tls_client_options {
     const char *certificate, *key; /* PEM */
     WOLFSSL_SESSION *session;      /* to be resumed */
     size_t piece;                  /* sent in pieces of so many bytes; 0: as they are */
+    size_t cut;                    /* so many bytes are sent, then the connection ends; 0: all */
+    size_t flip;                   /* a bit of that byte, counted from 1, is another; 0: of none */
 };
 
 struct tls_client {
@@ -30,7 +32,7 @@ struct tls_client {
     WOLFSSL *library;
     int fd;
     int error; /* of the handshake, 0: it is done */
-    size_t piece;
+    size_t piece, cut, flip, sent;
     uint64_t hash;            /* of all bytes that came */
     unsigned char leaf[2048]; /* the server's certificate, in DER */
     size_t leaf_size;

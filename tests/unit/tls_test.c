@@ -559,6 +559,35 @@ static void pieces(void **state)
     server_end(&server);
 }
 
+/* T01: the client's side of a handshake cut at every byte, and with a bit of every byte changed:
+ * the server says no, or the client sees it, and nothing is left behind. */
+static void damage(void **state)
+{
+    (void)state;
+    struct server server;
+    struct tls_client client;
+    server_begin(&server, 1, &plain_options);
+    server.lines.idle_ns = UINT64_C(300000000); /* a length that is another makes both wait */
+    size_t step = harness_is_simulated() ? 1 : 7;
+    unsigned refused = 0;
+    for (size_t at = 1; at < 500; at += step)
+        for (int how = 0; how < 4; how++) {
+            struct tls_client_options options = {.is_12 = how % 2,
+                                                 .server_name = "one.example.org"};
+            *(how / 2 ? &options.cut : &options.flip) = at;
+            tls_client_begin(&client, client_dial(), &options);
+            bool is_whole = client.error == 0 && client.sent < at;
+            if (client.error != 0 || (!is_whole && tls_client_end(&client) != 0))
+                refused++;
+            client_close(client.fd);
+            tls_client_free(&client);
+        }
+    begin(&client, &(struct tls_client_options){0});
+    quit(&client);
+    server_end(&server);
+    check(refused > 1000 / step);
+}
+
 /* T01, T10, T12: not TLS, SSL 2 and 3, TLS 1.1, sizes beyond all bounds. */
 static void garbage(void **state)
 {
@@ -824,14 +853,23 @@ static void faults(void **state)
 static int tls_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(faults),    cmocka_unit_test(handshakes),
-        cmocka_unit_test(start_tls), cmocka_unit_test(bulk),
-        cmocka_unit_test(moving),    cmocka_unit_test(back_pressure),
-        cmocka_unit_test(alpn),      cmocka_unit_test(names),
-        cmocka_unit_test(tickets),   cmocka_unit_test(no_tickets),
-        cmocka_unit_test(pieces),    cmocka_unit_test(garbage),
-        cmocka_unit_test(endings),   cmocka_unit_test(floods),
-        cmocka_unit_test(suites),    cmocka_unit_test(client_certificates),
+        cmocka_unit_test(faults),
+        cmocka_unit_test(handshakes),
+        cmocka_unit_test(start_tls),
+        cmocka_unit_test(bulk),
+        cmocka_unit_test(moving),
+        cmocka_unit_test(back_pressure),
+        cmocka_unit_test(alpn),
+        cmocka_unit_test(names),
+        cmocka_unit_test(tickets),
+        cmocka_unit_test(no_tickets),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(damage),
+        cmocka_unit_test(garbage),
+        cmocka_unit_test(endings),
+        cmocka_unit_test(floods),
+        cmocka_unit_test(suites),
+        cmocka_unit_test(client_certificates),
         cmocka_unit_test(reload),
     };
     make_certificates(harness_wall_ns() / 1000000000);
