@@ -79,7 +79,7 @@ static int run_child(void (*body)(void), unsigned how)
         body();
         _exit(0);
     }
-    int status;
+    int status = -1;
     assert_true(child > 0 && waitpid(child, &status, 0) == child);
     return status;
 }
