@@ -176,6 +176,9 @@ print(f'enum {{ JWT_NOW = {NOW} }};\n')
 jwks = {'keys': [rsa_jwk(RSA, kid='rsa', use='sig', alg='RS256'), EC_JWK, ED_JWK,
                  {'kty': 'oct', 'k': 'c2VjcmV0', 'kid': 'secret'}]}
 print('static const char jwt_keys[] =\n' + literal(json.dumps(jwks)) + ';\n')
+print('/* The right key behind another of its kind: without \"kid\" there is a choice. */')
+print('static const char jwt_two_keys[] =\n' + literal(json.dumps(
+    {'keys': [rsa_jwk(RSA_OTHER, kid='old'), rsa_jwk(RSA, kid='rsa')]})) + ';\n')
 print('static const struct {\n    const char *name;\n    int result;\n    const char *token;\n'
       '} jwt_samples[] = {')
 for name, text, result in SAMPLES:

@@ -104,6 +104,14 @@ static void options(void **state)
             assert_string_equal(user, "https://id.x.test");
         }
     auth_tokens_free(tokens);
+    options =
+        (struct auth_token_options){.jwks = slice_cstr(jwt_two_keys), .user_claim = SLICE("email")};
+    assert_null(auth_tokens_make(&options, &tokens));
+    assert_string_equal(jwt_samples[0].name, "RS256");
+    assert_string_equal(jwt_samples[1].name, "RS256 without kid");
+    assert_int_equal(jwt_check(tokens, slice_cstr(jwt_samples[0].token), JWT_NOW, user), 0);
+    assert_int_equal(jwt_check(tokens, slice_cstr(jwt_samples[1].token), JWT_NOW, user), -EACCES);
+    auth_tokens_free(tokens);
 }
 
 int main(void)
