@@ -6,6 +6,8 @@
  * A keyword may come once. xtext (RFC 3461 4) is kept as it came; it is only looked at: what it
  * stands for must be printable, so that it can never make a line of its own anywhere.
  */
+#include <errno.h>
+
 #include "smtp_private.h"
 
 /* ---------------------------------------------------------------- text */
@@ -104,16 +106,16 @@ static bool is_xtext(struct slice text, bool utf8)
     return text.size > 0 && smtp_utf8_valid(text, &is_ascii);
 }
 
-bool smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
-                       struct slice *ret_value)
+int smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
+                      struct slice *ret_value)
 {
     bool is_ascii;
     if (!is_xtext(text, false) || text.size > bytes_max * 3)
-        return false;
+        return -EBADMSG;
     char *value = arena_alloc(arena, text.size);
     size_t size = 0;
     if (value == NULL)
-        return false;
+        return -ENOMEM;
     for (size_t i = 0; i < text.size; i++) {
         value[size++] = text.data[i];
         if (text.data[i] != '+')
@@ -122,26 +124,28 @@ bool smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
         i += 2;
     }
     *ret_value = slice_of(value, size);
-    return size <= bytes_max && smtp_utf8_valid(*ret_value, &is_ascii);
+    return size <= bytes_max && smtp_utf8_valid(*ret_value, &is_ascii) ? 0 : -EBADMSG;
 }
 
 /* ---------------------------------------------------------------- parameters */
 
+enum verdict { SYNTAX, FIT, MEMORY };
+
 struct parameter {
     const char *keyword;
     bool has_value;
-    /* False: syntax. What it makes lives in the arena. */
-    bool (*read)(struct slice value, struct arena *arena, void *arguments);
+    /* What it makes lives in the arena. */
+    enum verdict (*read)(struct slice value, struct arena *arena, void *arguments);
 };
 
-static bool read_size(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_size(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     struct mail_arguments *mail = arguments;
     return slice_number(value, UINT64_MAX, &mail->size);
 }
 
-static bool read_body(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_body(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     static const struct slice names[] = {
@@ -153,20 +157,20 @@ static bool read_body(struct slice value, struct arena *arena, void *arguments)
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         if (slice_equal_nocase(value, names[i])) {
             mail->body = (uint8_t)i;
-            return true;
+            return FIT;
         }
     }
-    return false;
+    return SYNTAX;
 }
 
-static bool read_utf8(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_utf8(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena, (void)value;
     ((struct mail_arguments *)arguments)->is_utf8 = true;
-    return true;
+    return FIT;
 }
 
-static bool read_return(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_return(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     struct mail_arguments *mail = arguments;
@@ -177,7 +181,7 @@ static bool read_return(struct slice value, struct arena *arena, void *arguments
     return mail->ret != RETURN_UNSAID;
 }
 
-static bool read_envid(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_envid(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     ((struct mail_arguments *)arguments)->envid = value;
@@ -185,31 +189,37 @@ static bool read_envid(struct slice value, struct arena *arena, void *arguments)
 }
 
 /* RFC 8689 */
-static bool read_requiretls(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_requiretls(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena, (void)value;
     ((struct mail_arguments *)arguments)->requires_tls = true;
-    return true;
+    return FIT;
 }
 
 /* RFC 4954 5: "<>", or a mailbox. */
-static bool read_auth(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_auth(struct slice value, struct arena *arena, void *arguments)
 {
     struct slice mailbox;
     struct smtp_path path;
-    if (value.size > AUTH_MAILBOX_BYTES_MAX ||
-        !smtp_xtext_decode(value, AUTH_MAILBOX_BYTES_MAX, arena, &mailbox))
-        return false;
+    if (value.size > AUTH_MAILBOX_BYTES_MAX)
+        return SYNTAX;
+    int result = smtp_xtext_decode(value, AUTH_MAILBOX_BYTES_MAX, arena, &mailbox);
+    if (result < 0)
+        return result == -ENOMEM ? MEMORY : SYNTAX;
     ((struct mail_arguments *)arguments)->auth = value;
     if (slice_equal(mailbox, SLICE("<>")))
-        return true;
+        return FIT;
     struct slice whole = arena_printf(arena, "<%.*s>", (int)mailbox.size, mailbox.data);
-    return whole.data != NULL && smtp_path_parse(&whole, true, arena, &path) == PATH_OK &&
-           whole.size == 0 && path.text.size == mailbox.size;
+    if (whole.data == NULL)
+        return MEMORY;
+    enum path_verdict verdict = smtp_path_parse(&whole, true, arena, &path);
+    if (verdict == PATH_MEMORY)
+        return MEMORY;
+    return verdict == PATH_OK && whole.size == 0 && path.text.size == mailbox.size;
 }
 
 /* RFC 3461 4.1: NEVER stands alone. */
-static bool read_notify(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_notify(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     static const struct {
@@ -229,7 +239,7 @@ static bool read_notify(struct slice value, struct arena *arena, void *arguments
             if (slice_equal_nocase(slice_first(value, comma), names[i].name))
                 bit = names[i].bit;
         if (bit == 0 || (rcpt->notify & bit))
-            return false;
+            return SYNTAX;
         rcpt->notify |= bit;
         if (comma == value.size)
             return rcpt->notify == NOTIFY_NEVER || !(rcpt->notify & NOTIFY_NEVER);
@@ -237,7 +247,7 @@ static bool read_notify(struct slice value, struct arena *arena, void *arguments
     }
 }
 
-static bool read_orcpt(struct slice value, struct arena *arena, void *arguments)
+static enum verdict read_orcpt(struct slice value, struct arena *arena, void *arguments)
 {
     (void)arena;
     struct slice type = slice_first(value, slice_find(value, ';'));
@@ -273,9 +283,12 @@ static const char *read_parameter(struct slice word, const struct parameter *row
         if (*seen & UINT32_C(1) << i)
             return smtp_refusal(REPLY_PARAMETER_TWICE);
         *seen |= UINT32_C(1) << i;
-        bool is_fit =
-            rows[i].has_value == (equals < word.size) && rows[i].read(value, arena, arguments);
-        return is_fit ? NULL : smtp_refusal(REPLY_PARAMETER_SYNTAX);
+        enum verdict verdict = SYNTAX;
+        if (rows[i].has_value == (equals < word.size))
+            verdict = rows[i].read(value, arena, arguments);
+        return verdict == FIT      ? NULL
+               : verdict == MEMORY ? smtp_refusal(REPLY_NO_MEMORY)
+                                   : smtp_refusal(REPLY_PARAMETER_SYNTAX);
     }
     return smtp_refusal(REPLY_PARAMETER_UNKNOWN);
 }

@@ -106,34 +106,40 @@ static const struct {
     {{"REVERSE_NAME", 12}, read_reverse_name},
 };
 
-/* No blanks nor controls in any value, and all of it is there or not known. */
-static bool decode(struct slice text, struct arena *arena, struct slice *ret_value)
+/* No blanks nor controls in any value, and all of it is there or not known. As
+ * smtp_xtext_decode. */
+static int decode(struct slice text, struct arena *arena, struct slice *ret_value)
 {
-    if (!smtp_xtext_decode(text, XCLIENT_VALUE_BYTES_MAX, arena, ret_value))
-        return false;
+    int result = smtp_xtext_decode(text, XCLIENT_VALUE_BYTES_MAX, arena, ret_value);
+    if (result < 0)
+        return result;
     for (size_t i = 0; i < ret_value->size; i++)
         if ((unsigned char)ret_value->data[i] <= ' ' || ret_value->data[i] == 0x7f)
-            return false;
+            return -EBADMSG;
     if (slice_equal_nocase(*ret_value, SLICE("[UNAVAILABLE]")) ||
         slice_equal_nocase(*ret_value, SLICE("[TEMPUNAVAIL]")))
         *ret_value = SLICE("");
-    return true;
+    return 0;
 }
 
-static bool read_word(struct slice word, struct arena *arena, struct xclient_arguments *xclient)
+static const char *read_word(struct slice word, struct arena *arena,
+                             struct xclient_arguments *xclient)
 {
+    const char *bad = smtp_refusal(REPLY_XCLIENT_SYNTAX);
     size_t equals = slice_find(word, '=');
     struct slice keyword = slice_first(word, equals), value;
     for (unsigned i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         if (!slice_equal_nocase(keyword, attributes[i].keyword))
             continue;
-        if (xclient->seen & UINT32_C(1) << i)
-            return false;
+        if ((xclient->seen & UINT32_C(1) << i) || equals == word.size)
+            return bad;
         xclient->seen |= UINT32_C(1) << i;
-        return equals < word.size && decode(slice_from(word, equals + 1), arena, &value) &&
-               attributes[i].read(value, xclient);
+        int result = decode(slice_from(word, equals + 1), arena, &value);
+        if (result == -ENOMEM)
+            return smtp_refusal(REPLY_NO_MEMORY);
+        return result == 0 && attributes[i].read(value, xclient) ? NULL : bad;
     }
-    return false;
+    return bad;
 }
 
 const char *smtp_parse_xclient(struct slice text, struct arena *arena, void *ret_arguments)
@@ -141,8 +147,9 @@ const char *smtp_parse_xclient(struct slice text, struct arena *arena, void *ret
     struct xclient_arguments *xclient = ret_arguments;
     while (text.size > 0) {
         size_t space = slice_find(text, ' ');
-        if (space > 0 && !read_word(slice_first(text, space), arena, xclient))
-            return smtp_refusal(REPLY_XCLIENT_SYNTAX);
+        const char *why = space > 0 ? read_word(slice_first(text, space), arena, xclient) : NULL;
+        if (why != NULL)
+            return why;
         text = slice_from(text, space + 1);
     }
     return xclient->seen != 0 ? NULL : smtp_refusal(REPLY_XCLIENT_SYNTAX);

@@ -186,7 +186,7 @@ static unsigned converse(struct sim_client *client, enum kind kind, unsigned *re
     for (int bdat = 0; bdat < 2; bdat++) {
         unsigned recipients = 0;
         (void)is_fair(ask(client, "RSET\r\n"), 250);
-        if (!is_fair(ask(client, "MAIL FROM:<u0@example.test> ENVID=1 AUTH=<>\r\n"), 250))
+        if (!is_fair(ask(client, "MAIL FROM:<u0@example.test> ENVID=1 AUTH=a@b.test\r\n"), 250))
             continue;
         recipients += is_fair(ask(client, "RCPT TO:<u0@example.test> NOTIFY=NEVER\r\n"), 250);
         recipients += is_fair(ask(client, "RCPT TO:<\"u1\"@example.test>\r\n"), 250);
