@@ -182,8 +182,8 @@ const char *smtp_parse_bdat(struct slice text, struct arena *arena, void *ret_ar
 const char *smtp_parse_none(struct slice text, struct arena *arena, void *ret_arguments);
 const char *smtp_parse_text(struct slice text, struct arena *arena, void *ret_arguments);
 const char *smtp_parse_word(struct slice text, struct arena *arena, void *ret_arguments);
-/* xtext (RFC 3461 4) as what it stands for, in the arena: printable, UTF-8. 0; -EBADMSG: it is none,
- * or stands for more than bytes_max bytes; -ENOMEM. */
+/* xtext (RFC 3461 4) as what it stands for, in the arena: printable, UTF-8. 0; -EBADMSG: it is
+ * none, or stands for more than bytes_max bytes; -ENOMEM. */
 int smtp_xtext_decode(struct slice text, size_t bytes_max, struct arena *arena,
                       struct slice *ret_value);
 
