@@ -12,7 +12,8 @@ const struct program_command program_commands[] = {
      "commands end, and it exits with 0. A second signal stops it at once (exit status 3);\n"
      "what was acknowledged is safe either way. Log lines go to standard output, one JSON\n"
      "object a line. SIGHUP reads the config, the users and the certificates again, and takes\n"
-     "them when they have no problems; no session ends by it.\n",
+     "them when they have no problems; no session ends by it. It sees only the folders that the\n"
+     "config named at the start.\n",
      run_serve},
     {"check", NULL, OPTION_CONFIG | OPTION_JSON, OPTION_CONFIG,
      "check a config file, naming each mistake and the fix",
