@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * TLS under a stream. Received bytes are fed to wolfSSL at once and what they hold is put behind the
- * stream's unread input, so that the reading calls do not know of it; queued output is sealed just
- * before it is sent.
+ * TLS under a stream. Received bytes are fed to wolfSSL at once and what they hold is put behind
+ * the stream's unread input, so that the reading calls do not know of it; queued output is sealed
+ * just before it is sent.
  *
- *   receive ─▶ feed ─▶ wolfSSL ─▶ stream->input        (the core's turn only: its stack is large)
- *   stream->output ─▶ [sealed, being sent] ─▶ [sealed] ─▶ [plain] ─▶ tls_seal ─▶ wolfSSL ─▶ sealed
+ *   receive ─▶ feed ─▶ wolfSSL ─▶ stream->input      (the core's turn only: its stack is large)
+ *   stream->output ─▶ [sealed, being sent] ─▶ [sealed] ─▶ [plain] ─▶ tls_seal ─▶ wolfSSL
  *
- * What wolfSSL writes is copied into a sealed block inside its callback, also in stream_send: sixteen
- * records in four blocks are cheaper to send than sixteen records each by itself from where wolfSSL
- * keeps them, and wolfSSL's buffer is never in flight (T1).
+ * What wolfSSL writes is copied into a sealed block inside its callback, also in stream_send: two
+ * records in one send cost no more than each by itself from where wolfSSL keeps it, and so its
+ * buffer is never in flight (T1) and reading never waits for a send.
  *
  * Invariants: T1-T3 of tls.h, and
- *   T4 From stream_secure on no block is sent that is not sealed; those queued before count as such.
- *   T5 wolfSSL gets bytes in the order they came, and its records leave in the order they were made.
+ *   T4 From stream_secure on no block is sent that is not sealed; those queued before count as
+ *      such.
+ *   T5 wolfSSL gets bytes in the order they came, and its records leave in the order they were
+ *      made.
  */
 #include "tls_private.h"
 

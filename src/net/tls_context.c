@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * wolfSSL as a library, and what a core makes of settings: one WOLFSSL_CTX for each certificate that
- * was asked for. They belong to one core, so that no handshake waits for another core's.
+ * wolfSSL as a library, and what a core makes of settings: one WOLFSSL_CTX for each certificate
+ * that was asked for. They belong to one core, so that no handshake waits for another core's.
  *
  * A context lives while its core uses it or a handshake that began with it is under way; a
  * connection past its handshake keeps only the WOLFSSL_CTX, which wolfSSL counts itself.

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Session tickets: what wolfSSL wants to find again, sealed with AES-256-GCM under a key that follows
- * from the settings' secret and the time. So all cores have the same keys without talking, and
- * new settings with the same secret go on with them.
+ * Session tickets: what wolfSSL wants to find again, sealed with AES-256-GCM under a key that
+ * follows from the settings' secret and the time. So all cores have the same keys without talking,
+ * and new settings with the same secret go on with them.
  *
  *   name  "rp" epoch(4) issued(4, seconds) 0... flags(1) links(1)       16 bytes, sent in clear
  *   AAD   service(4) size of SNI(2) SNI name
  *
- * An epoch is half of ticket_ms_max; key = HMAC-SHA256(secret, "ticket" epoch). A ticket is good when
- * it is not older than ticket_ms_max, came from this service with this SNI, showed no client
- * certificate and is at most TLS_TICKET_LINKS_MAX resumptions away from a full handshake. All
- * else is a full handshake, never an error.
+ * An epoch is half of ticket_ms_max; key = HMAC-SHA256(secret, "ticket" epoch). A ticket is good
+ * when it is not older than ticket_ms_max, came from this service with this SNI, showed no client
+ * certificate and is at most TLS_TICKET_LINKS_MAX resumptions away from a full handshake. All else
+ * is a full handshake, never an error.
  */
 #include "tls_private.h"
 

@@ -162,9 +162,40 @@ static void same(void **state)
     check(hashes[0] != 0);
 }
 
+/* What an idle connection holds, all of the library's included: the stream's contract is to hold no
+ * buffer. */
+static void idle(void **state)
+{
+    (void)state;
+    enum { COUNT = 10 };
+    struct tls_client clients[COUNT];
+    uint64_t hash, live[2];
+    struct harness_engine *engine = begin();
+    check(visit(&hash));
+    harness_nap(1000000);
+    live[0] = sim_memory_live(harness_sim());
+    for (int i = 0; i < COUNT; i++) {
+        tls_client_begin(&clients[i], dial(), &(struct tls_client_options){0});
+        check_equal(clients[i].error, 0);
+        tls_client_say(&clients[i], "hello\r\n");
+        tls_client_expect(&clients[i], "hello\r\n");
+    }
+    harness_nap(1000000);
+    live[1] = sim_memory_live(harness_sim());
+    for (int i = 0; i < COUNT; i++) {
+        client_close(clients[i].fd);
+        tls_client_free(&clients[i]);
+    }
+    end(engine);
+    uint64_t each = (live[1] - live[0]) / COUNT;
+    print_message("  bytes of an idle connection: %llu\n", (unsigned long long)each);
+    check(each <= 5120);
+}
+
 static int tests(void)
 {
-    const struct CMUnitTest list[] = {cmocka_unit_test(same), cmocka_unit_test(allocations)};
+    const struct CMUnitTest list[] = {cmocka_unit_test(same), cmocka_unit_test(allocations),
+                                      cmocka_unit_test(idle)};
     static const char *const names[] = {"a.example", NULL};
     if (certificate[0] == '\0')
         check(certificate_make(names, harness_wall_ns() / 1000000000, certificate, key) == NULL);
