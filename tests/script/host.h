@@ -29,8 +29,8 @@ struct host {
     void (*begin)(void *state);                    /* before each life */
     int (*open)(struct core *core, void *state);   /* on each core, on a fiber. 0 or -errno */
     void (*close)(struct core *core, void *state); /* drains; on each core, on a fiber */
-    /* May be NULL: makes another generation of the same settings the one to adopt; adopts it, on each
-     * core; how many still use any of them. */
+    /* May be NULL: makes another generation of the same settings the one to adopt; adopts it, on
+     * each core; how many still use any of them. */
     void (*renew)(void *state);
     void (*adopt)(struct core *core, void *state);
     uint64_t (*users)(void *state);

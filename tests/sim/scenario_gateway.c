@@ -8,8 +8,8 @@
  *   2 any other is there at most once, whole
  *   3 what a reader was shown stays, under the same unique-id; no unique-id is ever given to two
  *     messages
- *   4 whoever uses a generation of the settings leaves it, sessions and log-ins, whatever is adopted
- *     meanwhile
+ *   4 whoever uses a generation of the settings leaves it, sessions and log-ins alike, whatever is
+ *     adopted meanwhile
  *   5 healed, the gateway starts, serves, and comes to rest
  */
 #include <stdio.h>
