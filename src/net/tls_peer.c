@@ -85,8 +85,8 @@ static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
     return true;
 }
 
-/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0). Without
- * any it is called too: whether one must be there wolfSSL knows. */
+/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0).
+ * Without any it is called too: whether one must be there wolfSSL knows. */
 int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
 {
     struct stream *stream = chain->userCtx;

@@ -21,7 +21,8 @@ _Noreturn void harness_failed(const char *file, int line, const char *what);
 void harness_check(const char *file, int line, const char *what, int64_t is, int64_t want);
 
 bool harness_is_simulated(void);
-struct sim *harness_sim(void); /* the simulator only: the world since harness_begin */
+/* The simulator only: the world since harness_begin. */
+struct sim *harness_sim(void);
 /* Runs the whole test once on the real kernel, with each of several worlds on the simulator. */
 int harness_main(int (*tests)(void));
 
