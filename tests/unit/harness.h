@@ -15,7 +15,8 @@
 
 /* cmocka's own assertions jump to another stack, which bodies on fibers and other threads must not
  * do. */
-#define check(condition)      ((condition) ? (void)0 : harness_failed(__FILE__, __LINE__, #condition))
+#define check(condition)                                                                           \
+    ((condition) ? (void)0 : harness_failed(__FILE__, __LINE__, #condition))
 #define check_equal(is, want) harness_check(__FILE__, __LINE__, #is, (int64_t)(is), (int64_t)(want))
 _Noreturn void harness_failed(const char *file, int line, const char *what);
 void harness_check(const char *file, int line, const char *what, int64_t is, int64_t want);
