@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
-enum { FILTER_BYTES_MAX = 8192, ATTRIBUTES_MAX = 4 };
+enum { ANSWER_BYTES_MAX = 1 << 20, FILTER_BYTES_MAX = 8192, ATTRIBUTES_MAX = 4 };
 
 struct ldap_state {
     char *url, *ca, *bind_dn, *password, *base, *filter;
@@ -30,6 +30,13 @@ struct ldap_state {
     bool start_tls, verify;
     uint64_t timeout_ms;
     struct pool searchers, binders;
+};
+
+/* One connection. */
+struct link {
+    LDAP *ldap;
+    uint64_t until_ms; /* of the question that uses it */
+    struct ldap_conncb connected;
 };
 
 /* ---------------------------------------------------------------- connections */
@@ -42,29 +49,117 @@ static bool is_dead(int code)
 }
 
 /* 0, or LDAP_TIMEOUT when nothing is left. */
-static int set_time(LDAP *ldap, uint64_t until_ms, struct timeval *ret_left)
+static int set_time(struct link *link, uint64_t until_ms, struct timeval *ret_left)
 {
+    link->until_ms = until_ms;
     int left = clock_left_ms(until_ms);
     if (left == 0)
         return LDAP_TIMEOUT;
     *ret_left = (struct timeval){.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
-    ldap_set_option(ldap, LDAP_OPT_NETWORK_TIMEOUT, ret_left);
-    ldap_set_option(ldap, LDAP_OPT_TIMEOUT, ret_left);
+    ldap_set_option(link->ldap, LDAP_OPT_NETWORK_TIMEOUT, ret_left);
+    ldap_set_option(link->ldap, LDAP_OPT_TIMEOUT, ret_left);
     return LDAP_SUCCESS;
 }
 
-static int bind_as(LDAP *ldap, const char *dn, struct slice password, uint64_t until_ms)
+static int bind_as(struct link *link, const char *dn, struct slice password, uint64_t until_ms)
 {
     struct berval secret = {.bv_len = password.size, .bv_val = (char *)(uintptr_t)password.data};
     struct timeval left;
-    int code = set_time(ldap, until_ms, &left);
+    int code = set_time(link, until_ms, &left);
     if (code != LDAP_SUCCESS)
         return code;
-    return ldap_sasl_bind_s(ldap, dn, LDAP_SASL_SIMPLE, &secret, NULL, NULL, NULL);
+    return ldap_sasl_bind_s(link->ldap, dn, LDAP_SASL_SIMPLE, &secret, NULL, NULL, NULL);
 }
 
-static int set_tls(LDAP *ldap, const struct ldap_state *state)
+/* A length that a server says is memory that is taken: no answer of ours needs more. */
+static bool set_answer_max(LDAP *ldap)
 {
+    ber_len_t bytes_max = ANSWER_BYTES_MAX;
+    Sockbuf *socket = NULL;
+    return ldap_get_option(ldap, LDAP_OPT_SOCKBUF, &socket) == LDAP_OPT_SUCCESS &&
+           ber_sockbuf_ctrl(socket, LBER_SB_OPT_SET_MAX_INCOMING, &bytes_max) > 0;
+}
+
+/* ---- time for reads: below TLS, a layer of libldap's socket that waits no longer than the
+ * question may take. Without it a handshake with a server that is silent is tried again and again for ever
+ * (libldap 2.5 with GnuTLS takes "nothing there yet" for a reason to try at once). */
+
+static int layer_setup(Sockbuf_IO_Desc *layer, void *argument)
+{
+    layer->sbiod_pvt = argument;
+    return 0;
+}
+
+static int layer_remove(Sockbuf_IO_Desc *layer)
+{
+    layer->sbiod_pvt = NULL;
+    return 0;
+}
+
+static int layer_control(Sockbuf_IO_Desc *layer, int option, void *argument)
+{
+    return LBER_SBIOD_CTRL_NEXT(layer, option, argument);
+}
+
+/* True: try again. */
+static bool layer_wait(Sockbuf_IO_Desc *layer, bool for_writing)
+{
+    const struct link *link = layer->sbiod_pvt;
+    int fd = -1;
+    if (errno == EINTR)
+        return true;
+    if (errno != EAGAIN || ber_sockbuf_ctrl(layer->sbiod_sb, LBER_SB_OPT_GET_FD, &fd) <= 0)
+        return false;
+    if (wait_fd(fd, for_writing, link->until_ms) == 0)
+        return true;
+    errno = ETIMEDOUT;
+    return false;
+}
+
+static ber_slen_t layer_read(Sockbuf_IO_Desc *layer, void *data, ber_len_t size)
+{
+    for (;;) {
+        ber_slen_t count = LBER_SBIOD_READ_NEXT(layer, data, size);
+        if (count >= 0 || !layer_wait(layer, false))
+            return count;
+    }
+}
+
+static ber_slen_t layer_write(Sockbuf_IO_Desc *layer, void *data, ber_len_t size)
+{
+    for (;;) {
+        ber_slen_t count = LBER_SBIOD_WRITE_NEXT(layer, data, size);
+        if (count >= 0 || !layer_wait(layer, true))
+            return count;
+    }
+}
+
+/* libldap takes it by a pointer that is not const. */
+static const Sockbuf_IO layer_io = {.sbi_setup = layer_setup,
+                                    .sbi_remove = layer_remove,
+                                    .sbi_ctrl = layer_control,
+                                    .sbi_read = layer_read,
+                                    .sbi_write = layer_write};
+
+/* libldap calls this when TCP's connection is there. */
+static int limit_reads(LDAP *ldap, Sockbuf *socket, LDAPURLDesc *server, struct sockaddr *address,
+                       struct ldap_conncb *callback)
+{
+    (void)ldap, (void)server, (void)address;
+    ber_sockbuf_ctrl(socket, LBER_SB_OPT_SET_NONBLOCK, socket);
+    return ber_sockbuf_add_io(socket, (Sockbuf_IO *)(uintptr_t)&layer_io,
+                              LBER_SBIOD_LEVEL_PROVIDER + 1, callback->lc_arg);
+}
+
+static void forget_reads(LDAP *ldap, Sockbuf *socket, struct ldap_conncb *callback)
+{
+    (void)ldap, (void)socket, (void)callback;
+}
+
+static int set_tls(struct link *link, const struct ldap_state *state)
+{
+    LDAP *ldap = link->ldap;
+    ldap_set_option(ldap, LDAP_OPT_CONNECT_CB, &link->connected);
     int version = LDAP_VERSION3, one = 1;
     int verify = state->verify ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER, server = 0;
     ldap_set_option(ldap, LDAP_OPT_PROTOCOL_VERSION, &version);
@@ -76,30 +171,40 @@ static int set_tls(LDAP *ldap, const struct ldap_state *state)
     return ldap_set_option(ldap, LDAP_OPT_X_TLS_NEWCTX, &server);
 }
 
-/* A new connection, encrypted as configured, bound to nobody. */
-static int connect_to(const struct ldap_state *state, uint64_t until_ms, LDAP **ret_ldap)
+static void link_close(struct link *link)
 {
-    LDAP *ldap;
+    if (link->ldap != NULL)
+        ldap_unbind_ext_s(link->ldap, NULL, NULL);
+    free(link);
+}
+
+/* A new connection, encrypted as configured, bound to nobody. */
+static int connect_to(const struct ldap_state *state, uint64_t until_ms, struct link **ret_link)
+{
+    struct link *link = calloc(1, sizeof *link);
     struct timeval left;
-    int code = ldap_initialize(&ldap, state->url);
-    if (code != LDAP_SUCCESS)
-        return code;
-    code = set_tls(ldap, state) == LDAP_OPT_SUCCESS ? set_time(ldap, until_ms, &left)
-                                                    : LDAP_CONNECT_ERROR;
+    if (link == NULL)
+        return LDAP_NO_MEMORY;
+    link->connected = (struct ldap_conncb){limit_reads, forget_reads, link};
+    int code = ldap_initialize(&link->ldap, state->url);
+    if (code == LDAP_SUCCESS)
+        code = set_answer_max(link->ldap) && set_tls(link, state) == LDAP_OPT_SUCCESS
+                   ? set_time(link, until_ms, &left)
+                   : LDAP_CONNECT_ERROR;
     if (code == LDAP_SUCCESS && state->start_tls)
-        code = ldap_start_tls_s(ldap, NULL, NULL);
+        code = ldap_start_tls_s(link->ldap, NULL, NULL);
     if (code != LDAP_SUCCESS) {
-        ldap_unbind_ext_s(ldap, NULL, NULL);
+        link_close(link);
         return code;
     }
-    *ret_ldap = ldap;
+    *ret_link = link;
     return LDAP_SUCCESS;
 }
 
-static void give_back(struct pool *pool, LDAP *ldap)
+static void give_back(struct pool *pool, struct link *link)
 {
-    if (!pool_give(pool, ldap))
-        ldap_unbind_ext_s(ldap, NULL, NULL);
+    if (!pool_give(pool, link))
+        link_close(link);
 }
 
 /* ---------------------------------------------------------------- search */
@@ -202,7 +307,7 @@ static int read_entry(const struct ldap_state *state, LDAP *ldap, LDAPMessage *e
 
 /* An LDAP code; with success *ret_found is 0, -ENOENT or -EAGAIN, and *ret_dn the entry's name, to
  * be freed by ldap_memfree. */
-static int search_on(const struct ldap_state *state, LDAP *ldap, const char *filter,
+static int search_on(const struct ldap_state *state, struct link *link, const char *filter,
                      uint64_t until_ms, struct directory_record *record, char **ret_dn,
                      int *ret_found)
 {
@@ -216,9 +321,10 @@ static int search_on(const struct ldap_state *state, LDAP *ldap, const char *fil
     if (count == 0)
         wanted[count++] = LDAP_NO_ATTRS;
     wanted[count] = NULL;
+    LDAP *ldap = link->ldap;
     struct timeval left;
     LDAPMessage *message = NULL;
-    int code = set_time(ldap, until_ms, &left);
+    int code = set_time(link, until_ms, &left);
     if (code == LDAP_SUCCESS)
         code = ldap_search_ext_s(ldap, state->base, LDAP_SCOPE_SUBTREE, filter,
                                  (char **)(uintptr_t)wanted, 0, NULL, NULL, &left, 2, &message);
@@ -243,28 +349,28 @@ static int search_on(const struct ldap_state *state, LDAP *ldap, const char *fil
 static int search(struct ldap_state *state, const char *filter, uint64_t until_ms,
                   struct directory_record *record, char **ret_dn)
 {
-    LDAP *ldap = pool_take(&state->searchers);
-    bool is_old = ldap != NULL;
+    struct link *link = pool_take(&state->searchers);
+    bool is_old = link != NULL;
     int code = LDAP_SUCCESS, found = -EAGAIN;
     for (;;) {
-        if (ldap == NULL) {
+        if (link == NULL) {
             struct slice password = {0};
-            code = connect_to(state, until_ms, &ldap);
+            code = connect_to(state, until_ms, &link);
             if (code != LDAP_SUCCESS)
                 break;
             if (state->password != NULL)
                 password = slice_cstr(state->password);
             if (state->bind_dn != NULL)
-                code = bind_as(ldap, state->bind_dn, password, until_ms);
+                code = bind_as(link, state->bind_dn, password, until_ms);
         }
         if (code == LDAP_SUCCESS)
-            code = search_on(state, ldap, filter, until_ms, record, ret_dn, &found);
+            code = search_on(state, link, filter, until_ms, record, ret_dn, &found);
         if (code == LDAP_SUCCESS) {
-            give_back(&state->searchers, ldap);
+            give_back(&state->searchers, link);
             return found;
         }
-        ldap_unbind_ext_s(ldap, NULL, NULL);
-        ldap = NULL;
+        link_close(link);
+        link = NULL;
         if (!is_old || !is_dead(code))
             break;
         is_old = false;
@@ -279,21 +385,21 @@ static int search(struct ldap_state *state, const char *filter, uint64_t until_m
 static int try_bind(struct ldap_state *state, const char *dn, struct slice password,
                     uint64_t until_ms, struct directory_record *record)
 {
-    LDAP *ldap = pool_take(&state->binders);
-    bool is_old = ldap != NULL;
+    struct link *link = pool_take(&state->binders);
+    bool is_old = link != NULL;
     int code = LDAP_SUCCESS;
     for (;;) {
-        if (ldap == NULL)
-            code = connect_to(state, until_ms, &ldap);
+        if (link == NULL)
+            code = connect_to(state, until_ms, &link);
         if (code != LDAP_SUCCESS)
             break;
-        code = bind_as(ldap, dn, password, until_ms);
+        code = bind_as(link, dn, password, until_ms);
         if (!is_dead(code)) {
-            give_back(&state->binders, ldap);
+            give_back(&state->binders, link);
             break;
         }
-        ldap_unbind_ext_s(ldap, NULL, NULL);
-        ldap = NULL;
+        link_close(link);
+        link = NULL;
         if (!is_old)
             break;
         is_old = false;
@@ -343,9 +449,9 @@ static int ldap_ask(void *argument, const struct directory_query *query,
 
 static void drain(struct pool *pool)
 {
-    LDAP *ldap;
-    while ((ldap = pool_take(pool)) != NULL)
-        ldap_unbind_ext_s(ldap, NULL, NULL);
+    struct link *link;
+    while ((link = pool_take(pool)) != NULL)
+        link_close(link);
 }
 
 static void ldap_close(void *argument)
@@ -405,7 +511,7 @@ static int look_at(const struct ldap_state *state, char problem[DIRECTORY_PROBLE
         !ldap_is_ldapi_url(state->url))
         return option_problem(problem, "the url must begin with ldap://, ldaps:// or ldapi://",
                               state->url);
-    if (state->start_tls && !ldap_is_ldap_url(state->url))
+    if (state->start_tls && (ldap_is_ldaps_url(state->url) || ldap_is_ldapi_url(state->url)))
         return option_problem(problem, "start_tls goes with ldap:// only", state->url);
     for (const char *at = strchr(state->filter, '%'); at != NULL; at = strchr(at + 2, '%')) {
         if (at[1] == '\0' || strchr("uld%", at[1]) == NULL)

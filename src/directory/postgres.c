@@ -188,6 +188,7 @@ static int postgres_ask(void *state, const struct directory_query *query,
         if (!is_old || clock_left_ms(until_ms) == 0)
             return -EAGAIN;
         is_old = false;
+        ret_record->problem[0] = '\0';
     }
 }
 

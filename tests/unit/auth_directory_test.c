@@ -3,6 +3,7 @@
  * Log-ins through directories: what is cached and for how long, what a directory that fails may and
  * may not cause, masters, new options while log-ins are under way. With real helper threads, and in
  * the simulator's worlds. Rows of the list of bad inputs are named by their id.
+ * tidy: long because each way to fail is asked about in each place where it could show
  */
 #include <setjmp.h>
 #include <stdarg.h>
