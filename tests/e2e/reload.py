@@ -8,6 +8,7 @@ import imaplib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -258,6 +259,24 @@ def test_certificates(gateway):
     session.logout()
 
 
+def test_ticket(gateway):
+    """A session ticket from before is good after a reload (T13)."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def reused(session):
+        with socket.create_connection(('127.0.0.1', gateway.port(IMAPS)), 10) as plain:
+            with context.wrap_socket(plain, server_hostname='localhost',
+                                     session=session) as secure:
+                secure.recv(1000) # the tickets come with the greeting
+                return secure.session, secure.session_reused
+    session, first = reused(None)
+    check(not first and reused(session)[1], 'no ticket')
+    session = reused(None)[0]
+    gateway.reload('taken')
+    check(reused(session)[1], 'a ticket from before the reload')
+
+
 def test_ends_soon(gateway):
     gateway.make_pair(gateway.certificate, gateway.key, 5)
     line = gateway.await_line(lambda line: line.get('event') == 'certificate')
@@ -330,6 +349,9 @@ def test_thousand(gateway):
     """Good and broken ones under load: no session is lost, nothing is left behind (C06, T13)."""
     kept = [gateway.imap('u2'), imap_over_tls(gateway, 'u2@example.test')]
     load = Load(gateway)
+    shaking = subprocess.Popen(['openssl', 's_time', '-connect', f'127.0.0.1:{gateway.port(IMAPS)}',
+                                '-new', '-time', '5'], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
     before = 0
     for i in range(ROUNDS):
         gateway.write(gateway.text + ('' if i % 4 else 'coers = 1;\n'))
@@ -340,6 +362,9 @@ def test_thousand(gateway):
             check(time.monotonic() < until, f'reload {i} did not end')
         if i == ROUNDS // 4:
             before = memory(gateway)
+    said = shaking.communicate(timeout=60)[0]
+    count = re.search(r'(\d+) connections in \d+ real seconds', said)
+    check(shaking.returncode == 0 and count and int(count[1]) > 100 and 'rror' not in said, said)
     load.stop()
     after = memory(gateway)
     check(is_sanitized() or after < before + (8 << 20),
@@ -351,8 +376,8 @@ def test_thousand(gateway):
     while gateway.metric('generations') > 1:
         check(time.monotonic() < until, f'{gateway.metric("generations")} generations are left')
         time.sleep(0.1)
-    print(f'  {ROUNDS} reloads beside {load.done} rounds of load: {before >> 10} KiB, then '
-          f'{after >> 10} KiB', flush=True)
+    print(f'  {ROUNDS} reloads beside {load.done} rounds of load and {count[1]} handshakes: '
+          f'{before >> 10} KiB, then {after >> 10} KiB', flush=True)
     gateway.write(gateway.text)
 
 
@@ -373,8 +398,8 @@ def test_shutdown(gateway):
 
 def main():
     with Service() as gateway:
-        for test in (test_good, test_broken, test_fixed, test_certificates, test_ends_soon,
-                     test_thousand, test_shutdown):
+        for test in (test_good, test_broken, test_fixed, test_certificates, test_ticket,
+                     test_ends_soon, test_thousand, test_shutdown):
             began = time.monotonic()
             test(gateway)
             print(f'{test.__name__}: ok ({time.monotonic() - began:.1f} s)', flush=True)
