@@ -42,7 +42,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TICKS = os.sysconf('SC_CLK_TCK')
 BASE, SINK, DOVECOT = 23000, 23925, 23700  # ports; Dovecot's are + 143 and + 110
-BARE = 23993
+BARE = 23894
 IDLE_CONNECTIONS, IDLE_PROCESSES, IDLE_CORES, IDLE_USERS = 100000, 6, 6, 800
 TLS_IDLE_CONNECTIONS, TLS_IDLE_PROCESSES, TLS_IDLE_CORES = 20000, 4, 2
 
