@@ -11,6 +11,7 @@
  * old core touch the stream again, and closes it.
  */
 #include "net_private.h"
+#include "ringpost/tls.h"
 
 #include <stdlib.h>
 
@@ -74,6 +75,8 @@ void stream_move(struct stream *stream, unsigned to_core)
     assert(to_core < core_count(stream->core) && to_core != core_index(stream->core));
     if (stream->state & (CLOSING | MOVING))
         return;
+    assert((!stream_has_tls(stream) || stream_is_secure(stream) || stream->end != 0) &&
+           "stream_move: a handshake is under way, and it belongs to this core");
     stream_line_drop(stream);
     stream->state |= MOVING;
     stream->state &= ~(unsigned)PEEKED;
