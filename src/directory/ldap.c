@@ -81,8 +81,8 @@ static bool set_answer_max(LDAP *ldap)
 }
 
 /* ---- time for reads: below TLS, a layer of libldap's socket that waits no longer than the
- * question may take. Without it a handshake with a server that is silent is tried again and again for ever
- * (libldap 2.5 with GnuTLS takes "nothing there yet" for a reason to try at once). */
+ * question may take. Without it a handshake with a server that is silent is tried again and again
+ * for ever (libldap 2.5 with GnuTLS takes "nothing there yet" for a reason to try at once). */
 
 static int layer_setup(Sockbuf_IO_Desc *layer, void *argument)
 {

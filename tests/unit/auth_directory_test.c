@@ -93,9 +93,12 @@ static void run_with(unsigned how, void (*body)(struct core *core, struct run *)
         .generation = &run->generation,
     };
     if (how & USERS) {
-        char hash[256], text[300];
+        char hash[256], text[1000];
         hash_of("of here", "$5$rounds=1000$salt", hash);
-        snprintf(text, sizeof text, "here@x.test:%s\n", hash);
+        snprintf(text, sizeof text,
+                 "here@x.test:%s\nshut@x.test:%s:1:1::/home:/bin/sh:a=b nologin\n"
+                 "lan@x.test:%s::::::allow_nets=192.0.2.0/24,2001:db8::/32 x=y\n",
+                 hash, hash, hash);
         run->options.users = run->users = users_of(text);
         hash_of("of root", "$5$rounds=1000$salt", hash);
         snprintf(text, sizeof text, "root@x.test:%s::::::allow_nets=10.0.0.0/8\n", hash);
@@ -558,6 +561,27 @@ static void masters(void **state)
     run_with(USERS, masters_body);
 }
 
+/* The extra fields of Dovecot's passwd-file. */
+static void extra_body(struct core *core, struct run *run)
+{
+    (void)run;
+    struct auth_result result;
+    uint8_t address[16] = {0x20, 0x01, 0x0d, 0xb8, 1};
+    struct auth_client client = {
+        .address = address, .family = 6, .protocol = "test", .may_send_password = true};
+    check_equal(auth_password(core, &client, SLICE("lan"), SLICE("of here"), &result), 0);
+    expect(core, "lan", "of here", -EACCES);
+    expect(core, "shut", "of here", -EACCES);
+    expect(core, "here", "of here", 0);
+    check_equal(auth_lookup(core, SLICE("shut@x.test"), &result), 0);
+}
+
+static void extra(void **state)
+{
+    (void)state;
+    run_with(USERS, extra_body);
+}
+
 /* ---------------------------------------------------------------- new options */
 
 static void adopt_body(struct core *core, struct run *run)
@@ -579,6 +603,17 @@ static void adopt_body(struct core *core, struct run *run)
     auth_adopt(core, &options);
     expect(core, "ann", "of ann", 0);
     check_equal(double_questions(&run->first), questions + 1);
+    char hash[256], text[300]; /* a changed password counts at once (A05) */
+    expect(core, "here", "of here", 0);
+    hash_of("changed", "$5$rounds=1000$salt", hash);
+    snprintf(text, sizeof text, "here@x.test:%s\n", hash);
+    struct auth_users *changed = users_of(text);
+    options.users = changed;
+    auth_adopt(core, &options);
+    expect(core, "here", "of here", -EACCES);
+    expect(core, "here", "changed", 0);
+    auth_adopt(core, &run->options);
+    auth_users_free(changed);
     options.users = NULL; /* a user who is gone */
     auth_adopt(core, &options);
     expect(core, "here", "of here", -EACCES);
@@ -688,8 +723,8 @@ static int auth_directory_tests(void)
         cmocka_unit_test(found),    cmocka_unit_test(names),     cmocka_unit_test(same_work),
         cmocka_unit_test(networks), cmocka_unit_test(cache),     cmocka_unit_test(failing),
         cmocka_unit_test(stale),    cmocka_unit_test(verifying), cmocka_unit_test(together),
-        cmocka_unit_test(hanging),  cmocka_unit_test(masters),   cmocka_unit_test(adopt),
-        cmocka_unit_test(model),
+        cmocka_unit_test(hanging),  cmocka_unit_test(masters),   cmocka_unit_test(extra),
+        cmocka_unit_test(adopt),    cmocka_unit_test(model),
     };
     return cmocka_run_group_tests_name("auth_directory", tests, NULL, NULL);
 }
