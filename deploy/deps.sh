@@ -71,6 +71,7 @@ netcat-openbsd    raw bytes, half-closed connections
 gnutls-bin        gnutls-cli: a second TLS peer
 testssl.sh        grades what a TLS port offers
 libgsasl-dev      a SASL client that is not ours
+libssl-dev        a TLS client that is not ours, in the process of a test
 gsasl             the same at the command line
 '
 # Unpacked under PREFIX/tests/root, not installed: no daemon starts, no port or file is taken.

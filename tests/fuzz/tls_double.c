@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The doubles below a stream under TLS.
+ */
+#include "tls_double.h"
+
+#include <stdlib.h>
+
+#include "../../src/main/certificate.h"
+#include "ringpost/hash.h"
+#include "tls_record.h"
+
+struct double_sent double_sent;
+
+struct core {
+    void *net;
+};
+
+static struct core core;
+static uint64_t drawn; /* bytes of randomness since the stream began */
+static const int64_t wall_ns = INT64_C(1800000000) * 1000000000;
+
+void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+/* ---------------------------------------------------------------- the core */
+
+void *core_local(const struct core *of, enum core_local which)
+{
+    require(which == CORE_LOCAL_NET);
+    return of->net;
+}
+
+void core_local_set(struct core *of, enum core_local which, void *value)
+{
+    require(which == CORE_LOCAL_NET);
+    of->net = value;
+}
+
+void core_hook_add(struct core *of, struct hook *hook)
+{
+    (void)of;
+    (void)hook;
+}
+
+void core_hook_remove(struct core *of, struct hook *hook)
+{
+    (void)of;
+    (void)hook;
+}
+
+void core_again(struct core *of)
+{
+    (void)of;
+}
+
+int64_t core_wall_ns(struct core *of)
+{
+    (void)of;
+    return wall_ns;
+}
+
+void kernel_random(struct kernel *kernel, void *data, size_t size)
+{
+    (void)kernel;
+    for (size_t i = 0; i < size; i++)
+        ((uint8_t *)data)[i] = (uint8_t)hash_u64(++drawn);
+}
+
+void core_random(struct core *of, void *data, size_t size)
+{
+    (void)of;
+    kernel_random(NULL, data, size);
+}
+
+void waiters_wake_all(struct core *of, struct waiters *waiters)
+{
+    (void)of;
+    (void)waiters;
+}
+
+void buffer_give(struct core *of, unsigned number)
+{
+    (void)of;
+    (void)number;
+    require(false); /* none was lent */
+}
+
+/* ---------------------------------------------------------------- the stream's other files */
+
+void stream_attended(struct stream *stream)
+{
+    (void)stream;
+}
+
+void stream_notify(struct stream *stream)
+{
+    (void)stream;
+}
+
+void stream_pump(struct stream *stream)
+{
+    (void)stream;
+}
+
+void stream_ended(struct stream *stream, int reason)
+{
+    if (stream->end == 0)
+        stream->end = reason;
+}
+
+bool output_append_sealed(struct stream *stream, struct slice bytes, size_t wanted)
+{
+    (void)stream;
+    (void)wanted;
+    require(bytes.size <= sizeof double_sent.data);
+    if (bytes.size > sizeof double_sent.data - double_sent.size)
+        double_sent.size = 0; /* answers to key updates */
+    memcpy(double_sent.data + double_sent.size, bytes.data, bytes.size);
+    double_sent.size += bytes.size;
+    return true;
+}
+
+struct net_block *output_take_plain(struct stream *stream)
+{
+    (void)stream;
+    return NULL;
+}
+
+void output_fail(struct stream *stream, int reason)
+{
+    stream->output_error = reason;
+    stream->state |= OUTPUT_FAILED;
+}
+
+/* ---------------------------------------------------------------- a stream */
+
+static void none(struct stream *stream)
+{
+    (void)stream;
+}
+
+static const struct stream_owner owner = {.input = none, .released = none, .secured = none};
+static const struct tls_service service = {NULL, 1};
+
+void double_begin(void)
+{
+    static char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX];
+    static const char *const names[] = {"a.example", NULL};
+    struct tls_settings *settings = NULL;
+    struct tls_pair pair = {"pair", {0}, {0}};
+    struct tls_options options = {.pairs = &pair, .pair_count = 1, .ticket_ms_max = 3600000};
+    require(tls_library_open(NULL) == 0);
+    require(certificate_make(names, wall_ns / 1000000000, certificate, key) == NULL);
+    pair.certificate = slice_cstr(certificate);
+    pair.key = slice_cstr(key);
+    require(net_open(&core) == 0);
+    require(tls_settings_make(&options, wall_ns, NULL, NULL, &settings) == 0);
+    require(tls_adopt(&core, settings) == 0);
+    tls_settings_unref(settings);
+}
+
+struct stream *double_open(void)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    require(stream != NULL);
+    *stream = (struct stream){.core = &core, .owner = &owner, .slot = -1};
+    drawn = 0;
+    double_sent.size = 0;
+    require(stream_secure(stream, &service, false) == 0);
+    return stream;
+}
+
+void double_close(struct stream *stream)
+{
+    struct net *net = net_of(stream);
+    stream->state |= CLOSING;
+    tls_seal(stream);
+    require(stream->tls->is_goodbye_said == stream_is_secure(stream));
+    tls_receive(stream, "more", 4); /* T2 */
+    tls_free(stream);
+    input_drop(stream, input_size(stream));
+    require(net->tls->uses == 1);
+    net->attended = NULL;
+    net->attended_end = &net->attended;
+    free(stream);
+}
+
+void record(struct recording *recording, bool is_13)
+{
+    struct record_client *client = record_begin(is_13);
+    struct stream *stream = double_open();
+    size_t answered = 0;
+    while (!stream_is_secure(stream)) {
+        uint8_t *to = recording->client + recording->client_size;
+        size_t size = record_step(client, double_sent.data + answered, double_sent.size - answered,
+                                  to, sizeof recording->client - recording->client_size);
+        answered = double_sent.size;
+        recording->client_size += size;
+        require(size > 0);
+        tls_receive(stream, (const char *)to, size);
+    }
+    uint8_t last[64]; /* TLS 1.2: the client reads the server's Finished */
+    record_step(client, double_sent.data + answered, double_sent.size - answered, last,
+                sizeof last);
+    record_end(client, recording->secret, recording->randoms);
+    double_close(stream);
+}
