@@ -8,7 +8,8 @@
  * The pool is a stack per size, so the memory taken next is the one that is warm in the cache; it
  * and the budget belong to the core, for as long as a log is open there or a body is out (a body on
  * its way between two cores belongs to none and goes back to the allocator). The
- * budget counts capacity, and bodies on their way to the disk. Fails by NULL.
+ * budget counts capacity, and bodies on their way to the disk; those that the cache keeps are
+ * counted there. Fails by NULL.
  */
 #include "log_private.h"
 
@@ -25,6 +26,7 @@ struct log_body {
     char *data;
     uint64_t capacity, size;
     unsigned which; /* index of size_bytes, or MAPPED */
+    bool is_kept;   /* by the cache, which has a budget of its own */
 };
 
 struct log_core *log_core_ref(struct core *core)
@@ -187,9 +189,24 @@ struct slice log_body_bytes(const struct log_body *body)
     return slice_of(body->data, body->size);
 }
 
-uint64_t body_capacity(const struct log_body *body)
+uint64_t body_trim(struct log_body *body)
 {
+    uint64_t size = format_round(body->size, 4096);
+    if (body->which == MAPPED && size > 0 && size < body->capacity &&
+        mremap(body->data, body->capacity, size, 0) != MAP_FAILED) {
+        if (body->shared != NULL)
+            body->shared->body_bytes -= body->capacity - size;
+        body->capacity = size; /* a mapping that shrinks stays where it is */
+    }
     return body->capacity;
+}
+
+void body_keep(struct log_body *body)
+{
+    assert(!body->is_kept);
+    body->is_kept = true;
+    if (body->shared != NULL)
+        body->shared->body_bytes -= body->capacity;
 }
 
 struct slice body_padded(struct log_body *body)
@@ -213,7 +230,9 @@ void log_body_give(struct log_body *body)
         body_free(body);
         return;
     }
-    shared->body_bytes -= body->capacity;
+    if (!body->is_kept)
+        shared->body_bytes -= body->capacity;
+    body->is_kept = false;
     if (body->which != MAPPED && shared->pool_count[body->which] < size_pooled_max[body->which]) {
         body->next = shared->pool[body->which];
         shared->pool[body->which] = body;
@@ -227,6 +246,7 @@ void log_body_give(struct log_body *body)
 void log_body_leave(struct log_body *body)
 {
     struct log_core *shared = body->shared;
+    assert(!body->is_kept);
     shared->body_bytes -= body->capacity;
     body->shared = NULL;
     log_core_unref(shared);

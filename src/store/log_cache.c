@@ -2,7 +2,7 @@
  *
  * The newest bodies in memory, since new mail is read at once: a queue, the oldest leaves first,
  * and a table by position. Small bodies are copied into the entry, large ones kept as they were
- * received. Not keeping one is never an error.
+ * received, without the memory behind them. Not keeping one is never an error.
  *
  * Invariant: bytes <= bytes_max.
  */
@@ -68,7 +68,7 @@ void cache_add(struct cache *cache, struct log_position position, struct slice b
                struct log_body *body)
 {
     uint64_t charge =
-        sizeof(struct cached) + (body != NULL ? body_capacity(body) : (uint64_t)bytes.size);
+        sizeof(struct cached) + (body != NULL ? body_trim(body) : (uint64_t)bytes.size);
     struct cached *entry = NULL;
     if (charge <= cache->bytes_max / SHARE_MAX)
         entry = malloc(sizeof *entry + (body == NULL ? bytes.size : 0));
@@ -88,6 +88,8 @@ void cache_add(struct cache *cache, struct log_position position, struct slice b
                              .charge = charge};
     if (body == NULL)
         memcpy(entry->bytes, bytes.data, bytes.size);
+    else
+        body_keep(body);
     *at = entry;
     *(cache->newest != NULL ? &cache->newest->newer : &cache->oldest) = entry;
     cache->newest = entry;

@@ -241,7 +241,11 @@ void cache_remove(struct cache *cache, struct log_position position);
 bool cache_find(struct cache *cache, struct log_position position, struct slice *ret_bytes);
 
 /* log_body.c */
-uint64_t body_capacity(const struct log_body *body);
+/* Gives back the mapped pages behind the bytes, of which doubling left up to as many again; returns
+ * the capacity that is left. */
+uint64_t body_trim(struct log_body *body);
+/* Takes it out of the budget of bodies, until it is given back. */
+void body_keep(struct log_body *body);
 bool body_is_of(const struct log_body *body, const struct core *core);
 /* The bytes with zeros up to a multiple of FORMAT_BLOCK_BYTES behind them. */
 struct slice body_padded(struct log_body *body);

@@ -321,6 +321,53 @@ static void budget(void **state)
     store_remove(&store);
 }
 
+/* A body that doubled while it came is kept at the size of its bytes: so it fits into its share of
+ * the cache. What is kept there is not in the budget of those that come. */
+static void large_fn(struct core *core, void *argument)
+{
+    struct store *store = argument;
+    enum { SIZE = 1500000, COUNT = 24, KEPT = (8 << 20) / 1507328 /* pages of them */ };
+    struct log_position positions[COUNT];
+    struct slice peeked;
+    char *is = malloc(SIZE);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct log_body *body = log_body_take(core, 0);
+        assert_non_null(body);
+        for (size_t at = 0, room; at < SIZE; at += room) {
+            char *to = log_body_room(body, SIZE - at, &room);
+            assert_non_null(to);
+            memset(to, (int)i + 1, room);
+            log_body_added(body, room);
+        }
+        struct log_append append = {.type = LOG_RECORD_MESSAGE, .body = body};
+        assert_int_equal(log_append_await(store->log, &append), 0);
+        positions[i] = append.position;
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        bool is_kept = log_peek_body(store->log, positions[i], &peeked);
+        assert_int_equal(is_kept, i >= COUNT - KEPT);
+        assert_int_equal(log_read_body(store->log, positions[i], SIZE, 0, is, SIZE), SIZE);
+        for (size_t at = 0; at < SIZE; at++)
+            assert_true(is[at] == (char)(i + 1) && (!is_kept || peeked.data[at] == is[at]));
+    }
+    free(is);
+}
+
+static void large_kept(void **state)
+{
+    (void)state;
+    struct store store;
+    store_make(&store);
+    store.options.cache_bytes = 8 << 20; /* a share is 2 MiB; the body's memory had grown to that */
+    store.options.body_bytes = 4 << 20;  /* less than what is kept */
+    struct life life = life_begin();
+    run(&life, open_fn, &store);
+    run(&life, large_fn, &store);
+    run(&life, close_fn, &store);
+    life_end(&life);
+    store_remove(&store);
+}
+
 static int open_result(struct store *store)
 {
     struct life life = life_begin();
@@ -356,8 +403,8 @@ static void not_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lives), cmocka_unit_test(locked),
-                                       cmocka_unit_test(scan_and_drop), cmocka_unit_test(budget),
-                                       cmocka_unit_test(not_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lives),  cmocka_unit_test(locked),     cmocka_unit_test(scan_and_drop),
+        cmocka_unit_test(budget), cmocka_unit_test(large_kept), cmocka_unit_test(not_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
