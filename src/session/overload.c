@@ -9,8 +9,8 @@
  *
  *            80 % or 1 s              95 % or 10 s
  *   CALM ──────────────────▶ STRESSED ────────────▶ FULL      at once
- *    ◀── below 70 % ────────── ◀──── below 90 % ───           LOWER_MS after the last rise at the
- *                                                             earliest
+ *    ◀── below 70 % ────────── ◀──── below 90 % ───           at once; to CALM LOWER_MS after the
+ *                                                             last rise at the earliest
  */
 #include "session_private.h"
 
@@ -23,7 +23,8 @@ enum {
     SHORT_STRESSED_MS = 1000, /* a shortage that has lasted so long */
     SHORT_FULL_MS = 10000,
     LOWER_MS = 3000,
-    TICK_MS = 1000
+    TICK_MS = 1000,
+    LOOK_MS = 20 /* between two looks at the ends of turns: a look costs as much as a reply */
 };
 
 static const char *const level_texts[] = {"calm", "stressed", "full"};
@@ -85,12 +86,16 @@ void overload_look(struct sessions *sessions)
 {
     uint64_t now = core_now_ns(sessions->core);
     unsigned high, low;
+    sessions->overload_due_ns = now + (uint64_t)LOOK_MS * 1000000;
     measure(sessions, now, &high, &low);
     if (high > sessions->overload) {
         change(sessions, high);
         sessions->overload_lower_ns = now + (uint64_t)LOWER_MS * 1000000;
-    } else if (low < sessions->overload && now >= sessions->overload_lower_ns) {
-        change(sessions, low);
+    } else if (low < sessions->overload) {
+        if (now >= sessions->overload_lower_ns)
+            change(sessions, low);
+        else if (sessions->overload == OVERLOAD_FULL)
+            change(sessions, OVERLOAD_STRESSED); /* there is room: nobody is sent away */
     }
     if (sessions->overload != OVERLOAD_CALM && sessions->overload_tick.previous_next == NULL)
         timer_set(sessions->core, &sessions->overload_tick, now + (uint64_t)TICK_MS * 1000000);

@@ -17,7 +17,8 @@ static void queue_hook(struct hook *hook)
 {
     struct sessions *sessions = (struct sessions *)((char *)hook - offsetof(struct sessions, hook));
     struct core *core = sessions->core;
-    overload_look(sessions);
+    if (core_now_ns(core) >= sessions->overload_due_ns)
+        overload_look(sessions);
     if (sessions->queue != NULL && fiber_start(core, sessions_fiber, sessions) < 0)
         timer_set(core, &sessions->retry, core_now_ns(core) + (uint64_t)RETRY_MS * 1000000);
 }

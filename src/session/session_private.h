@@ -106,6 +106,7 @@ struct sessions {
     struct shortage shortages[SHORTAGES];
     struct timer overload_tick;
     uint64_t overload_lower_ns; /* not below the level before */
+    uint64_t overload_due_ns;   /* the end of a turn looks no sooner */
     uint64_t last_id, unique;
     uint64_t refused_log_ns; /* when the next line about refused connections may come */
     uint32_t refused;        /* since the last one */
