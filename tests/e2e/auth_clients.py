@@ -57,7 +57,8 @@ class Serving(Gateway):
         is_root = os.geteuid() == 0
         write(self.folder, 'ringpost.conf', CONFIG.format(
             user='user = "nobody";' if is_root else '', submission=self.port(SUBMISSION),
-            imap=self.port(IMAP), imaps=self.port(IMAPS), pop3s=self.port(POP3S), proxy=self.port(PROXY)))
+            imap=self.port(IMAP), imaps=self.port(IMAPS), pop3s=self.port(POP3S),
+            proxy=self.port(PROXY)))
         write(self.folder, 'users', users())
         write(self.folder, 'masters', f'master@example.test:{crypted("master pw")}\n')
         if is_root:

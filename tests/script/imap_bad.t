@@ -41,7 +41,7 @@ S: \* BAD *
 close
 b = imap
 S: \* OK *
-C: a LOGIN {9000+}
+C: a LOGIN {20000+}
 S: \* BYE *
 expect-close
 c = imap

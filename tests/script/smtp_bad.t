@@ -24,6 +24,8 @@ S: 552 5.3.4 *
 C: MAIL FROM:<> ENVID=a+0D+0Ab
 S: 501 5.5.4 *
 C: MAIL FROM:<> AUTH=x
+S: 501 5.5.4 *
+C: MAIL FROM:<> UNHEARD=x
 S: 555 5.5.4 *
 C: MAIL FROM:<sender@client.example>
 S: 250 2.1.0 *
