@@ -291,9 +291,9 @@ struct net_block *output_take_plain(struct stream *stream)
 
 /* ---------------------------------------------------------------- from where the bytes lie */
 
-enum {
-    SEALED_PIECE_BYTES = 2 * 16384
-}; /* whole records; one, four or eight cost more (measured) */
+/* Whole records. Medians of seven interleaved runs of bench/tls, CPU for 10 MiB: one 3.7 ms, two and
+ * four 3.5 ms (their runs overlap), eight 4.0 ms. Two hold less memory than four. */
+enum { SEALED_PIECE_BYTES = 2 * 16384 };
 
 static bool output_has_sealed(const struct stream *stream)
 {
