@@ -18,7 +18,8 @@
  *
  * Built and run by tests/run.sh --suite fuzz.
  */
-#include "tls_double.h"
+#include "../unit/tls_double.h"
+#include "tls_record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,11 +33,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 enum kind { RAW, AFTER_13, AFTER_12, SEALED_13, SEALED_12, EDITED_13, EDITED_12, KINDS };
-enum { CONTENT_BYTES_MAX = 16384, HANDSHAKE = 22, DATA = 23 };
+enum { CONTENT_BYTES_MAX = 16384, RECORDED_BYTES_MAX = 16384, HANDSHAKE = 22, DATA = 23 };
+
+/* A handshake: what the client sent, and its secret: of its data (TLS 1.3), or the master secret
+ * and the randoms of server and client. */
+struct recording {
+    uint8_t client[RECORDED_BYTES_MAX];
+    size_t client_size;
+    uint8_t secret[48], randoms[64];
+};
 
 static struct recording recordings[2]; /* of TLS 1.3 and 1.2 */
 
+static const struct tls_service service = {NULL, 1};
+
 /* ---------------------------------------------------------------- a stream */
+
+static struct stream *begin(void)
+{
+    double_drawn = 0;
+    return double_open(0, &service);
+}
 
 /* Each piece lies in memory of its own size, for the address sanitizer. */
 static void feed(struct stream *stream, const uint8_t *data, size_t size, size_t piece)
@@ -57,7 +74,7 @@ static void feed(struct stream *stream, const uint8_t *data, size_t size, size_t
 static struct stream *begin_secure(int version)
 {
     const struct recording *recording = &recordings[version];
-    struct stream *stream = double_open();
+    struct stream *stream = begin();
     feed(stream, recording->client, recording->client_size, 0);
     require(stream_is_secure(stream));
     return stream;
@@ -249,10 +266,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         stream = begin_secure(kind == SEALED_12);
         sealed_records(stream, rest, piece, kind == SEALED_13);
     } else if (kind == EDITED_13 || kind == EDITED_12) {
-        stream = double_open();
+        stream = begin();
         edited(stream, rest, piece, kind == EDITED_12);
     } else {
-        stream = kind == RAW ? double_open() : begin_secure(kind == AFTER_12);
+        stream = kind == RAW ? begin() : begin_secure(kind == AFTER_12);
         feed(stream, data + 2, size - 2, piece);
         require(input_size(stream) == 0 && (kind != RAW || !stream_is_secure(stream)));
     }
@@ -260,11 +277,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+static void record(struct recording *recording, bool is_13)
+{
+    struct record_client *client = record_begin(is_13);
+    struct stream *stream = begin();
+    size_t answered = 0;
+    while (!stream_is_secure(stream)) {
+        uint8_t *to = recording->client + recording->client_size;
+        size_t size = record_step(client, double_sent.data + answered, double_sent.size - answered,
+                                  to, sizeof recording->client - recording->client_size);
+        answered = double_sent.size;
+        recording->client_size += size;
+        require(size > 0);
+        tls_receive(stream, (const char *)to, size);
+    }
+    uint8_t last[64]; /* TLS 1.2: the client reads the server's Finished */
+    record_step(client, double_sent.data + answered, double_sent.size - answered, last,
+                sizeof last);
+    record_end(client, recording->secret, recording->randoms);
+    double_close(stream);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    double_begin();
+    double_begin(&(struct tls_options){.ticket_ms_max = 3600000});
     for (int version = 0; version < 2; version++)
         record(&recordings[version], version == 0);
     return 0;

@@ -5,10 +5,10 @@
 #include "tls_double.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "../../src/main/certificate.h"
 #include "ringpost/hash.h"
-#include "tls_record.h"
 
 struct double_sent double_sent;
 
@@ -16,9 +16,9 @@ struct core {
     void *net;
 };
 
-static struct core core;
-static uint64_t drawn; /* bytes of randomness since the stream began */
-static const int64_t wall_ns = INT64_C(1800000000) * 1000000000;
+static struct core cores[DOUBLE_CORES];
+int64_t double_wall_ns;
+uint64_t double_drawn;
 
 void require(bool condition)
 {
@@ -60,14 +60,14 @@ void core_again(struct core *of)
 int64_t core_wall_ns(struct core *of)
 {
     (void)of;
-    return wall_ns;
+    return double_wall_ns;
 }
 
 void kernel_random(struct kernel *kernel, void *data, size_t size)
 {
     (void)kernel;
     for (size_t i = 0; i < size; i++)
-        ((uint8_t *)data)[i] = (uint8_t)hash_u64(++drawn);
+        ((uint8_t *)data)[i] = (uint8_t)hash_u64(++double_drawn);
 }
 
 void core_random(struct core *of, void *data, size_t size)
@@ -144,33 +144,43 @@ static void none(struct stream *stream)
 }
 
 static const struct stream_owner owner = {.input = none, .released = none, .secured = none};
-static const struct tls_service service = {NULL, 1};
 
-void double_begin(void)
+void double_begin(const struct tls_options *wanted)
 {
     static char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX];
     static const char *const names[] = {"a.example", NULL};
     struct tls_settings *settings = NULL;
     struct tls_pair pair = {"pair", {0}, {0}};
-    struct tls_options options = {.pairs = &pair, .pair_count = 1, .ticket_ms_max = 3600000};
+    struct tls_options options = *wanted;
+    options.pairs = &pair;
+    options.pair_count = 1;
+    double_wall_ns = (int64_t)time(NULL) * 1000000000;
     require(tls_library_open(NULL) == 0);
-    require(certificate_make(names, wall_ns / 1000000000, certificate, key) == NULL);
+    require(certificate_make(names, double_wall_ns / 1000000000, certificate, key) == NULL);
     pair.certificate = slice_cstr(certificate);
     pair.key = slice_cstr(key);
-    require(net_open(&core) == 0);
-    require(tls_settings_make(&options, wall_ns, NULL, NULL, &settings) == 0);
-    require(tls_adopt(&core, settings) == 0);
+    require(tls_settings_make(&options, double_wall_ns, NULL, NULL, &settings) == 0);
+    for (int i = 0; i < DOUBLE_CORES; i++) {
+        require(net_open(&cores[i]) == 0);
+        require(tls_adopt(&cores[i], settings) == 0);
+    }
     tls_settings_unref(settings);
 }
 
-struct stream *double_open(void)
+void double_end(void)
+{
+    for (int i = 0; i < DOUBLE_CORES; i++)
+        net_close(&cores[i]);
+    tls_library_close();
+}
+
+struct stream *double_open(unsigned core, const struct tls_service *service)
 {
     struct stream *stream = calloc(1, sizeof *stream);
     require(stream != NULL);
-    *stream = (struct stream){.core = &core, .owner = &owner, .slot = -1};
-    drawn = 0;
+    *stream = (struct stream){.core = &cores[core], .owner = &owner, .slot = -1};
     double_sent.size = 0;
-    require(stream_secure(stream, &service, false) == 0);
+    require(stream_secure(stream, service, false) == 0);
     return stream;
 }
 
@@ -187,25 +197,4 @@ void double_close(struct stream *stream)
     net->attended = NULL;
     net->attended_end = &net->attended;
     free(stream);
-}
-
-void record(struct recording *recording, bool is_13)
-{
-    struct record_client *client = record_begin(is_13);
-    struct stream *stream = double_open();
-    size_t answered = 0;
-    while (!stream_is_secure(stream)) {
-        uint8_t *to = recording->client + recording->client_size;
-        size_t size = record_step(client, double_sent.data + answered, double_sent.size - answered,
-                                  to, sizeof recording->client - recording->client_size);
-        answered = double_sent.size;
-        recording->client_size += size;
-        require(size > 0);
-        tls_receive(stream, (const char *)to, size);
-    }
-    uint8_t last[64]; /* TLS 1.2: the client reads the server's Finished */
-    record_step(client, double_sent.data + answered, double_sent.size - answered, last,
-                sizeof last);
-    record_end(client, recording->secret, recording->randoms);
-    double_close(stream);
 }
