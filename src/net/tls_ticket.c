@@ -62,6 +62,17 @@ static const uint8_t *key_of(struct tls_context *context, uint32_t epoch)
     return key;
 }
 
+/* What seal() leaves zero of the places that wolfSSL gives: nothing of a ticket may be another. */
+static bool is_padding_zero(const unsigned char *iv, const unsigned char *mac)
+{
+    unsigned char any = 0;
+    for (int i = NONCE_BYTES; i < WOLFSSL_TICKET_IV_SZ; i++)
+        any |= iv[i];
+    for (int i = TAG_BYTES; i < WOLFSSL_TICKET_MAC_SZ; i++)
+        any |= mac[i];
+    return any == 0;
+}
+
 static size_t bound_to(const struct stream_tls *tls, const unsigned char *name, unsigned char *aad)
 {
     size_t size = tls->server_name_size;
@@ -107,8 +118,8 @@ static int open_ticket(struct tls_context *context, struct stream_tls *tls, uint
     uint64_t age_ms = wall_ms - (uint64_t)issued * 1000;
     bool is_known = memcmp(name, "rp", 2) == 0 && newest - epoch <= 2 && epoch != 0 &&
                     issued <= wall_ms / 1000 && age_ms <= context->settings->ticket_ms_max;
-    if (!is_known || (name[AT_FLAGS] & FLAG_CERTIFICATE) || context->settings->client_required ||
-        name[AT_LINKS] >= TLS_TICKET_LINKS_MAX)
+    if (!is_known || !is_padding_zero(iv, mac) || (name[AT_FLAGS] & FLAG_CERTIFICATE) ||
+        context->settings->client_required || name[AT_LINKS] >= TLS_TICKET_LINKS_MAX)
         return WOLFSSL_TICKET_RET_REJECT;
     const uint8_t *key = key_of(context, epoch);
     size_t aad_size = bound_to(tls, name, aad);

@@ -291,7 +291,7 @@ struct net_block *output_take_plain(struct stream *stream)
 
 /* ---------------------------------------------------------------- from where the bytes lie */
 
-/* Whole records. Medians of seven interleaved runs of bench/tls, CPU for 10 MiB: one 3.7 ms, two and
+/* Whole records. Medians of seven interleaved runs of bench/tls, CPU for 10 MiB: one 3.7 ms, two or
  * four 3.5 ms (their runs overlap), eight 4.0 ms. Two hold less memory than four. */
 enum { SEALED_PIECE_BYTES = 2 * 16384 };
 
