@@ -117,7 +117,7 @@ static void client_run(char wish, int rounds, bool is_resuming)
 
 static void serve_bare(WOLFSSL_CTX *context, int listener)
 {
-    char wish;
+    char wish = 0;
     int fd = accept(listener, NULL, NULL), on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     WOLFSSL *tls = wolfSSL_new(context);
