@@ -3,7 +3,8 @@
  * The certificate that a client shows: wolfSSL verifies it against the settings' authorities; here
  * what sessions ask of it is copied out while it is at hand, for wolfSSL does not keep it.
  *
- * A name that holds a NUL, or anything but printable ASCII and UTF-8, is no name (T11).
+ * A name that holds a NUL, or anything but printable ASCII and UTF-8, is no name; a signature by
+ * SHA-1 or MD5 is none, which wolfSSL leaves to us (T11).
  */
 #include "tls_private.h"
 
@@ -60,7 +61,8 @@ static struct tls_certificate *certificate_of(const struct DecodedCert *seen)
     return certificate;
 }
 
-static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
+/* Reads the certificate; of the leaf what it says is kept. False: it is not good enough. */
+static bool look_at(struct stream *stream, const WOLFSSL_BUFFER_INFO *shown, bool is_leaf)
 {
     struct stream_tls *tls = stream->tls;
     struct DecodedCert *seen = malloc(sizeof *seen);
@@ -68,15 +70,19 @@ static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
         tls->no_memory = true;
         return false;
     }
-    wc_InitDecodedCert(seen, leaf->buffer, leaf->length, NULL);
+    wc_InitDecodedCert(seen, shown->buffer, shown->length, NULL);
     int result = wc_ParseCert(seen, CERT_TYPE, NO_VERIFY, NULL);
-    struct tls_certificate *certificate = result == 0 ? certificate_of(seen) : NULL;
+    bool is_root = !is_leaf && memcmp(seen->subjectHash, seen->issuerHash, KEYID_SIZE) == 0;
+    bool is_good = result == 0 && (is_root || !tls_is_weak(seen));
+    struct tls_certificate *certificate = is_good && is_leaf ? certificate_of(seen) : NULL;
     wc_FreeDecodedCert(seen);
     free(seen);
-    tls->no_memory |= result == MEMORY_E || (result == 0 && certificate == NULL);
+    tls->no_memory |= result == MEMORY_E || (is_good && is_leaf && certificate == NULL);
+    if (!is_good || !is_leaf)
+        return is_good;
     if (certificate == NULL)
         return false;
-    if (wc_Sha256Hash(leaf->buffer, leaf->length, certificate->fingerprint) != 0) {
+    if (wc_Sha256Hash(shown->buffer, shown->length, certificate->fingerprint) != 0) {
         free(certificate);
         return false;
     }
@@ -85,7 +91,7 @@ static bool remember(struct stream *stream, const WOLFSSL_BUFFER_INFO *leaf)
     return true;
 }
 
-/* Called for each certificate of the chain; the leaf is certs[0], and judged last (depth 0).
+/* Called for the leaf, certs[0] (depth 0), when the chain is verified; for others at times only.
  * Without any it is called too: whether one must be there wolfSSL knows. */
 int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
 {
@@ -95,5 +101,8 @@ int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
     if (stream == NULL || chain->totalCerts > TLS_CHAIN_MAX ||
         chain->certs[0].length > TLS_CLIENT_BYTES_MAX)
         return 0;
-    return chain->error_depth > 0 || remember(stream, &chain->certs[0]);
+    for (int i = chain->totalCerts - 1; chain->error_depth == 0 && i >= 0; i--)
+        if (!look_at(stream, &chain->certs[i], i == 0))
+            return 0;
+    return 1;
 }

@@ -70,6 +70,14 @@ struct tls_settings {
     int64_t end_seconds;
 };
 
+/* Signed with SHA-1, MD5 or MD2. */
+static inline bool tls_is_weak(const struct DecodedCert *certificate)
+{
+    word32 algorithm = certificate->signatureOID;
+    return algorithm == CTC_SHAwRSA || algorithm == CTC_SHAwECDSA || algorithm == CTC_SHAwDSA ||
+           algorithm == CTC_MD5wRSA || algorithm == CTC_MD2wRSA;
+}
+
 /* The pair for the name (lower case), or 0. */
 unsigned tls_settings_find(const struct tls_settings *settings, struct slice name);
 

@@ -189,9 +189,7 @@ static void check_one(struct making *making, const char *name, const DerBuffer *
         fault(making, name, "a certificate in the file cannot be read: is it X.509 in PEM?");
     } else {
         bool is_own = memcmp(seen->subjectHash, seen->issuerHash, KEYID_SIZE) == 0;
-        bool is_weak = seen->signatureOID == CTC_SHAwRSA || seen->signatureOID == CTC_SHAwECDSA ||
-                       seen->signatureOID == CTC_MD5wRSA || seen->signatureOID == CTC_MD2wRSA;
-        if (is_weak && (is_leaf || !is_own))
+        if (tls_is_weak(seen) && (is_leaf || !is_own))
             fault(making, name,
                   "signed with SHA-1 or MD5, which clients refuse: get a certificate signed with "
                   "SHA-256");

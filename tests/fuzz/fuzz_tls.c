@@ -19,7 +19,7 @@
  * Built and run by tests/run.sh --suite fuzz.
  */
 #include "../unit/tls_double.h"
-#include "tls_record.h"
+#include "../unit/tls_openssl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,22 +279,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static void record(struct recording *recording, bool is_13)
 {
-    struct record_client *client = record_begin(is_13);
+    struct openssl *client = openssl_begin(&(struct openssl_options){.is_13 = is_13});
     struct stream *stream = begin();
     size_t answered = 0;
     while (!stream_is_secure(stream)) {
         uint8_t *to = recording->client + recording->client_size;
-        size_t size = record_step(client, double_sent.data + answered, double_sent.size - answered,
-                                  to, sizeof recording->client - recording->client_size);
+        size_t size = openssl_step(client, double_sent.data + answered, double_sent.size - answered,
+                                   to, sizeof recording->client - recording->client_size);
         answered = double_sent.size;
         recording->client_size += size;
         require(size > 0);
         tls_receive(stream, (const char *)to, size);
     }
     uint8_t last[64]; /* TLS 1.2: the client reads the server's Finished */
-    record_step(client, double_sent.data + answered, double_sent.size - answered, last,
-                sizeof last);
-    record_end(client, recording->secret, recording->randoms);
+    openssl_step(client, double_sent.data + answered, double_sent.size - answered, last,
+                 sizeof last);
+    openssl_secrets(client, recording->secret, recording->randoms);
+    openssl_end(client);
     double_close(stream);
 }
 

@@ -129,12 +129,17 @@ static void cores(void **state)
     (void)state;
     for (unsigned from = 0; from < DOUBLE_CORES; from++)
         for (int old = 0; old < 2; old++) {
-            struct ticket ticket;
+            struct ticket ticket, other;
             struct memory_options options = {.is_12 = old, .core = from};
             first(&options, &ticket);
+            first(&options, &other); /* no nonce is used twice */
+            assert_memory_not_equal(ticket.bytes + WOLFSSL_TICKET_NAME_SZ,
+                                    other.bytes + WOLFSSL_TICKET_NAME_SZ, 12);
             options.core = 1 - from;
             assert_true(again(options, &ticket));
+            assert_true(again(options, &other));
             wolfSSL_SESSION_free(ticket.session);
+            wolfSSL_SESSION_free(other.session);
         }
 }
 
