@@ -502,7 +502,8 @@ static int try_as(struct core *core, const char *acts_as, const char *user, cons
                   struct auth_result *ret_result)
 {
     static unsigned from;
-    uint8_t address[16] = {10, 1, (uint8_t)(++from >> 8), (uint8_t)from};
+    from++;
+    uint8_t address[16] = {10, 1, (uint8_t)(from >> 8), (uint8_t)from};
     struct auth_client client = {.address = address,
                                  .family = 4,
                                  .protocol = "test",
