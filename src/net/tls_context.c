@@ -159,8 +159,12 @@ int tls_adopt(struct core *core, struct tls_settings *settings)
         tls_context_unref(context);
         return -ENOMEM;
     }
-    if (net->tls != NULL)
+    if (net->tls != NULL) {
+        int ticket_bytes = atomic_load(&net->tls->settings->ticket_bytes);
+        if (ticket_bytes > 0)
+            atomic_store(&settings->ticket_bytes, ticket_bytes);
         tls_context_unref(net->tls);
+    }
     net->tls = context;
     return 0;
 }

@@ -67,6 +67,7 @@ struct tls_settings {
     bool client_required;
     uint64_t ticket_ms_max;
     uint8_t ticket_secret[32];
+    atomic_int ticket_bytes; /* what wolfSSL seals in one; 0: it has not yet (tls_ticket.c) */
     int64_t end_seconds;
 };
 

@@ -11,6 +11,10 @@
  * when it is not older than ticket_ms_max, came from this service with this SNI, showed no client
  * certificate and is at most TLS_TICKET_LINKS_MAX resumptions away from a full handshake. All else
  * is a full handshake, never an error.
+ *
+ * Of a ticket that comes wolfSSL tells the size that stands in it, and has not looked whether so
+ * much came (5.7.2). What it seals is always of the same size, so any other is refused before its
+ * tag is read.
  */
 #include "tls_private.h"
 
@@ -101,6 +105,7 @@ static int seal(struct tls_context *context, const struct stream_tls *tls, const
     name[AT_FLAGS] = tls->certificate != NULL ? FLAG_CERTIFICATE : 0;
     name[AT_LINKS] = tls->ticket_links;
     core_random(context->core, iv, NONCE_BYTES);
+    atomic_store(&context->settings->ticket_bytes, size);
     size_t aad_size = bound_to(tls, name, aad);
     bool ok = key != NULL && wc_AesGcmSetKey(aes, key, TLS_TICKET_KEY_BYTES) == 0 &&
               wc_AesGcmEncrypt(aes, ticket, ticket, (word32)size, iv, NONCE_BYTES, mac, TAG_BYTES,
@@ -116,6 +121,8 @@ static int open_ticket(struct tls_context *context, struct stream_tls *tls, uint
     uint32_t epoch = get32(name + AT_EPOCH), issued = get32(name + AT_ISSUED);
     uint32_t newest = epoch_of(context, wall_ms);
     uint64_t age_ms = wall_ms - (uint64_t)issued * 1000;
+    if (size <= 0 || size != atomic_load(&context->settings->ticket_bytes))
+        return WOLFSSL_TICKET_RET_REJECT;
     bool is_known = memcmp(name, "rp", 2) == 0 && newest - epoch <= 2 && epoch != 0 &&
                     issued <= wall_ms / 1000 && age_ms <= context->settings->ticket_ms_max;
     if (!is_known || !is_padding_zero(iv, mac) || (name[AT_FLAGS] & FLAG_CERTIFICATE) ||

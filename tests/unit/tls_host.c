@@ -74,22 +74,29 @@ struct adoption {
     struct timer timer;
     struct core *core;
     struct server *server;
+    unsigned which; /* of the settings */
     bool is_done;
 };
 
-/* From the core's turn: its stack is large. */
+/* From the core's turn: its stack is large. The first core to come makes the settings. */
 static void adopt(struct timer *timer)
 {
     struct adoption *adoption = (struct adoption *)timer;
-    struct tls_settings *settings = settings_make(&adoption->server->tls);
+    struct tls_settings *settings = settings_make(&adoption->server->tls), *others = NULL;
+    if (!atomic_compare_exchange_strong(&adoption->server->settings[adoption->which], &others,
+                                        settings)) {
+        tls_settings_unref(settings);
+        settings = others;
+    }
     check_equal(tls_adopt(adoption->core, settings), 0);
-    tls_settings_unref(settings);
     adoption->is_done = true;
 }
 
-static void adopt_soon(struct core *core, struct server *server)
+static void adopt_soon(struct core *core, struct server *server, unsigned which)
 {
-    struct adoption adoption = {.timer.fire = adopt, .core = core, .server = server};
+    struct adoption adoption = {
+        .timer.fire = adopt, .core = core, .server = server, .which = which};
+    check(which < SETTINGS_MAX);
     timer_set(core, &adoption.timer, core_now_ns(core) + 1);
     while (!adoption.is_done)
         fiber_sleep(core, 8000000);
@@ -99,7 +106,7 @@ static int server_ready(struct core *core, void *argument)
 {
     struct server *server = argument;
     check_equal(net_open(core), 0);
-    adopt_soon(core, server);
+    adopt_soon(core, server, 0);
     struct listener *first = listen_at(core, port_base(), &server->lines);
     struct listener *second = listen_at(core, port_base() + 1, &server->others);
     atomic_fetch_add(&server->ready, 1);
@@ -107,8 +114,7 @@ static int server_ready(struct core *core, void *argument)
     while (atomic_load(&server->stopped) == 0) {
         fiber_sleep(core, 20000000);
         if (adopted < atomic_load(&server->adopting)) {
-            adopt_soon(core, server);
-            adopted++;
+            adopt_soon(core, server, ++adopted);
             atomic_fetch_add(&server->ready, 1);
         }
     }
@@ -121,8 +127,11 @@ static int server_ready(struct core *core, void *argument)
     check_equal(core_busy(core), 0);
     check_equal(core_counters(core)->value[COUNTER_CONNECTIONS_OPEN], 0);
     net_close(core);
-    if (atomic_fetch_add(&server->stopped, 1) == server->cores)
+    if (atomic_fetch_add(&server->stopped, 1) == server->cores) {
+        for (unsigned i = 0; i < SETTINGS_MAX; i++)
+            tls_settings_unref(atomic_load(&server->settings[i]));
         harness_stop(core);
+    }
     return 0;
 }
 

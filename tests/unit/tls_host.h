@@ -10,7 +10,7 @@
 #include "line_server.h"
 #include "tls_client.h"
 
-enum { DAY_SECONDS = 86400 };
+enum { DAY_SECONDS = 86400, SETTINGS_MAX = 8 };
 
 struct tls_made {
     char certificate[CERTIFICATE_BYTES_MAX], key[CERTIFICATE_BYTES_MAX];
@@ -23,7 +23,8 @@ struct server {
     unsigned cores;
     struct tls_options tls;
     atomic_uint ready, stopped, adopting;
-    struct line_server lines, others; /* two services */
+    struct line_server lines, others;                      /* two services */
+    _Atomic(struct tls_settings *) settings[SETTINGS_MAX]; /* one after the other, of all cores */
 };
 
 extern const struct tls_options plain_options;
