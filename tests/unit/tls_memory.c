@@ -24,7 +24,19 @@ static int take_bytes(WOLFSSL *library, char *from, int size, void *argument)
 {
     (void)library;
     struct memory_client *client = argument;
+    unsigned message = from[0] == 22 && size > TLS_HEADER_BYTES ? (unsigned char)from[5] : 0;
+    if (message != 0 && message == client->left_out)
+        return size;
+    if (message != 0 && message == client->late) {
+        require((size_t)size <= sizeof client->held);
+        memcpy(client->held, from, (size_t)size);
+        client->held_size = (size_t)size;
+        return size;
+    }
     tls_receive(client->stream, from, (size_t)size);
+    if (client->held_size > 0)
+        tls_receive(client->stream, (char *)client->held, client->held_size);
+    client->held_size = 0;
     return size;
 }
 
@@ -67,7 +79,7 @@ static void client_make(struct memory_client *client, const struct memory_option
 void memory_begin(struct memory_client *client, const struct memory_options *options)
 {
     char one = 'b';
-    *client = (struct memory_client){0};
+    *client = (struct memory_client){.left_out = options->left_out, .late = options->late};
     client->stream = double_open(options->core, options->service ? options->service : &usual);
     client_make(client, options);
     int result = wolfSSL_connect(client->library);

@@ -15,6 +15,8 @@ struct memory_options {
     WOLFSSL_SESSION *session;          /* to be resumed */
     const uint8_t *ticket;             /* instead of the session's */
     size_t ticket_size;
+    unsigned left_out;             /* TLS 1.2: this message is; 0: none */
+    unsigned late;                 /* TLS 1.2: this one changes places with the next; 0: none */
     const char *certificate, *key; /* PEM */
 };
 
@@ -22,6 +24,9 @@ struct memory_client {
     WOLFSSL_CTX *context;
     WOLFSSL *library;
     struct stream *stream;
+    unsigned left_out, late;
+    uint8_t held[512];
+    size_t held_size;
     size_t read;        /* of what the stream wrote */
     bool is_whole;      /* both ends are secure, and a byte came through each way */
     uint8_t random[32]; /* the server's */

@@ -264,12 +264,42 @@ static void left_out(void **state)
     }
 }
 
+/* T06, TLS 1.2: a message that is left out, or comes behind the next, is refused where it shows: by
+ * the order, or by the signature, not only by Finished. */
+static void order(void **state)
+{
+    (void)state;
+    enum { CERTIFICATE = 11, CERTIFICATE_VERIFY = 15, KEY_EXCHANGE = 16 };
+    static const struct {
+        unsigned left_out, late;
+    } rows[] = {{0, 0},           {CERTIFICATE, 0},  {CERTIFICATE_VERIFY, 0}, {KEY_EXCHANGE, 0},
+                {0, CERTIFICATE}, {0, KEY_EXCHANGE}, {0, CERTIFICATE_VERIFY}};
+    for (unsigned i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
+        struct memory_client client;
+        struct tls_info info;
+        with(i & 1);
+        memory_begin(&client, &(struct memory_options){.is_12 = true,
+                                                       .left_out = rows[i / 2].left_out,
+                                                       .late = rows[i / 2].late,
+                                                       .certificate = pem_fine,
+                                                       .key = pem_strange_key});
+        stream_tls_info(client.stream, &info);
+        const char *problem = stream_tls_problem(client.stream);
+        assert_int_equal(client.is_whole, i < 2);
+        assert_int_equal(info.has_certificate, i < 2);
+        if (i >= 2)
+            assert_true(problem != NULL && strcasestr(problem, "finished") == NULL);
+        memory_end(&client);
+        double_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(certificates),  cmocka_unit_test(large_key),
         cmocka_unit_test(ended_tickets), cmocka_unit_test(early_data),
-        cmocka_unit_test(left_out),
+        cmocka_unit_test(left_out),      cmocka_unit_test(order),
     };
     wolfSSL_Init();
     return cmocka_run_group_tests_name("tls_peer", tests, NULL, NULL);
