@@ -70,6 +70,8 @@ CALLS = {
     DOOR_OF_CHANCE: 'getrandom getentropy rand srand random',
     NO_THREADS: r'pthread_\w+ thrd_\w+ mtx_\w+',
     'start programs from the operator\'s side, never from the gateway': 'fork vfork system popen',
+    'the simulator frees what a life had by its malloc, and does not see it: use malloc':
+        'strdup strndup asprintf vasprintf',
 }
 # Calls that nobody makes.
 NEVER = {

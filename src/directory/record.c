@@ -133,6 +133,7 @@ void option_mix(uint64_t value, uint64_t *identity)
 bool option_copy(const char *text, uint64_t *identity, char **ret_copy)
 {
     option_mix(text != NULL ? hash_stable(text, strlen(text)) : 7, identity);
+    /* tidy: allow call because directories are not run under the simulator */
     *ret_copy = text != NULL ? strdup(text) : NULL;
     return text == NULL || *ret_copy != NULL;
 }

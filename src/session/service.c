@@ -93,13 +93,15 @@ int service_open(struct core *core, const struct service *service)
 {
     struct sessions *sessions = sessions_of(core);
     struct service_listener *listener = calloc(1, sizeof *listener);
-    char *address = strdup(service->address);
+    size_t size = strlen(service->address) + 1;
+    char *address = malloc(size);
     if (listener == NULL || address == NULL) {
         free(listener);
         free(address);
         return -ENOMEM;
     }
     assert(service->protocol->session_bytes >= sizeof(struct session));
+    memcpy(address, service->address, size);
     *listener = (struct service_listener){.core = core, .service = service, .address = address};
     generation_enter(service->generation);
     struct listener_options options = {
