@@ -41,6 +41,7 @@ enum {
     LOG_WINDOW_BYTES = 1048576,
     LOG_READERS_MAX = 16, /* reads of bodies at once, per shard */
     LOG_READ_HEAD_BYTES = 69632,
+    LOG_READ_CHUNKS_MAX = 4, /* of FORMAT_CHUNK_BYTES, at once */
     LOG_READ_FDS_MAX = 128,
     LOG_PATH_BYTES_MAX = 512,
 };
@@ -78,11 +79,11 @@ struct commit {
     int result;
 };
 
-/* A read buffer that holds one verified chunk of one body. */
+/* A read buffer that holds verified chunks of one body. */
 struct reader {
-    char *buffer; /* LOG_READ_HEAD_BYTES + FORMAT_CHUNK_BYTES, aligned; allocated when needed */
+    char *buffer; /* LOG_READ_CHUNKS_MAX and what aligning takes, aligned; allocated when needed */
     struct log_position position;
-    uint32_t chunk, size; /* bytes of the chunk at data */
+    uint32_t chunk, size; /* the first; bytes at data */
     const char *data;
     bool holds, busy;
     uint64_t used;
@@ -93,6 +94,7 @@ struct layout {
     struct log_position position;
     uint32_t body_offset, body_bytes, meta_bytes, meta_checksum;
     uint32_t *chunks, chunk_capacity;
+    uint32_t next_chunk; /* behind those read last */
     uint64_t used;
 };
 enum { LAYOUTS = 8 };

@@ -3,8 +3,9 @@
  * Bodies and metas by position. The tail cache first; else through the page cache, a chunk of 64
  * KiB at a time into one of LOG_READERS_MAX buffers, checked there before a byte is handed out. A
  * buffer keeps its chunk, so that reading on in small steps costs no second read and no second
- * check. A chunk that does not match is read once more past the page cache before it is called
- * damaged.
+ * check. Who reads on after a chunk gets LOG_READ_CHUNKS_MAX at once: past the page cache a read
+ * costs more than its bytes. Those of them that match are kept up to the first that does not. A
+ * chunk that does not match is read once more past the page cache before it is called damaged.
  *
  * A segment that is read is pinned: its file is not used again before the last reader has gone.
  */
@@ -13,7 +14,9 @@
 #include <fcntl.h>
 
 enum { READS_MAX = 1000 /* of one span, all short */, HEAD_GUESS_BYTES = 4096 };
-enum { BUFFER_BYTES_ALL = LOG_READ_HEAD_BYTES + FORMAT_CHUNK_BYTES };
+enum { BUFFER_BYTES_ALL = LOG_READ_CHUNKS_MAX * FORMAT_CHUNK_BYTES + 8192 };
+_Static_assert(BUFFER_BYTES_ALL >= LOG_READ_HEAD_BYTES + FORMAT_CHUNK_BYTES,
+               "a head with the first chunk behind it fits");
 
 void segment_unpin(struct log *log, uint32_t number)
 {
@@ -202,6 +205,7 @@ static int layout_keep(struct log *log, struct log_position position, const char
     layout->body_bytes = record.body_bytes;
     layout->meta_bytes = record.meta_bytes;
     layout->meta_checksum = record.meta_checksum;
+    layout->next_chunk = 0;
     layout->used = ++log->reads;
     return 0;
 }
@@ -240,17 +244,32 @@ static int head_read(struct log *log, struct reader *reader, struct log_position
 
 /* ---------------------------------------------------------------- bodies */
 
-static int chunk_check(struct reader *reader, const struct layout *layout, uint32_t chunk,
-                       const char *data)
+/* Bytes of `count` chunks from `chunk` on, of which the last may be the body's last. */
+static uint32_t chunks_bytes(const struct layout *layout, uint32_t chunk, uint32_t count)
 {
     uint32_t left = layout->body_bytes - chunk * FORMAT_CHUNK_BYTES;
-    uint32_t size = left < FORMAT_CHUNK_BYTES ? left : FORMAT_CHUNK_BYTES;
-    if (crc32c(0, data, size) != layout->chunks[chunk])
+    return left < count * FORMAT_CHUNK_BYTES ? left : count * FORMAT_CHUNK_BYTES;
+}
+
+/* Holds those of the chunks at `data` that match, up to the first that does not. */
+static int chunks_check(struct reader *reader, struct layout *layout, uint32_t chunk,
+                        const char *data, uint32_t size)
+{
+    uint32_t next = chunk, checked = 0;
+    while (checked < size) {
+        uint32_t part = chunks_bytes(layout, next, 1);
+        if (crc32c(0, data + checked, part) != layout->chunks[next])
+            break;
+        checked += part;
+        next++;
+    }
+    if (next == chunk)
         return -EBADMSG;
+    layout->next_chunk = next;
     reader->position = layout->position;
     reader->chunk = chunk;
     reader->data = data;
-    reader->size = size;
+    reader->size = checked;
     reader->holds = true;
     return 0;
 }
@@ -270,26 +289,32 @@ static int chunk_read(struct log *log, struct reader *reader, struct log_positio
         if (layout->body_bytes != body_size)
             return -ENOENT;
         if (chunk == 0 && layout->body_offset + (uint64_t)more <= got)
-            return chunk_check(reader, layout, 0, data + layout->body_offset);
+            return chunks_check(reader, layout, 0, data + layout->body_offset, more);
     }
     if (layout->body_bytes != body_size)
         return -ENOENT;
     layout->used = ++log->reads;
-    uint32_t left = layout->body_bytes - chunk * FORMAT_CHUNK_BYTES;
-    uint32_t size = left < FORMAT_CHUNK_BYTES ? left : FORMAT_CHUNK_BYTES;
+    bool reads_on = chunk > 0 && chunk == layout->next_chunk;
+    uint32_t one = chunks_bytes(layout, chunk, 1);
+    uint32_t size = reads_on ? chunks_bytes(layout, chunk, LOG_READ_CHUNKS_MAX) : one;
     uint32_t offset = position.offset + layout->body_offset + chunk * FORMAT_CHUNK_BYTES;
     int result = span_read(log, position.segment, reader->buffer, offset, size, direct, &data);
+    if (result < 0 && size > one) { /* what cannot be read may lie behind this one */
+        size = one;
+        result = span_read(log, position.segment, reader->buffer, offset, size, direct, &data);
+    }
     if (result < 0)
         return result;
     layout = layout_find(log, position); /* others have read meanwhile */
-    return layout != NULL ? chunk_check(reader, layout, chunk, data) : -EAGAIN;
+    return layout != NULL ? chunks_check(reader, layout, chunk, data, size) : -EAGAIN;
 }
 
 static struct reader *chunk_find(struct log *log, struct log_position position, uint32_t chunk)
 {
     for (unsigned i = 0; i < LOG_READERS_MAX; i++) {
         struct reader *reader = &log->readers[i];
-        if (reader->holds && !reader->busy && reader->chunk == chunk &&
+        if (reader->holds && !reader->busy && chunk >= reader->chunk &&
+            (uint64_t)(chunk - reader->chunk) * FORMAT_CHUNK_BYTES < reader->size &&
             same(reader->position, position))
             return reader;
     }
@@ -369,7 +394,7 @@ int64_t log_read_body(struct log *log, struct log_position position, uint64_t bo
         int result = chunk_hold(log, position, body_size, chunk, &reader);
         if (result < 0)
             return done > 0 ? (int64_t)done : result;
-        uint32_t at = (uint32_t)((offset + done) % FORMAT_CHUNK_BYTES);
+        uint32_t at = (uint32_t)(offset + done - (uint64_t)reader->chunk * FORMAT_CHUNK_BYTES);
         size_t part = reader->size - at < size - done ? reader->size - at : size - done;
         memcpy((char *)data + done, reader->data + at, part);
         done += part;

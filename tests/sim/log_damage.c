@@ -460,6 +460,89 @@ static void d14_other_versions(void **state)
     image_free(&image);
 }
 
+/* ---------------------------------------------------------------- D03: in a large body */
+
+enum { BAD_CHUNK = 6, LARGE_BYTES = 10 * FORMAT_CHUNK_BYTES + 100 };
+
+struct large {
+    struct log_store *store;
+    char *want, *is;
+    uint64_t step;
+    bool is_cut; /* nothing is behind the chunk */
+};
+
+/* Reads on from `offset` in steps. How far it came; what stopped it in *ret_result. */
+static uint64_t read_on(const struct large *large, uint64_t offset, int64_t *ret_result)
+{
+    for (;; offset += (uint64_t)*ret_result) {
+        *ret_result = log_read_body(large->store->log, oracle.entries[0].position, LARGE_BYTES,
+                                    offset, large->is, large->step);
+        if (*ret_result <= 0)
+            return offset;
+        assert_memory_equal(large->is, large->want + offset, *ret_result);
+    }
+}
+
+static int large_body(struct core *core, void *argument)
+{
+    (void)core;
+    struct large *large = argument;
+    static const uint64_t steps[] = {10000, 65536, 131072, LARGE_BYTES};
+    int64_t result;
+    for (unsigned i = 0; i < 4; i++) {
+        large->step = steps[i];
+        assert_int_equal(read_on(large, 0, &result), BAD_CHUNK * FORMAT_CHUNK_BYTES);
+        assert_int_equal(result, -EBADMSG);
+        uint64_t behind = (BAD_CHUNK + 1) * FORMAT_CHUNK_BYTES;
+        assert_int_equal(read_on(large, behind, &result), large->is_cut ? behind : LARGE_BYTES);
+        assert_int_equal(result, large->is_cut ? -EBADMSG : 0);
+    }
+    return 0;
+}
+
+/* What lies before and behind a damaged chunk is read, however many chunks are read at once. */
+static void large_case(bool is_older, bool is_cut)
+{
+    struct log_store store;
+    struct large large = {&store, sim_keep_alloc(LARGE_BYTES), sim_keep_alloc(LARGE_BYTES), 0,
+                          is_cut};
+    char path[64];
+    store_begin(&store, &oracle, 3);
+    store.options.segment_bytes = 1 << 20;
+    assert_int_equal(store_open(&store), 0);
+    assert_int_equal(store_append(&store, 1, LARGE_BYTES, 30), 0);
+    if (is_older) {
+        assert_int_equal(store_close(&store), 0);
+        assert_int_equal(store_open(&store), 0);
+    }
+    const struct oracle_entry *entry = &oracle.entries[0];
+    struct format_record record = {
+        .meta_bytes = 30, .body_bytes = LARGE_BYTES, .flags = FORMAT_FLAG_ALIGNED};
+    uint64_t in_body = BAD_CHUNK * FORMAT_CHUNK_BYTES + 77;
+    uint64_t in_file = entry->position.offset + format_body_offset(&record) + in_body;
+    oracle_body(0, large.want, LARGE_BYTES);
+    char bad = (char)(large.want[in_body] ^ 4);
+    segment_name(entry->position.segment, path);
+    if (is_cut)
+        sim_file_truncate(store.sim, path, in_file);
+    else
+        sim_file_patch(store.sim, path, in_file, &bad, 1);
+    assert_int_equal(store_run(&store, large_body, &large), 0);
+    assert_true(log_damage(store.log, NULL, 0) > 0);
+    assert_int_equal(store_close(&store), 0);
+    store_end(&store);
+    sim_keep_free(large.want);
+    sim_keep_free(large.is);
+}
+
+static void d03_one_chunk(void **state)
+{
+    (void)state;
+    large_case(false, false); /* past the page cache */
+    large_case(true, false);
+    large_case(true, true);
+}
+
 /* ---------------------------------------------------------------- D11 */
 
 static void d11_read_error(void **state)
@@ -486,6 +569,7 @@ int main(void)
                                        cmocka_unit_test(d02_hole),
                                        cmocka_unit_test(d03_every_byte_flipped),
                                        cmocka_unit_test(d03_blocks),
+                                       cmocka_unit_test(d03_one_chunk),
                                        cmocka_unit_test(d04_lengths),
                                        cmocka_unit_test(d05_missing_in_the_middle),
                                        cmocka_unit_test(d05_newest_missing),

@@ -116,7 +116,10 @@ MUTANTS = [
      'strays_retire(log, found, newest);', CUTS),
     # --- what damage and a full disk ask for ---------------------------------------------------
     ('chunk checksum ignored by reads', 'log_read.c',
-     'if (crc32c(0, data, size) != layout->chunks[chunk])', 'if (false)', DAMAGE),
+     'if (crc32c(0, data + checked, part) != layout->chunks[next])', 'if (false)', DAMAGE),
+    ('chunks read along are believed', 'log_read.c',
+     'if (crc32c(0, data + checked, part) != layout->chunks[next])',
+     'if (next == chunk && crc32c(0, data + checked, part) != layout->chunks[next])', DAMAGE),
     ('damage before the durable end passes for the end', 'log_scan.c',
      'if (result > 0 && record.durable > scan->durable_max && record.durable <= offset)',
      'if (false)', DAMAGE),
