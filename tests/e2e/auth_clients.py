@@ -19,7 +19,7 @@ from clients import run
 from harness import IMAP, IMAPS, POP3S, RINGPOST, SUBMISSION, Gateway, check, make_authority
 
 HOST = 'localhost'
-PROXY = 144  # an IMAP listener behind a PROXY header
+PROXY, PROXY_TLS = 144, 994  # IMAP listeners behind a PROXY header
 CONFIG = '''
 host_name = "localhost"; cores = 2; {user}
 store: {{ directory = "store"; }};
@@ -41,6 +41,8 @@ listeners = (
   {{ protocol = "imap"; address = "127.0.0.1"; port = {imaps}; tls = "implicit"; }},
   {{ protocol = "pop3"; address = "127.0.0.1"; port = {pop3s}; tls = "implicit"; }},
   {{ protocol = "imap"; address = "127.0.0.1"; port = {proxy}; tls = "start";
+     proxy_protocol = "127.0.0.1"; }},
+  {{ protocol = "imap"; address = "127.0.0.1"; port = {proxy_tls}; tls = "implicit";
      proxy_protocol = "127.0.0.1"; }}
 );
 '''
@@ -58,7 +60,7 @@ class Serving(Gateway):
         write(self.folder, 'ringpost.conf', CONFIG.format(
             user='user = "nobody";' if is_root else '', submission=self.port(SUBMISSION),
             imap=self.port(IMAP), imaps=self.port(IMAPS), pop3s=self.port(POP3S),
-            proxy=self.port(PROXY)))
+            proxy=self.port(PROXY), proxy_tls=self.port(PROXY_TLS)))
         write(self.folder, 'users', users())
         write(self.folder, 'masters', f'master@example.test:{crypted("master pw")}\n')
         if is_root:
@@ -262,6 +264,36 @@ def test_proxy(gateway):
                 check(raw.recv(100) == b'', f'{header[:30]!r} is answered')
             except ConnectionResetError:
                 pass
+
+
+def test_proxy_before_tls(gateway):
+    """The header and the beginning of the handshake in one segment, and a byte at a time."""
+    context = ssl.create_default_context(cafile=gateway.authority)
+    for is_trickled in (False, True):
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(into, out, server_hostname=HOST)
+        with socket.create_connection((HOST, gateway.port(PROXY_TLS)), 10) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sent = b'PROXY TCP4 192.0.2.7 192.0.2.1 1024 993\r\n'
+
+            def step(call):
+                nonlocal sent
+                while True:
+                    try:
+                        result = call()
+                    except ssl.SSLWantReadError:
+                        result = None
+                    sent += out.read()
+                    for at in range(len(sent)) if is_trickled else [0]:
+                        raw.sendall(sent[at:at + 1] if is_trickled else sent)
+                    sent = b''
+                    if result is not None:
+                        return result
+                    into.write(raw.recv(65536))
+            step(lambda: tls.do_handshake() or True)
+            check(step(lambda: tls.read(1000)).startswith(b'* OK'), 'the greeting')
+            step(lambda: tls.write(b'a LOGIN far pw\r\n'))
+            check(step(lambda: tls.read(1000)).startswith(b'a OK'), 'far is let in')
 
 
 def test_clear(gateway):
