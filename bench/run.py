@@ -443,8 +443,8 @@ def print_machine(options):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument('--ringpost', default=f'{HERE}/../build/gcc/src/main/ringpost')
-    parser.add_argument('--client', default=f'{HERE}/../build/gcc/bench/client')
+    parser.add_argument('--ringpost', default=f'{HERE}/../build/lto/src/main/ringpost')
+    parser.add_argument('--client', default=f'{HERE}/../build/lto/bench/client')
     parser.add_argument('--pairs', type=int, default=5)
     parser.add_argument('--cores', default='1',
                         help='threads of ringpost; on two CPUs the clients need the other')
