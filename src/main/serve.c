@@ -60,7 +60,7 @@ struct serving {
 
 /* The one thing that a signal handler can reach. */
 static int signal_fd = -1;
-static volatile sig_atomic_t signal_count, hangup_came;
+static int signal_count, hangup_came; /* atomic: another thread looks at them */
 
 static void tell_watch(void)
 {
@@ -73,7 +73,7 @@ static void on_signal(int number)
 {
     (void)number;
     int error = errno;
-    if (++signal_count > 1)
+    if (__atomic_add_fetch(&signal_count, 1, __ATOMIC_ACQ_REL) > 1)
         _exit(STATUS_AT_ONCE);
     tell_watch();
     errno = error;
@@ -83,7 +83,7 @@ static void on_hangup(int number)
 {
     (void)number;
     int error = errno;
-    hangup_came = 1;
+    __atomic_store_n(&hangup_came, 1, __ATOMIC_RELEASE);
     tell_watch();
     errno = error;
 }
@@ -117,14 +117,13 @@ static void watch(void *argument)
     struct serving *serving = core_local(core, CORE_LOCAL_MAIN);
     uint64_t value;
     int result = 0;
-    while (signal_count == 0 && (result >= 0 || result == -EINTR || result == -EAGAIN)) {
+    while (__atomic_load_n(&signal_count, __ATOMIC_ACQUIRE) == 0 &&
+           (result >= 0 || result == -EINTR || result == -EAGAIN)) {
         result = await_read(core, signal_fd, &value, sizeof value, 0);
         if (__atomic_load_n(&serving->gateway.failed, __ATOMIC_ACQUIRE) != 0)
             return; /* the start failed: the engine stops by itself */
-        if (hangup_came) {
-            hangup_came = 0;
+        if (__atomic_exchange_n(&hangup_came, 0, __ATOMIC_ACQ_REL))
             reload_want(&serving->reload, core);
-        }
         fiber_yield(core);
     }
     struct event event;

@@ -23,7 +23,8 @@ static struct slice clean(const char *data, int size)
 static struct slice keep(char **at, struct slice text)
 {
     struct slice copy = slice_of(*at, text.size);
-    memcpy(*at, text.data, text.size);
+    if (text.size > 0)
+        memcpy(*at, text.data, text.size);
     *at += text.size;
     return copy;
 }
