@@ -20,13 +20,13 @@ try() {
 
 out=$(try)
 echo "$out"
-for said in 'acknowledged: it is on disk' 'by IMAP: the same bytes' 'by POP3: the same bytes' \
-    'all good'; do
+for said in 'acknowledged: it is on disk' 'by IMAP and POP3 in clear: the same bytes' \
+    'after STARTTLS and STLS: the same bytes' 'under TLS: the same bytes' 'all good'; do
     grep -q "$said" <<<"$out" || fail "it did not say: $said"
 done
 try >/dev/null || fail 'a second run on the same directory'
 count=$("$RINGPOST" store stat --dir "$dir/try/store" | awk '$1 == "messages" {print $2}')
-[ "$count" = 2 ] || fail "the store holds $count messages, not the 2 of the two runs"
+[ "$count" = 6 ] || fail "the store holds $count messages, not the 6 of the two runs"
 [ "$(stat -c %a "$dir/try/key.pem")" = 600 ] || fail 'the key can be read by others'
 openssl x509 -in "$dir/try/certificate.pem" -noout -checkhost example.test |
     grep -q 'does match' || fail 'the certificate is not for example.test'
