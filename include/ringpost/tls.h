@@ -93,8 +93,8 @@ struct tls_service {
  * a PROXY header) are the beginning of the handshake. Queued output is sent in clear first. From
  * the core's turn or a fiber, with no reading call under way; then owner->secured, or owner->input
  * with stream->end set: -EPROTO (the handshake failed: stream_tls_problem), -ETIMEDOUT (the
- * deadline), -EPIPE ... 0, or -ENOMEM, or -ENOENT when the core has no settings (the stream is as
- * it was). */
+ * deadline), -EPIPE ... 0; or, with the stream as it was, its `end` when it has ended already,
+ * -ENOMEM, -ENOENT when the core has no settings. */
 int stream_secure(struct stream *stream, const struct tls_service *service, bool keep_unread);
 
 /* The handshake is done: all that is read and written is encrypted. */

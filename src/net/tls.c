@@ -396,12 +396,16 @@ int stream_secure(struct stream *stream, const struct tls_service *service, bool
 {
     assert(stream->tls == NULL && !(stream->state & (READING | SEND_OWNED)) &&
            "stream_secure: once, and with no call under way");
+    if (stream->end != 0)
+        return stream->end;
     if (net_of(stream)->tls == NULL)
         return -ENOENT;
     struct stream_tls *tls = calloc(1, sizeof *tls);
     size_t unread = keep_unread ? input_size(stream) : 0;
     struct net_block *raw = unread > 0 ? block_take(net_of(stream), unread) : NULL;
     if (tls == NULL || (unread > 0 && raw == NULL)) {
+        if (raw != NULL)
+            block_give(net_of(stream), raw);
         free(tls);
         return -ENOMEM;
     }

@@ -40,7 +40,9 @@ void session_secure(struct session *session, bool keep_unread)
     session_due(session, session->service->command_ms_max);
     arena_reset(&session->arena);
     int result = stream_secure(&session->stream, &session->service->tls_service, keep_unread);
-    if (result < 0)
+    if (session->stream.end != 0)
+        session_secure_ended(session);
+    else if (result < 0)
         session_end(session, result == -ENOMEM ? SESSION_END_MEMORY : SESSION_END_TLS_FAILED);
 }
 

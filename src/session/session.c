@@ -173,8 +173,6 @@ static void serve(struct session *session)
     unsigned budget = COMMANDS_A_TURN_MAX;
     while (attend(session)) {
         if (session->private_bits & SECURING) {
-            if (session->stream.end != 0)
-                continue; /* it ended before, and is not told again */
             session->private_bits &= ~(uint32_t)RUNNING;
             return;
         }

@@ -188,10 +188,11 @@ static bool session_command(struct session *session, struct slice line)
         stream_write(stream, SLICE("bye\r\n"));
         stream_close(stream);
         return false;
-    } else if (slice_equal(verb, SLICE("secure"))) {
+    } else if (slice_equal(verb, SLICE("secure")) || slice_equal(verb, SLICE("keep"))) {
+        bool keeps = slice_equal(verb, SLICE("keep")); /* what lies behind it is the hello */
         stream_write(stream, SLICE("go\r\n"));
         session->has_fiber = false;
-        if (stream_secure(stream, session->server->tls_service, false) < 0)
+        if (stream_secure(stream, session->server->tls_service, keeps) < 0)
             stream_close(stream);
         return false;
     } else if (slice_equal(verb, SLICE("info"))) {
