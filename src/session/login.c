@@ -41,11 +41,12 @@ static void describe_certificate(struct session *session, const struct tls_info 
 static void describe(struct session *session, struct auth_client *ret_client)
 {
     const struct stream *stream = &session->stream;
+    const struct session_protocol *protocol = protocol_of(session);
     *ret_client = (struct auth_client){
         .address = stream->peer,
         .family = stream->peer_family,
         .port = stream->peer_port,
-        .protocol = protocol_of(session)->name,
+        .protocol = protocol->alpn != NULL ? protocol->alpn : protocol->name,
         .session_id = session->id,
         .attempt = session->logins,
         .is_secure = session_is_secure(session),

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-from harness import ADMIN, IMAP, LMTP, RINGPOST, SMTP, check, free_base
+from harness import ADMIN, IMAP, LMTP, RINGPOST, SMTP, SUBMISSION, check, free_base
 
 CONFIG = '''host_name = "mx.example.test";
 {more}
@@ -32,6 +32,8 @@ domains = ( {{ name = "example.test"; users = "users"; }} );
 listeners = ( {{ protocol = "lmtp"; address = "127.0.0.1"; port = {lmtp}; }},
               {{ protocol = "lmtp"; path = "socket"; mode = "0666"; }},
               {{ protocol = "imap"; address = "127.0.0.1"; port = {imap}; plain_login = true; }},
+              {{ protocol = "submission"; address = "127.0.0.1"; port = {submission};
+                 plain_login = true; }},
               {{ protocol = "smtp"; address = "127.0.0.1"; port = {smtp}; }} );
 admin: {{ port = {admin}; }};
 limits: {{ connections = 1000; }};
@@ -50,10 +52,12 @@ class Server:
         self.path = tempfile.mkdtemp(prefix='ringpost-confine-')
         base = free_base()
         self.lmtp, self.imap, self.admin = base + LMTP, base + IMAP, base + ADMIN
+        self.submission = base + SUBMISSION
         self.binary = shutil.copy(RINGPOST, self.path)
         os.mkdir(f'{self.path}/logs')
         self.write('conf', CONFIG.format(more=more, lmtp=self.lmtp, imap=self.imap,
-                                         smtp=base + SMTP, admin=self.admin))
+                                         smtp=base + SMTP, admin=self.admin,
+                                         submission=self.submission))
         self.write('users', f'u@example.test:{HASH}\n')
         os.chmod(f'{self.path}/users', 0o600)
         if IS_ROOT and 'root' not in more: # owned by whom it runs as: a reload reads it
@@ -174,10 +178,10 @@ def test_without_privileges(): # F09
 
 class AuthHttp(http.server.BaseHTTPRequestHandler):
     """nginx's auth_http: one user, one password."""
-    asked = 0
+    protocols = set()
 
     def do_GET(self):
-        AuthHttp.asked += 1
+        AuthHttp.protocols.add(self.headers.get('Auth-Protocol'))
         right = self.headers.get('Auth-User') == 'w@web.test'
         if 'Auth-Pass' in self.headers:
             right = right and self.headers['Auth-Pass'] == 'web-secret'
@@ -219,7 +223,9 @@ def test_directories(): # F09, R09
             with imaplib.IMAP4('127.0.0.1', server.imap, timeout=20) as imap:
                 imap.login(user, password)
                 check(imap.select()[0] == 'OK', user)
-        check(AuthHttp.asked > 0, 'the web server was not asked')
+        with smtplib.SMTP('127.0.0.1', server.submission, timeout=20) as smtp:
+            smtp.login('w@web.test', 'web-secret')
+        check(AuthHttp.protocols == {'imap', 'smtp'}, f'asked for {AuthHttp.protocols}')
     web.shutdown()
 
 
