@@ -25,9 +25,6 @@ int auth_try_begin(struct core *core, const struct auth_client *client, const ch
  * the same. */
 int auth_try_begin_as(struct core *core, const struct auth_client *client, const char *mechanism,
                       struct slice user, struct slice acts_as, struct auth_try **ret_try);
-/* The options that this log-in began with, and whose secret it checks (canonical). */
-const struct auth_options *auth_try_options(const struct auth_try *t);
-struct slice auth_try_name(const struct auth_try *t);
 /* Fiber. 0, or -EAGAIN (directory not available; too many under penalty). An unknown or disabled
  * user, and one from a network that is not allowed, gives a record made from the name by a keyed
  * hash, of the shape that most users' have (SCRAM: salt and iterations are the same every time),

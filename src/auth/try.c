@@ -111,16 +111,6 @@ int auth_try_begin(struct core *core, const struct auth_client *client, const ch
     return auth_try_begin_as(core, client, mechanism, user, (struct slice){0}, ret_try);
 }
 
-const struct auth_options *auth_try_options(const struct auth_try *t)
-{
-    return t->options;
-}
-
-struct slice auth_try_name(const struct auth_try *t)
-{
-    return t->name;
-}
-
 /* ---------------------------------------------------------------- who may, with what */
 
 /* The secret that is hashed where there is none, of the shape that most users' have. */

@@ -221,7 +221,6 @@ void imap_utf7_encode(struct slice name, struct text *out);
 /* string: quoted when it is short and plain 7-bit, else a literal. NULs (from damaged messages)
  * become "?" (a literal may hold none: RFC 3501 9, CHAR8). */
 void imap_text_string(struct text *text, struct slice string);
-void imap_text_nstring(struct text *text, struct slice string); /* NIL when data is NULL */
 void imap_text_astring(struct text *text, struct slice string); /* an atom where it can be */
 void imap_text_mailbox(struct text *text, struct slice name);   /* UTF-8 name as astring */
 void imap_text_date_time(struct text *text, int64_t seconds, int zone); /* with its quotes */

@@ -56,14 +56,6 @@ void imap_text_string(struct text *text, struct slice string)
         text_literal(text, string);
 }
 
-void imap_text_nstring(struct text *text, struct slice string)
-{
-    if (string.data == NULL)
-        text_append(text, SLICE("NIL"));
-    else
-        imap_text_string(text, string);
-}
-
 void imap_text_astring(struct text *text, struct slice string)
 {
     bool is_atom = string.size > 0 && !slice_equal_nocase(string, SLICE("NIL"));
