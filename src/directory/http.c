@@ -19,6 +19,7 @@
  */
 #include "directory_private.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <jansson.h>
@@ -124,22 +125,12 @@ static void add_escaped(struct question *question, const char *name, struct slic
     add_line(question);
 }
 
-static void write_address(const struct auth_client *client, char text[64])
-{
-    const uint8_t *a = client->address;
-    int size = 0;
-    text[0] = '\0';
-    if (client->family == 4)
-        snprintf(text, 64, "%u.%u.%u.%u", a[0], a[1], a[2], a[3]);
-    for (unsigned i = 0; client->family == 6 && i < 16; i += 2)
-        size += snprintf(text + size, 64 - (size_t)size, "%s%x", i > 0 ? ":" : "",
-                         (unsigned)a[i] << 8 | a[i + 1]);
-}
-
 static void add_client(struct question *question, const struct auth_client *client)
 {
-    char address[64];
-    write_address(client, address);
+    char address[INET6_ADDRSTRLEN] = "";
+    if (client->family == 4 || client->family == 6)
+        inet_ntop(client->family == 4 ? AF_INET : AF_INET6, client->address, address,
+                  sizeof address);
     add_text(question, "Auth-Protocol", client->protocol);
     add_number(question, "Auth-Login-Attempt", client->attempt);
     add_text(question, "Client-IP", address);
@@ -372,28 +363,18 @@ static int judge_token(const struct http *http, const struct question *question,
     return result;
 }
 
-/* token=...&token_type_hint=access_token, every byte of the token that is not plain as %XX. */
+/* token=...&token_type_hint=access_token; NULL: no memory. */
 static char *form_of(struct slice token)
 {
-    static const char digits[] = "0123456789ABCDEF", plain[] = "-._~";
-    static const char hint[] = "&token_type_hint=access_token";
-    char *form = malloc(6 + 3 * token.size + sizeof hint);
-    if (form == NULL)
+    static const char format[] = "token=%s&token_type_hint=access_token";
+    char *escaped = curl_easy_escape(NULL, token.data, (int)token.size), *form = NULL;
+    if (escaped == NULL)
         return NULL;
-    memcpy(form, "token=", 6);
-    size_t size = 6;
-    for (size_t i = 0; i < token.size; i++) {
-        unsigned char c = (unsigned char)token.data[i], lower = (unsigned char)ascii_lower((char)c);
-        if ((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
-            memchr(plain, c, sizeof plain - 1) != NULL) {
-            form[size++] = (char)c;
-        } else {
-            form[size++] = '%';
-            form[size++] = digits[c >> 4];
-            form[size++] = digits[c & 15];
-        }
-    }
-    memcpy(form + size, hint, sizeof hint);
+    size_t size = strlen(escaped);
+    if ((form = malloc(sizeof format + size)) != NULL)
+        snprintf(form, sizeof format + size, format, escaped);
+    explicit_bzero(escaped, size);
+    curl_free(escaped);
     return form;
 }
 
