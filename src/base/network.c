@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Networks as text, and addresses in them. The text is what inet_pton takes (RFC 4291 2.2, dotted
- * decimal without leading zeros), read from a slice and without a resolver's latitude: no scope, no
- * octal, no short forms, so an operator and a peer cannot mean two things by one text.
+ * decimal without leading zeros), without a resolver's latitude: no scope, no octal, no short
+ * forms, so an operator and a peer cannot mean two things by one text.
  *
  * Invariants:
  *   N1 A network's address has no bit set beyond `bits`: comparing a prefix is comparing addresses.
@@ -12,6 +12,8 @@
  * Fails by saying false; owns nothing.
  */
 #include "ringpost/network.h"
+
+#include <arpa/inet.h>
 
 static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -28,88 +30,6 @@ static size_t parse_decimal(struct slice text, unsigned max, unsigned *ret_value
         return 0;
     *ret_value = value;
     return i;
-}
-
-static bool parse_v4(struct slice text, uint8_t *ret_address)
-{
-    uint8_t address[4];
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned value = 0;
-        size_t size = parse_decimal(text, 255, &value);
-        if (size == 0 || (i < 3 && (size >= text.size || text.data[size] != '.')))
-            return false;
-        address[i] = (uint8_t)value;
-        text = slice_from(text, i < 3 ? size + 1 : size);
-    }
-    if (text.size > 0)
-        return false;
-    memcpy(ret_address, address, sizeof address);
-    return true;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* 1...4 hexadecimal digits; the size of it, or 0. */
-static size_t parse_group(struct slice text, uint8_t *ret_two)
-{
-    unsigned value = 0;
-    size_t i = 0;
-    for (; i < text.size && i < 4 && hex_value(text.data[i]) >= 0; i++)
-        value = value << 4 | (unsigned)hex_value(text.data[i]);
-    if (i == 0)
-        return 0;
-    ret_two[0] = (uint8_t)(value >> 8);
-    ret_two[1] = (uint8_t)(value & 255);
-    return i;
-}
-
-static bool parse_v6(struct slice text, uint8_t *ret_address)
-{
-    uint8_t address[16] = {0};
-    size_t filled = 0, gap = SIZE_MAX; /* where "::" stands */
-    if (text.size >= 2 && text.data[0] == ':' && text.data[1] == ':') {
-        gap = 0;
-        text = slice_from(text, 2);
-    }
-    while (text.size > 0) {
-        if (filled <= 12 && parse_v4(text, address + filled)) {
-            filled += 4;
-            break;
-        }
-        if (filled == 16)
-            return false;
-        size_t size = parse_group(text, address + filled);
-        if (size == 0)
-            return false;
-        filled += 2;
-        text = slice_from(text, size);
-        if (text.size == 0)
-            break;
-        if (text.data[0] != ':' || text.size == 1)
-            return false; /* too long a group, a stranger, or a colon at the end */
-        text = slice_from(text, 1);
-        if (text.data[0] == ':') {
-            if (gap != SIZE_MAX)
-                return false;
-            gap = filled;
-            text = slice_from(text, 1);
-        }
-    }
-    if (gap == SIZE_MAX ? filled != 16 : filled > 14) /* "::" stands for a group at least */
-        return false;
-    if (gap != SIZE_MAX) {
-        size_t tail = filled - gap;
-        memmove(address + 16 - tail, address + gap, tail);
-        memset(address + gap, 0, 16 - filled);
-    }
-    memcpy(ret_address, address, sizeof address);
-    return true;
 }
 
 /* The first `bits` bits of both are the same. */
@@ -133,11 +53,14 @@ bool network_parse(struct slice text, struct network *ret_network)
     struct network network = {.family = 4};
     size_t slash = slice_find(text, '/');
     struct slice address = slice_first(text, slash);
-    if (text.size > TEXT_MAX)
+    char copy[TEXT_MAX + 1] = "";
+    if (text.size > TEXT_MAX || slice_find(address, '\0') < address.size)
         return false;
-    if (!parse_v4(address, network.address)) {
+    if (address.size > 0)
+        memcpy(copy, address.data, address.size);
+    if (inet_pton(AF_INET, copy, network.address) != 1) {
         network.family = 6;
-        if (!parse_v6(address, network.address))
+        if (inet_pton(AF_INET6, copy, network.address) != 1)
             return false;
     }
     unsigned bits_max = network.family == 4 ? 32 : 128, bits = bits_max;
