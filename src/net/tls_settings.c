@@ -104,31 +104,18 @@ unsigned tls_settings_find(const struct tls_settings *settings, struct slice nam
 
 /* ---------------------------------------------------------------- one certificate */
 
-/* Seconds since 1970 of an ASN.1 UTCTime or GeneralizedTime (RFC 5280, 4.1.2.5); INT64_MIN: it is
- * none. */
+/* Seconds since 1970 of an ASN.1 time with its tag and length; INT64_MIN: it is none. */
 static int64_t time_of(const unsigned char *item, int size)
 {
-    int digits = size > 2 && item[0] == ASN_UTC_TIME           ? 12
-                 : size > 2 && item[0] == ASN_GENERALIZED_TIME ? 14
-                                                               : 0;
-    const unsigned char *text = item + 2;
-    int field[7] = {0};
-    if (digits == 0 || item[1] != digits + 1 || size < digits + 3 || text[digits] != 'Z')
+    const unsigned char *text;
+    unsigned char format;
+    int length;
+    struct tm calendar = {0};
+    if (wc_GetDateInfo(item, size, &text, &format, &length) != 0 ||
+        wc_GetDateAsCalendarTime(text, length, format, &calendar) != 0 || calendar.tm_mon < 0 ||
+        calendar.tm_mon > 11)
         return INT64_MIN;
-    for (int i = 0; i < digits; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return INT64_MIN;
-        field[i / 2] = field[i / 2] * 10 + (text[i] - '0');
-    }
-    const int *rest = digits == 14 ? field + 2 : field + 1;
-    int year = digits == 14 ? field[0] * 100 + field[1] : field[0] + (field[0] < 50 ? 2000 : 1900);
-    int month = rest[0];
-    if (month < 1 || month > 12)
-        return INT64_MIN;
-    int64_t y = month <= 2 ? year - 1 : year; /* days since 1970, years beginning in March */
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + rest[1] - 1;
-    int64_t days = y * 365 + y / 4 - y / 100 + y / 400 + day_of_year - 719468;
-    return ((days * 24 + rest[2]) * 60 + rest[3]) * 60 + rest[4];
+    return timegm(&calendar);
 }
 
 static void check_dates(struct making *making, const char *name, const struct DecodedCert *seen,
