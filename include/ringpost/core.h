@@ -44,6 +44,7 @@ struct engine_options {
     unsigned fibers_max;       /* stacks per core in use at once */
     unsigned stack_bytes;      /* of one fiber, a multiple of the page size */
     unsigned turn_seconds_max; /* a core whose turn takes longer ends the process; 0: 10 */
+    bool connects; /* its rings may also make sockets and connect them (stream_connect) */
 };
 
 struct engine; /* all cores of this process */
@@ -154,6 +155,13 @@ void op_sendmsg(struct core *core, struct op *op, unsigned slot, const struct ms
 /* The peer's address as the kernel has it, `size` exactly that of its family; result = size.
  * -EOPNOTSUPP before 6.7. */
 void op_peer_name(struct core *core, struct op *op, unsigned slot, void *address, unsigned size);
+/* A socket of address family AF_INET, AF_INET6 or AF_UNIX; result = its slot. */
+void op_socket(struct core *core, struct op *op, int family);
+void op_option_set(struct core *core, struct op *op, unsigned slot, int level, int name,
+                   const void *value, unsigned size);
+void op_bind(struct core *core, struct op *op, unsigned slot, const void *address, unsigned size);
+void op_connect(struct core *core, struct op *op, unsigned slot, const void *address,
+                unsigned size);
 void op_shutdown(struct core *core, struct op *op, unsigned slot);
 void op_close_slot(struct core *core, struct op *op, unsigned slot);
 void op_close_fd(struct core *core, struct op *op, int fd);
@@ -250,6 +258,11 @@ struct timer {
 /* (Re)sets the timer; resolution 8 ms, never early. A timer is idle again when fire() is called. */
 void timer_set(struct core *core, struct timer *timer, uint64_t due_ns);
 void timer_clear(struct core *core, struct timer *timer);
+
+/* One exact clock per core, beside the wheel: fire() is called in the first turn at or after
+ * due_ns, and the core does not sleep longer than until then (tens of microseconds late at most
+ * when it has nothing else to do). UINT64_MAX: none. */
+void core_alarm(struct core *core, uint64_t due_ns, void (*fire)(void *argument), void *argument);
 
 /* ---------------------------------------------------------------- between cores */
 

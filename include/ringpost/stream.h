@@ -114,6 +114,24 @@ void listener_adopt(struct listener *listener, unsigned connections_max, struct 
  * and is counted by the listener. All of *stream is overwritten. */
 void stream_open(struct stream *stream, struct core *core, unsigned slot,
                  const struct stream_owner *owner);
+/* ---- going out */
+
+/* Where to connect to, and from where. */
+struct stream_target {
+    uint8_t family;      /* 4, 6, or 1: a Unix socket */
+    uint8_t address[16]; /* 4 or 16 bytes of it */
+    uint16_t port;
+    const char *path;   /* of the Unix socket */
+    uint8_t source[16]; /* a source address of the same family (its port is chosen late, so that
+                           many may share it); all zero: the kernel chooses */
+};
+/* Connects. The stream is then as after stream_open, with `target` as its peer. Waits on its fiber
+ * until deadline_ns (core_now_ns time; 0: as long as the kernel tries). 0; -ECONNREFUSED,
+ * -ETIMEDOUT, -EADDRNOTAVAIL, -ENFILE (no slot left) ...: then nothing of it is left, and
+ * released() is not called. All of *stream is overwritten. The engine must have been made with `connects`. */
+int stream_connect(struct stream *stream, struct core *core, const struct stream_target *target,
+                   uint64_t deadline_ns, const struct stream_owner *owner);
+
 /* "192.0.2.1", "2001:db8::1" or "unix" into text (48 bytes), and the port. */
 void stream_peer(struct stream *stream, char *text, uint16_t *ret_port);
 /* Replaces the peer's address (PROXY protocol). family is 4 or 6, address 4 or 16 bytes. */

@@ -97,6 +97,36 @@ struct tls_service {
  * -ENOMEM, -ENOENT when the core has no settings. */
 int stream_secure(struct stream *stream, const struct tls_service *service, bool keep_unread);
 
+/* ---------------------------------------------------------------- as the client */
+
+struct tls_client_options {
+    struct slice ca;         /* PEM of the authorities to verify against; empty: the peer's
+                                certificate is not looked at */
+    const char *alpn;        /* offered; NULL: none */
+    struct tls_pair pair;    /* our own certificate; empty: none */
+    bool tls_12_only;        /* no TLS 1.3 */
+    enum tls_profile profile;
+};
+struct tls_client; /* of one core: made, used and freed on it */
+/* 0; -EINVAL (PEM not understood), -ENOMEM. Not on a small stack, see tls_adopt. */
+int tls_client_make(struct core *core, const struct tls_client_options *options,
+                    struct tls_client **ret_client);
+void tls_client_free(struct tls_client *client); /* connections of it may go on */
+
+struct tls_session; /* what a client keeps to resume */
+void tls_session_free(struct tls_session *session); /* NULL is allowed */
+/* Shakes hands as the client and waits for the end of it: on a fiber with no other call under way;
+ * the stream's deadline bounds it. `host` (NULL for none, or an address) is sent as SNI and, with a
+ * `ca`, must be in the certificate. `resume` may be NULL and stays the caller's. 0; -EPROTO
+ * (stream_tls_problem says why), -EPIPE, -ETIMEDOUT ... as stream_secure. */
+int stream_secure_client(struct stream *stream, struct tls_client *client, const char *host,
+                         struct tls_session *resume);
+/* The session to resume later; with TLS 1.3 tickets come behind the handshake, so ask after the
+ * first answer. NULL: there is none. */
+struct tls_session *stream_tls_session(struct stream *stream);
+
+/* ---------------------------------------------------------------- of both */
+
 /* The handshake is done: all that is read and written is encrypted. */
 bool stream_is_secure(const struct stream *stream);
 /* stream_secure was called. */

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What comes back is what was sent: a reader of messages that finds the X-Ringpost-Bench field and
+ * checks the body behind it, and the books of which numbers were accepted for whom and which were
+ * seen.
+ */
+#ifndef RINGPOST_BENCH_VERIFY_H
+#define RINGPOST_BENCH_VERIFY_H
+
+#include "content.h"
+#include "measure.h"
+
+/* Fed the bytes of one message in pieces (dots removed); zero-initialised. */
+struct verify_reader {
+    uint64_t seed, number, body_bytes, body_seen;
+    uint32_t crc, crc_wanted;
+    bool has_mark, in_body;
+    uint8_t line_end;    /* how much of CRLF CRLF has come */
+    unsigned line_bytes; /* gathered of the header line */
+    char line[128];
+};
+void verify_feed(struct verify_reader *reader, struct slice piece);
+/* LOAD_FINE with *ret_number; LOAD_ALTERED; or -1: carries no mark of this run (not ours). */
+int verify_end(struct verify_reader *reader, const struct load_options *options,
+               uint64_t *ret_number);
+
+/* The books. Accepted: the server said that it has message `number` for user `user`. Maybe: the
+ * connection went before the answer. Seen: it was found in the user's mailbox. Each core writes its
+ * own; verify_finish, after all have read their mailboxes, counts missing and doubled ones into
+ * `measure`. Numbers are those of operations; -ENOMEM is told once, and then nothing is verified.
+ */
+struct verify;
+int verify_create(unsigned cores, struct verify **ret_verify);
+void verify_destroy(struct verify *verify);
+struct verify *verify_of(struct load *load);
+void verify_accepted(struct load_core *at, uint64_t number, unsigned user);
+void verify_maybe(struct load_core *at, uint64_t number, unsigned user);
+void verify_deleted(struct load_core *at, uint64_t number, unsigned user);
+void verify_seen(struct load_core *at, uint64_t number, unsigned user);
+void verify_finish(struct verify *verify, struct measure *measure);
+
+#endif
