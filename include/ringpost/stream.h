@@ -128,7 +128,8 @@ struct stream_target {
 /* Connects. The stream is then as after stream_open, with `target` as its peer. Waits on its fiber
  * until deadline_ns (core_now_ns time; 0: as long as the kernel tries). 0; -ECONNREFUSED,
  * -ETIMEDOUT, -EADDRNOTAVAIL, -ENFILE (no slot left) ...: then nothing of it is left, and
- * released() is not called. All of *stream is overwritten. The engine must have been made with `connects`. */
+ * released() is not called. All of *stream is overwritten. The engine must have been made with
+ * `connects`. */
 int stream_connect(struct stream *stream, struct core *core, const struct stream_target *target,
                    uint64_t deadline_ns, const struct stream_owner *owner);
 
