@@ -24,12 +24,13 @@ int content_open(const struct load_options *options, struct content **ret_conten
                  char problem[200]);
 void content_close(struct content *content);
 
-/* A message, lines ended by CRLF, no dots added; in memory of the core that is good until
- * message_release. */
+/* A message, lines ended by CRLF, no dots added. The body is the content's own and is there as long
+ * as that; the head is good until content_release. They do not lie beside each other: a body of
+ * megabytes is never copied. */
 struct content_message {
-    struct slice head, body; /* adjacent: head.data + head.size == body.data; head ends with the
-                                empty line */
-    bool needs_dots;         /* a line begins with a dot */
+    struct slice head, body; /* head ends with the empty line; the message is both */
+    bool needs_dots;         /* a line of the body begins with a dot (no header field does) */
+    bool is_8bit;            /* the body has bytes above 127 */
     void *block;             /* private */
 };
 int content_make(struct content *content, uint64_t number, struct content_message *ret_message);
