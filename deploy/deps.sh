@@ -73,6 +73,8 @@ testssl.sh        grades what a TLS port offers
 libgsasl-dev      a SASL client that is not ours
 libssl-dev        a TLS client that is not ours, in the process of a test
 gsasl             the same at the command line
+chromium          the browser that looks at the pages of ringpost-bench
+chromium-driver   the same, driven by a test
 '
 # Unpacked under PREFIX/tests/root, not installed: no daemon starts, no port or file is taken.
 packages_unpacked='

@@ -49,7 +49,8 @@ DOORS = [
     (r'ldap\.h', r'src/directory/ldap\.c$|tests/', 'a directory is one file of src/directory'),
     (r'libpq', r'src/directory/postgres\.c$|tests/', 'a directory is one file of src/directory'),
     (r'curl/', r'src/directory/http\.c$|tests/', 'a directory is one file of src/directory'),
-    (r'jansson\.h', r'src/auth/jwt\.c$|src/directory/http\.c$|tests/', 'JSON is for tokens only'),
+    (r'jansson\.h', r'src/auth/jwt\.c$|src/directory/http\.c$|tests/|'
+     r'bench/load/(page\w*|compare\w*|result)\.[ch]$', 'JSON is for tokens and reports only'),
     (r'sodium\.h', r'src/auth/password\.c$|tests/', 'use ringpost/auth.h'),
     (r'seccomp\.h', r'src/main/confine\w*\.c$|tests/', 'confinement is the business of src/main'),
     (r'pthread\.h', r'src/engine/|tests/', 'state belongs to one core; send it a message instead'),
