@@ -96,7 +96,7 @@ struct load_core; /* a core's part of it */
 struct load_worker {
     struct load_core *at;
     const struct load_options *options;
-    unsigned index;  /* 0 ... connections - 1, over all cores */
+    unsigned index;  /* 0 ... workers - 1, over all cores */
     uint64_t random; /* state of random_u64 below: from seed and index */
 };
 
@@ -108,8 +108,17 @@ struct load_scenario {
     const char *help;
     /* Says why these options make no sense for it, or NULL. */
     const char *(*problem)(const struct load_options *options);
+    /* What its workers share (a scenario file that was read; immutable, or atomics): made once by
+     * load_create, found by load_shared; may be NULL. On failure says why in problem. */
+    int (*open)(const struct load_options *options, void **ret_shared, char problem[200]);
+    void (*close)(void *shared);
+    /* How many workers, of all cores; NULL: options->connections. */
+    unsigned (*workers)(const struct load_options *options, const void *shared);
+    /* --messages and --duration are the scenario's own business: the run ends when every worker has
+     * returned, or by load_stop. */
+    bool ends_itself;
     /* On a fiber of each worker, before anything is measured (may be NULL): 0 or an enum load_error
-     * that ends the run. Worker i looks after users i, i + connections, ... */
+     * that ends the run. Worker i looks after users i, i + workers, ... */
     int (*prepare)(struct load_worker *worker);
     /* On a fiber of each worker: until pace_take says that the run is over. Returns with its
      * connection closed. */
@@ -121,8 +130,8 @@ extern const struct load_scenario *const load_scenarios[]; /* ends with NULL */
 
 /* ---- a run (run.c) */
 
-/* Allocates; `options` outlive it. 0 or -ENOMEM. */
-int load_create(const struct load_options *options, struct load **ret_load);
+/* Allocates, and opens the scenario; `options` outlive it. 0; -errno, and why in problem. */
+int load_create(const struct load_options *options, struct load **ret_load, char problem[200]);
 void load_destroy(struct load *load);
 /* engine_run's ready(), or called on a fiber of each core of a world: plays this core's part of the
  * run and returns when all cores have ended. 0, or -errno when the core cannot begin. */
@@ -135,6 +144,7 @@ const char *load_why(const struct load *load); /* why it is partial, or NULL */
 
 struct core *load_engine(const struct load_core *at);
 struct load *load_of(const struct load_core *at);
+void *load_shared(const struct load *load);    /* what scenario->open made */
 uint64_t load_now(const struct load_core *at); /* a fresh reading, monotonic */
 /* The user's name by format and number, into text. */
 struct slice load_user(const struct load_options *options, unsigned number,

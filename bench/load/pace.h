@@ -18,6 +18,9 @@ struct operation {
 
 /* Waits until the worker may begin the next operation. 0; -ECANCELED: the run is over. Fiber. */
 int pace_take(struct load_worker *worker, struct operation *ret_operation);
+/* The same for scenarios with clocks of their own (mix): waits until due_ns (of load_now), when the
+ * operation is meant to begin; the number is the run's next. */
+int pace_take_at(struct load_worker *worker, uint64_t due_ns, struct operation *ret_operation);
 /* It has ended: well (error 0: its latency is recorded), or not (enum load_error, already told to
  * measure_error). Every operation taken is ended once. After errors that come at once (a server
  * that is gone) this waits a little, longer each time, up to a second. Fiber. */
