@@ -37,6 +37,11 @@
     each(URING_CMD)    /* SOCKET_URING_OP_GETSOCKOPT, SOL_SOCKET, SO_PEERNAME of a slot: fills a   \
                           struct sockaddr_in or sockaddr_in6 of exactly sqe->optlen bytes at       \
                           sqe->optval; the result is that length */
+/* And those of a ring that may connect (kernel_ring_options.connects), with
+ * SOCKET_URING_OP_SETSOCKOPT of a slot by URING_CMD. BIND is newer than the rest (6.11). */
+#define KERNEL_OPERATIONS_CONNECT(each)                                                            \
+    each(SOCKET)       /* into a slot */                                                           \
+    each(CONNECT) each(BIND)
 /* clang-format on */
 /* The flags an entry may carry. FIXED_FILE cannot be required of all: listeners, the store's files
  * and the wake-up are ordinary descriptors. */
@@ -47,11 +52,13 @@ struct kernel; /* one per core; made by the program's start (or the simulator's 
 struct kernel_ring_options {
     unsigned sq_entries, cq_entries;
     unsigned slots; /* direct descriptors in this ring's table */
+    bool connects;  /* takes KERNEL_OPERATIONS_CONNECT too */
 };
 
 /* Sets up *ring: SINGLE_ISSUER | DEFER_TASKRUN | CQSIZE | CLAMP | SUBMIT_ALL where the kernel has
  * them, the ring descriptor registered, a sparse table of `slots` direct descriptors, restricted to
- * KERNEL_OPERATIONS, KERNEL_ENTRY_FLAGS and what the functions below register. Must be called on
+ * KERNEL_OPERATIONS (and KERNEL_OPERATIONS_CONNECT with `connects`), KERNEL_ENTRY_FLAGS and what
+ * the functions below register. Must be called on
  * the thread that will use it. 0, or the number of slots when there are fewer
  * (RLIMIT_NOFILE), or -errno: -ENOSYS and -EPERM mean that io_uring is forbidden here (see
  * kernel_ring_advice). */

@@ -58,7 +58,8 @@ uint64_t core_next_ns(const struct core *core)
         (core->starved != NULL && core->buffers_lent < core->buffer_count) ||
         atomic_load(&core->inbox) != NULL)
         return 0;
-    return timers_next_ns(core);
+    uint64_t timers = timers_next_ns(core);
+    return core->alarm.due_ns < timers ? core->alarm.due_ns : timers;
 }
 
 unsigned core_busy(const struct core *core)
@@ -98,6 +99,15 @@ static void turn_count(struct core *core)
     atomic_store_explicit(&core->turn, turn + 1, memory_order_relaxed);
 }
 
+static unsigned alarm_fire(struct core *core)
+{
+    if (core->now_ns < core->alarm.due_ns)
+        return 0;
+    core->alarm.due_ns = UINT64_MAX;
+    core->alarm.fire(core->alarm.argument);
+    return 1;
+}
+
 bool core_turn(struct core *core, uint64_t wait_ns)
 {
     uint64_t may_wait = may_wait_ns(core, wait_ns);
@@ -111,6 +121,7 @@ bool core_turn(struct core *core, uint64_t wait_ns)
     unsigned done = ring_complete(core);
     done += messages_handle(core);
     done += timers_fire(core);
+    done += alarm_fire(core);
     done += fibers_run(core);
     buffers_rearm(core);
     core->in_hooks = true;
@@ -188,6 +199,14 @@ void core_local_set(struct core *core, enum core_local which, void *value)
 void *core_local(const struct core *core, enum core_local which)
 {
     return core->locals[which];
+}
+
+void core_alarm(struct core *core, uint64_t due_ns, void (*fire)(void *argument), void *argument)
+{
+    assert(fire != NULL || due_ns == UINT64_MAX);
+    core->alarm.due_ns = due_ns;
+    core->alarm.fire = fire;
+    core->alarm.argument = argument;
 }
 
 void core_hook_add(struct core *core, struct hook *hook)

@@ -69,6 +69,11 @@ struct core {
     void *locals[CORE_LOCAL_COUNT];
     struct counters counters;
     struct wheel wheel;
+    struct {
+        uint64_t due_ns; /* UINT64_MAX: none */
+        void (*fire)(void *argument);
+        void *argument;
+    } alarm;
 
     struct io_uring_buf_ring *buffer_ring;
     char *buffer_memory;

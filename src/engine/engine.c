@@ -20,6 +20,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +48,7 @@ int engine_create(const struct engine_options *options, struct kernel *const *ke
         core->engine = engine;
         core->kernel = kernels[i];
         core->index = i;
+        core->alarm.due_ns = UINT64_MAX;
         engine->cores[i] = core;
     }
     *ret_engine = engine;
@@ -148,6 +150,8 @@ static void *core_thread(void *argument)
     snprintf(name, sizeof name, "core %u", core->index);
     pthread_setname_np(pthread_self(), name);
     pin(core);
+    if (engine->options.connects) /* who asks for an exact clock (core_alarm) wants no slack */
+        prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     int result = core_open(core);
     if (result < 0)
         note_error(engine, result);

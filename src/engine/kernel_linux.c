@@ -18,6 +18,7 @@
  */
 #include "kernel_linux.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -95,18 +96,18 @@ static unsigned slots_allowed(unsigned wanted)
     return wanted < limit.rlim_cur ? wanted : (unsigned)limit.rlim_cur;
 }
 
-static void restrict_ring(struct io_uring *ring)
+/* A kernel that does not know one of the operations refuses the whole list. */
+static int restrict_to(struct io_uring *ring, const uint8_t *operations, size_t operation_count)
 {
-#define OPERATION(name) IORING_OP_##name,
-    static const uint8_t operations[] = {KERNEL_OPERATIONS(OPERATION)};
     static const uint8_t registers[] = {
         IORING_REGISTER_PBUF_RING,    /* kernel_buffers_register */
         IORING_REGISTER_FILES_UPDATE, /* kernel_slot_register */
         IORING_UNREGISTER_RING_FDS,   /* kernel_ring_close */
     };
-    struct io_uring_restriction list[sizeof operations + sizeof registers + 1] = {0};
+    struct io_uring_restriction list[64] = {0};
     unsigned count = 0;
-    for (size_t i = 0; i < sizeof operations; i++)
+    assert(operation_count + sizeof registers < sizeof list / sizeof *list);
+    for (size_t i = 0; i < operation_count; i++)
         list[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_OP,
                                                       .sqe_op = operations[i]};
     for (size_t i = 0; i < sizeof registers; i++)
@@ -114,10 +115,23 @@ static void restrict_ring(struct io_uring *ring)
                                                       .register_op = registers[i]};
     list[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
                                                   .sqe_flags = KERNEL_ENTRY_FLAGS};
-    io_uring_register_restrictions(ring, list, count); /* see the file's head */
+    return io_uring_register_restrictions(ring, list, count);
 }
 
-static int prepare_ring(struct io_uring *ring, unsigned slots)
+static void restrict_ring(struct io_uring *ring, bool connects)
+{
+#define OPERATION(name) IORING_OP_##name,
+    static const uint8_t operations[] = {KERNEL_OPERATIONS(OPERATION)
+                                             KERNEL_OPERATIONS_CONNECT(OPERATION)};
+    static const uint8_t connecting[] = {KERNEL_OPERATIONS_CONNECT(OPERATION)};
+    size_t count = sizeof operations - (connects ? 0 : sizeof connecting);
+    int result = restrict_to(ring, operations, count); /* failures: see the file's head */
+    if (result < 0 && connects)
+        restrict_to(ring, operations, count - 1); /* a kernel without BIND, which is the last */
+}
+
+static int prepare_ring(struct io_uring *ring, const struct kernel_ring_options *options,
+                        unsigned slots)
 {
     int result = io_uring_register_files_sparse(ring, slots);
     if (result == 0)
@@ -128,7 +142,7 @@ static int prepare_ring(struct io_uring *ring, unsigned slots)
     unsigned workers[2] = {WORKERS_BOUNDED_MAX, WORKERS_UNBOUNDED_MAX};
     io_uring_register_iowq_max_workers(ring, workers); /* both only make things better: failures */
     io_uring_register_ring_fd(ring);                   /* change nothing else */
-    restrict_ring(ring);
+    restrict_ring(ring, options->connects);
     return io_uring_enable_rings(ring);
 }
 
@@ -140,7 +154,7 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
     if (result < 0)
         return result;
     unsigned slots = slots_allowed(options->slots + KERNEL_SLOTS_SPARE);
-    result = prepare_ring(ring, slots);
+    result = prepare_ring(ring, options, slots);
     if (result < 0) {
         io_uring_queue_exit(ring);
         return result;

@@ -72,6 +72,36 @@ void op_peer_name(struct core *core, struct op *op, unsigned slot, void *address
     on_slot(sqe, op);
 }
 
+void op_socket(struct core *core, struct op *op, int family)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_socket_direct_alloc(sqe, family, SOCK_STREAM, 0, 0);
+    tagged(sqe, op);
+}
+
+void op_option_set(struct core *core, struct op *op, unsigned slot, int level, int name,
+                   const void *value, unsigned size)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_cmd_sock(sqe, SOCKET_URING_OP_SETSOCKOPT, (int)slot, level, name,
+                           (void *)(uintptr_t)value, (int)size);
+    on_slot(sqe, op);
+}
+
+void op_bind(struct core *core, struct op *op, unsigned slot, const void *address, unsigned size)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_bind(sqe, (int)slot, (struct sockaddr *)(uintptr_t)address, size);
+    on_slot(sqe, op);
+}
+
+void op_connect(struct core *core, struct op *op, unsigned slot, const void *address, unsigned size)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_connect(sqe, (int)slot, address, size);
+    on_slot(sqe, op);
+}
+
 void op_shutdown(struct core *core, struct op *op, unsigned slot)
 {
     struct io_uring_sqe *sqe = ring_entry(core, op);

@@ -50,6 +50,7 @@ int ring_open(struct core *core)
         .sq_entries = RING_SQ_ENTRIES,
         .cq_entries = RING_CQ_ENTRIES,
         .slots = core->engine->options.connections_max,
+        .connects = core->engine->options.connects,
     };
     int result = kernel_ring_open(core->kernel, &core->ring, &options);
     if (result < 0)
