@@ -5,9 +5,11 @@
 # the distribution's packages, plus liburing and wolfSSL built from the distribution's source
 # packages into PREFIX as static libraries. Versions and hashes: deploy/deps.versions.
 #
-# usage: deploy/deps.sh [--tests] [--clang] [--system-wolfssl] PREFIX
+# usage: deploy/deps.sh [--tests] [--peers] [--clang] [--system-wolfssl] PREFIX
 #
 #   --tests           also the compilers, clients and sample messages that tests/run.sh uses
+#   --peers           also the mail servers that bench/run.sh measures beside Ringpost, each unpacked
+#                     under PREFIX/peers/NAME: nothing is installed, no user made, no daemon started
 #   --clang           also clang, for building with it
 #   --system-wolfssl  take the distribution's wolfSSL (TLS some 20 times slower) and build none
 #
@@ -20,7 +22,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${RINGPOST_CACHE:-$HOME/.cache/ringpost}
 jobs=$(nproc)
-want_tests=no want_clang=no want_system_wolfssl=no prefix=
+want_tests=no want_peers=no want_clang=no want_system_wolfssl=no prefix=
 began=$SECONDS changed=no undo_policy=no
 
 # One line a package: name, then what for. ${python} stands for the distribution's (python3.11).
@@ -87,6 +89,17 @@ libodbc2                            slapd needs it
 libltdl7                            the same
 '
 binaries_unpacked='smtp-source smtp-sink'
+# A mail server a line: folder under PREFIX/peers, then packages, which are unpacked there with what
+# they depend on and this machine has not. bench/peers/peer.py says how they are run.
+packages_peers_tests='
+postfix   postfix
+dovecot   dovecot-imapd dovecot-pop3d dovecot-lmtpd
+'
+packages_peers='
+nginx     nginx libnginx-mod-mail
+exim      exim4-daemon-light
+opensmtpd opensmtpd
+'
 
 wolfssl_flags='
 --disable-dependency-tracking --enable-static --disable-shared --disable-examples
@@ -132,6 +145,7 @@ parse_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
         --tests) want_tests=yes want_clang=yes ;;
+        --peers) want_peers=yes ;;
         --clang) want_clang=yes ;;
         --system-wolfssl) want_system_wolfssl=yes ;;
         -h|--help) usage; exit 0 ;;
@@ -140,7 +154,7 @@ parse_arguments() {
         esac
         shift
     done
-    [ -n "$prefix" ] || die "no PREFIX given; usage: $0 [--tests] PREFIX"
+    [ -n "$prefix" ] || die "no PREFIX given; usage: $0 [--tests] [--peers] PREFIX"
     command -v apt-get >/dev/null ||
         die "this script knows Debian 12 and 13 only; elsewhere install liburing >= 2.9 and" \
             "wolfSSL >= 5.7 by hand and point pkg-config at them"
@@ -491,6 +505,41 @@ unpack_packages() {
     printf '%s\n' "$key" >"$stamp"
 }
 
+# unpack_peer NAME PACKAGE...: under PREFIX/peers/NAME; afresh when the packages changed.
+unpack_peer() {
+    local name=$1 debs=$cache/peers/$1 root=$prefix/peers/$1 each
+    shift
+    [ "$(cat "$root/stamp" 2>/dev/null)" != "$* $prefix" ] || return 0
+    changed=yes
+    say "peers: unpacking $name"
+    rm -rf "$debs" "$root"
+    mkdir -p "$debs/partial" "$root/usr/lib" "$root/usr/bin" "$root/usr/sbin"
+    ln -s usr/lib "$root/lib"
+    ln -s usr/bin "$root/bin"
+    ln -s usr/sbin "$root/sbin"
+    if ! apt_get "download-$name" -o "Dir::Cache::archives=$debs" -o APT::Sandbox::User=root \
+        --download-only --no-install-recommends install "$@"; then
+        warn "$name could not be had; what wants it will be left out"
+        rm -rf "$debs" "$root"
+        return 0
+    fi
+    for each in "$debs"/*.deb; do
+        [ ! -e "$each" ] || dpkg-deb --fsys-tarfile "$each" |
+            tar x -C "$root" --keep-directory-symlink --no-same-owner --no-same-permissions
+    done
+    rm -rf "$debs"
+    printf '%s\n' "$* $prefix" >"$root/stamp"
+}
+
+# unpack_peers LINES: of a table above.
+unpack_peers() {
+    local name packages
+    while read -r name packages; do
+        # shellcheck disable=SC2086
+        [ -z "$name" ] || unpack_peer "$name" $packages
+    done <<<"$1"
+}
+
 main() {
     parse_arguments "$@"
     mkdir -p "$cache"/{log,src,build} "$prefix/share/ringpost"
@@ -509,6 +558,8 @@ main() {
     build_liburing
     build_wolfssl
     [ "$want_tests" = no ] || unpack_packages
+    [ "$want_tests$want_peers" = nono ] || unpack_peers "$packages_peers_tests"
+    [ "$want_peers" = no ] || unpack_peers "$packages_peers"
     if [ "$changed" = yes ]; then say "done in $((SECONDS - began)) s: $prefix"
     else say "up to date: $prefix"; fi
 }
