@@ -89,6 +89,7 @@ struct load_options {
     unsigned sources; /* source addresses 127.0.1.1 ...: for more connections than ports; 0: none */
 };
 
+struct content;   /* content.h */
 struct load;      /* a run, shared by all cores */
 struct load_core; /* a core's part of it */
 
@@ -106,6 +107,7 @@ struct load_scenario {
     const char *operation; /* what rate, messages and latency count: "message", "session", ... */
     uint32_t protocols;    /* bits 1 << enum load_protocol that --target may speak */
     const char *help;
+    const char *defaults; /* options read before the command line's: "--warm-up 0"; or NULL */
     /* Says why these options make no sense for it, or NULL. */
     const char *(*problem)(const struct load_options *options);
     /* What its workers share (a scenario file that was read; immutable, or atomics): made once by
@@ -114,8 +116,8 @@ struct load_scenario {
     void (*close)(void *shared);
     /* How many workers, of all cores; NULL: options->connections. */
     unsigned (*workers)(const struct load_options *options, const void *shared);
-    /* --messages and --duration are the scenario's own business: the run ends when every worker has
-     * returned, or by load_stop. */
+    /* --messages and --duration are the scenario's own business: there is no warm-up, and the run
+     * ends when every worker has returned, or by load_stop. */
     bool ends_itself;
     /* On a fiber of each worker, before anything is measured (may be NULL): 0 or an enum load_error
      * that ends the run. Worker i looks after users i, i + workers, ... */
@@ -136,19 +138,27 @@ void load_destroy(struct load *load);
 /* engine_run's ready(), or called on a fiber of each core of a world: plays this core's part of the
  * run and returns when all cores have ended. 0, or -errno when the core cannot begin. */
 int load_run(struct core *core, void *load);
-/* From any thread or a signal handler: the run ends now. `why` is a constant: "interrupted". A
- * second call cuts connections. */
+/* From any thread or a signal handler: the run ends as soon as the operations that have begun are
+ * done. `why` is a constant: "interrupted"; the first one stays. */
 void load_stop(struct load *load, const char *why);
 enum load_stage load_stage(const struct load *load);
 const char *load_why(const struct load *load); /* why it is partial, or NULL */
 
 struct core *load_engine(const struct load_core *at);
 struct load *load_of(const struct load_core *at);
-void *load_shared(const struct load *load);    /* what scenario->open made */
-uint64_t load_now(const struct load_core *at); /* a fresh reading, monotonic */
+void *load_shared(const struct load *load);            /* what scenario->open made */
+struct content *load_content(const struct load *load); /* opened by load_create */
+uint64_t load_now(const struct load_core *at);         /* a fresh reading, monotonic */
 /* The user's name by format and number, into text. */
 struct slice load_user(const struct load_options *options, unsigned number,
                        char text[LOAD_USER_BYTES_MAX]);
+
+/* A pointer per core for each of these files, set when first needed; `done` (may be NULL) is called
+ * on the core when its part of the run ends. */
+enum load_local { LOAD_LOCAL_PEER, LOAD_LOCAL_CONTENT, LOAD_LOCAL_SCENARIO, LOAD_LOCAL_COUNT };
+void load_local_set(struct load_core *at, enum load_local which, void *value,
+                    void (*done)(struct load_core *at, void *value));
+void *load_local(const struct load_core *at, enum load_local which);
 
 /* splitmix64: the next number of a stream. */
 static inline uint64_t random_u64(uint64_t *state)

@@ -63,7 +63,12 @@ const char *load_phase_name(enum load_phase phase);
 const char *load_phase_what(enum load_phase phase);
 const char *load_error_name(enum load_error error);
 
-enum { MEASURE_SECONDS_MAX = 7200, MEASURE_EXAMPLES_MAX = 20, MEASURE_EXAMPLE_BYTES = 200 };
+enum {
+    MEASURE_SECONDS_MAX = 7200,
+    MEASURE_EXAMPLES_MAX = 20,
+    MEASURE_EXAMPLE_BYTES = 200,
+    MEASURE_TLS_BYTES = 80
+};
 
 struct measure_second {
     uint64_t operations, errors, bytes_in, bytes_out;
@@ -84,11 +89,16 @@ struct measure {
         enum load_error error;
         char text[MEASURE_EXAMPLE_BYTES];
     } examples[MEASURE_EXAMPLES_MAX];
+    char greeting[MEASURE_EXAMPLE_BYTES]; /* of the server, the first that came; "": none */
+    char tls[MEASURE_TLS_BYTES];          /* "TLSv1.3 TLS_AES_128_GCM_SHA256", likewise */
 };
 struct measure *measure_of(struct load_core *at);
-/* The sum of all cores; readable from any thread. 0 or -ENOMEM; measure_free gives it back. */
-int measure_sum(struct load *load, struct measure *ret_sum);
+/* The sum of all cores, from any thread. `seconds` have no histograms (measure_second_latency).
+ * 0 or -ENOMEM; measure_free gives it back. */
+int measure_sum(const struct load *load, struct measure *ret_sum);
 void measure_free(struct measure *measure);
+/* Adds the latencies of the operations that ended in that second of the measured time. */
+void measure_second_latency(const struct load *load, unsigned second, struct histogram *into);
 
 /* The phase that began then ends now. */
 void measure_phase(struct load_core *at, enum load_phase phase, uint64_t began_ns);
@@ -97,6 +107,9 @@ void measure_span(struct load_core *at, enum load_phase phase, uint64_t began_ns
 /* Counts; `said` (what the server said, or empty) is kept for the first of its kind. Returns error.
  */
 int measure_error(struct load_core *at, enum load_error error, struct slice said);
+/* What reports say of the server; the first is kept, the others cost a comparison. */
+void measure_greeting(struct load_core *at, struct slice line);
+void measure_tls(struct load_core *at, const char *version, const char *cipher);
 void measure_bytes(struct load_core *at, uint64_t in, uint64_t out);
 void measure_connection(struct load_core *at, int change); /* +1, -1 */
 

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The scenarios there are, in the order in which --help lists them. To add one: its file do_NAME.c
+ * with `const struct load_scenario scenario_NAME`, a declaration and a row here, the file in
+ * meson.build, an end-to-end test.
+ */
+#include "load.h"
+
+const struct load_scenario *const load_scenarios[] = {
+    NULL,
+};
