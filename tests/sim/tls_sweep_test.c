@@ -13,7 +13,7 @@
 
 #include "../../src/main/certificate.h"
 #include "../unit/line_server.h"
-#include "../unit/tls_client.h"
+#include "../unit/wolf_client.h"
 #include "sim.h"
 
 enum { PORT = 993 };
@@ -104,10 +104,10 @@ static bool visit(uint64_t *ret_hash)
 {
     static const char says[] = "hello\r\nwrite 20000\r\nsend 20000\r\nquit\r\n";
     enum { REPLIES = 7 + 2 * (7 + 20000 + 5) + 5 };
-    struct tls_client client;
+    struct wolf_client client;
     char got[4096];
     int total = 0;
-    tls_client_begin(&client, dial(), &(struct tls_client_options){.server_name = "a.example"});
+    wolf_client_begin(&client, dial(), &(struct wolf_client_options){.server_name = "a.example"});
     if (client.error == 0 &&
         wolfSSL_write(client.library, says, sizeof says - 1) == sizeof says - 1)
         for (int part; (part = wolfSSL_read(client.library, got, sizeof got)) > 0;)
@@ -115,7 +115,7 @@ static bool visit(uint64_t *ret_hash)
     bool is_whole = total == REPLIES;
     *ret_hash = client.hash;
     client_close(client.fd);
-    tls_client_free(&client);
+    wolf_client_free(&client);
     return is_whole;
 }
 
@@ -190,23 +190,23 @@ static void idle(void **state)
 {
     (void)state;
     enum { COUNT = 10 };
-    struct tls_client clients[COUNT];
+    struct wolf_client clients[COUNT];
     uint64_t hash, live[2];
     struct harness_engine *engine = begin(true);
     check(visit(&hash));
     harness_nap(1000000);
     live[0] = sim_memory_live(harness_sim());
     for (int i = 0; i < COUNT; i++) {
-        tls_client_begin(&clients[i], dial(), &(struct tls_client_options){0});
+        wolf_client_begin(&clients[i], dial(), &(struct wolf_client_options){0});
         check_equal(clients[i].error, 0);
-        tls_client_say(&clients[i], "hello\r\n");
-        tls_client_expect(&clients[i], "hello\r\n");
+        wolf_client_say(&clients[i], "hello\r\n");
+        wolf_client_expect(&clients[i], "hello\r\n");
     }
     harness_nap(1000000);
     live[1] = sim_memory_live(harness_sim());
     for (int i = 0; i < COUNT; i++) {
         client_close(clients[i].fd);
-        tls_client_free(&clients[i]);
+        wolf_client_free(&clients[i]);
     }
     end(engine);
     uint64_t each = (live[1] - live[0]) / COUNT;

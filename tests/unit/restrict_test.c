@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
+#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,11 +25,17 @@ struct opened {
     struct io_uring ring;
 };
 
-static void open_ring(struct opened *opened)
+static void open_ring_for(struct opened *opened, bool connects)
 {
-    struct kernel_ring_options options = {.sq_entries = 8, .cq_entries = 64, .slots = 8};
+    struct kernel_ring_options options = {
+        .sq_entries = 8, .cq_entries = 64, .slots = 8, .connects = connects};
     assert_int_equal(kernel_linux_create(&opened->kernel), 0);
     assert_true(kernel_ring_open(opened->kernel, &opened->ring, &options) >= 0);
+}
+
+static void open_ring(struct opened *opened)
+{
+    open_ring_for(opened, false);
 }
 
 static void close_ring(struct opened *opened)
@@ -101,6 +108,29 @@ static void attempts(void **state)
     close_ring(&opened);
 }
 
+/* A ring that may connect takes these three more, and still no others. */
+static void connecting(void **state)
+{
+    (void)state;
+    struct opened opened;
+    open_ring_for(&opened, true);
+    unsigned refused = 0;
+    for (unsigned opcode = 0; opcode < IORING_OP_LAST; opcode++) {
+        io_uring_prep_rw((int)opcode, entry(&opened), -1, NULL, 0, 0);
+        refused += outcome(&opened) == -EACCES;
+    }
+    assert_int_equal(refused, IORING_OP_LAST - 21);
+    io_uring_prep_socket_direct_alloc(entry(&opened), AF_INET, SOCK_STREAM, 0, 0);
+    int slot = outcome(&opened);
+    assert_true(slot >= KERNEL_SLOTS_HELD);
+    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct io_uring_sqe *sqe = entry(&opened);
+    io_uring_prep_connect(sqe, slot, (struct sockaddr *)&nobody, sizeof nobody);
+    sqe->flags |= IOSQE_FIXED_FILE;
+    assert_int_equal(outcome(&opened), -ECONNREFUSED);
+    close_ring(&opened);
+}
+
 static void flags(void **state)
 {
     (void)state;
@@ -139,10 +169,8 @@ static void registrations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operations),
-        cmocka_unit_test(attempts),
-        cmocka_unit_test(flags),
-        cmocka_unit_test(registrations),
+        cmocka_unit_test(operations), cmocka_unit_test(attempts),      cmocka_unit_test(connecting),
+        cmocka_unit_test(flags),      cmocka_unit_test(registrations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

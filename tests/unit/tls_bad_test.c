@@ -18,12 +18,12 @@ static void pieces(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client client;
+    struct wolf_client client;
     server_begin(&server, 1, &plain_options);
-    begin(&client, &(struct tls_client_options){.server_name = "two.example.org", .piece = 1});
+    begin(&client, &(struct wolf_client_options){.server_name = "two.example.org", .piece = 1});
     check(is_pair(&client, 1));
-    tls_client_say(&client, "hello\r\n");
-    tls_client_expect(&client, "hello\r\n");
+    wolf_client_say(&client, "hello\r\n");
+    wolf_client_expect(&client, "hello\r\n");
     quit(&client);
     static const unsigned char hello[] = {0x16, 3, 1, 0, 60, 1, 0, 0, 56, 3, 3};
     for (size_t size = 0; size <= sizeof hello; size++) {
@@ -42,24 +42,24 @@ static void damage(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client client;
+    struct wolf_client client;
     server_begin(&server, 1, &plain_options);
     server.lines.idle_ns = UINT64_C(300000000); /* a length that is another makes both wait */
     size_t step = harness_is_simulated() ? 1 : 7;
     unsigned refused = 0;
     for (size_t at = 1; at < 500; at += step)
         for (int how = 0; how < 4; how++) {
-            struct tls_client_options options = {.is_12 = how % 2,
-                                                 .server_name = "one.example.org"};
+            struct wolf_client_options options = {.is_12 = how % 2,
+                                                  .server_name = "one.example.org"};
             *(how / 2 ? &options.cut : &options.flip) = at;
-            tls_client_begin(&client, client_dial(), &options);
+            wolf_client_begin(&client, client_dial(), &options);
             bool is_whole = client.error == 0 && client.sent < at;
-            if (client.error != 0 || (!is_whole && tls_client_end(&client) != 0))
+            if (client.error != 0 || (!is_whole && wolf_client_end(&client) != 0))
                 refused++;
             client_close(client.fd);
-            tls_client_free(&client);
+            wolf_client_free(&client);
         }
-    begin(&client, &(struct tls_client_options){0});
+    begin(&client, &(struct wolf_client_options){0});
     quit(&client);
     server_end(&server);
     check(refused > 1000 / step);
@@ -102,24 +102,24 @@ static void endings(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client client;
+    struct wolf_client client;
     server_begin(&server, 1, &plain_options);
-    begin(&client, &(struct tls_client_options){0}); /* an end without close_notify */
+    begin(&client, &(struct wolf_client_options){0}); /* an end without close_notify */
     char some[500];
     pattern_fill(some, sizeof some, 0);
-    tls_client_say(&client, "sink 1000\r\n");
-    tls_client_put(&client, some, sizeof some);
+    wolf_client_say(&client, "sink 1000\r\n");
+    wolf_client_put(&client, some, sizeof some);
     client_half_close(client.fd);
-    tls_client_expect(&client, "got 500\r\n");
-    check_equal(tls_client_end(&client), 0);
+    wolf_client_expect(&client, "got 500\r\n");
+    check_equal(wolf_client_end(&client), 0);
     client_close(client.fd);
-    tls_client_free(&client);
-    begin(&client, &(struct tls_client_options){0}); /* close_notify, then more, in clear too */
+    wolf_client_free(&client);
+    begin(&client, &(struct wolf_client_options){0}); /* close_notify, then more, in clear too */
     wolfSSL_shutdown(client.library);
     client_say(client.fd, "hello\r\n");
-    check_equal(tls_client_end(&client), 0);
+    check_equal(wolf_client_end(&client), 0);
     client_expect_end(client.fd);
-    tls_client_free(&client);
+    wolf_client_free(&client);
     static const struct { /* T05: what no TLS peer sends */
         const char *bytes;
         size_t size;
@@ -135,12 +135,12 @@ static void endings(void **state)
         {"quit\r\nquit\r\n", 12},
     };
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
-        begin(&client, &(struct tls_client_options){.is_12 = i % 2});
+        begin(&client, &(struct wolf_client_options){.is_12 = i % 2});
         client_put(client.fd, rows[i / 2].bytes, rows[i / 2].size);
         client_half_close(client.fd);
-        check(tls_client_end(&client) != WOLFSSL_SUCCESS);
+        check(wolf_client_end(&client) != WOLFSSL_SUCCESS);
         client_close(client.fd);
-        tls_client_free(&client);
+        wolf_client_free(&client);
     }
     server_end(&server);
 }
@@ -150,34 +150,34 @@ static void floods(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client client;
+    struct wolf_client client;
     server_begin(&server, 1, &plain_options);
     static const struct {
         const char *bytes;
         size_t size;
     } rows[] = {{"\x14\x03\x03\x00\x01\x01", 6}, {"\x15\x03\x03\x00\x02\x01\x5a", 7}};
     for (size_t i = 0; i < 4; i++) {
-        begin(&client, &(struct tls_client_options){.is_12 = i % 2});
+        begin(&client, &(struct wolf_client_options){.is_12 = i % 2});
         char flood[6000];
         size_t size = 0;
         for (; size + rows[i / 2].size <= sizeof flood; size += rows[i / 2].size)
             memcpy(flood + size, rows[i / 2].bytes, rows[i / 2].size);
         client_put(client.fd, flood, size);
-        check(tls_client_end(&client) != 0);
+        check(wolf_client_end(&client) != 0);
         client_close(client.fd);
-        tls_client_free(&client);
+        wolf_client_free(&client);
     }
-    begin(&client, &(struct tls_client_options){0}); /* key updates: some are fine */
+    begin(&client, &(struct wolf_client_options){0}); /* key updates: some are fine */
     for (int i = 0; i < 20; i++)
         check_equal(wolfSSL_update_keys(client.library), WOLFSSL_SUCCESS);
-    tls_client_say(&client, "hello\r\n");
-    tls_client_expect(&client, "hello\r\n");
+    wolf_client_say(&client, "hello\r\n");
+    wolf_client_expect(&client, "hello\r\n");
     for (int i = 0; i < 1100; i++)
         if (wolfSSL_update_keys(client.library) != WOLFSSL_SUCCESS)
             break;
-    check(tls_client_end(&client) != 0);
+    check(wolf_client_end(&client) != 0);
     client_close(client.fd);
-    tls_client_free(&client);
+    wolf_client_free(&client);
     server_end(&server);
     check_equal(server.lines.insecure, 5);
 }
@@ -187,19 +187,19 @@ static void suites(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client client;
+    struct wolf_client client;
     struct tls_options tls = plain_options;
     const char *cbc = "ECDHE-ECDSA-AES128-SHA256", *chacha = "ECDHE-ECDSA-CHACHA20-POLY1305";
     server_begin(&server, 1, &tls);
-    failing(&(struct tls_client_options){.is_12 = true, .suites = cbc}, FATAL_ERROR);
-    begin(&client, &(struct tls_client_options){.is_12 = true, .suites = chacha});
+    failing(&(struct wolf_client_options){.is_12 = true, .suites = cbc}, FATAL_ERROR);
+    begin(&client, &(struct wolf_client_options){.is_12 = true, .suites = chacha});
     quit(&client);
     server_end(&server);
     tls.profile = TLS_INTERMEDIATE;
     server_begin(&server, 1, &tls);
-    begin(&client, &(struct tls_client_options){.is_12 = true, .suites = cbc});
-    tls_client_say(&client, "hello\r\n");
-    tls_client_expect(&client, "hello\r\n");
+    begin(&client, &(struct wolf_client_options){.is_12 = true, .suites = cbc});
+    wolf_client_say(&client, "hello\r\n");
+    wolf_client_expect(&client, "hello\r\n");
     quit(&client);
     server_end(&server);
 }
@@ -209,9 +209,9 @@ static void reload(void **state)
 {
     (void)state;
     struct server server;
-    struct tls_client before, after;
+    struct wolf_client before, after;
     server_begin(&server, 1, &plain_options);
-    begin(&before, &(struct tls_client_options){0});
+    begin(&before, &(struct wolf_client_options){0});
     check(!is_resumed(&before));
     WOLFSSL_SESSION *session = session_of(&before);
     for (int i = 0; i < 3; i++) {
@@ -219,12 +219,12 @@ static void reload(void **state)
         atomic_fetch_add(&server.adopting, 1);
         while (atomic_load(&server.ready) < 2 + (unsigned)i)
             harness_nap(1000);
-        tls_client_say(&before, "hello\r\n");
-        tls_client_expect(&before, "hello\r\n");
-        begin(&after, &(struct tls_client_options){0});
+        wolf_client_say(&before, "hello\r\n");
+        wolf_client_expect(&before, "hello\r\n");
+        begin(&after, &(struct wolf_client_options){0});
         check(is_pair(&after, 0) && !is_pair(&before, 0));
         quit(&after);
-        begin(&after, &(struct tls_client_options){.session = session});
+        begin(&after, &(struct wolf_client_options){.session = session});
         check(is_resumed(&after) || harness_clock_jumps()); /* the secret is the same */
         quit(&after);
     }

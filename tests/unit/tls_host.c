@@ -174,46 +174,46 @@ int client_dial(void)
     return client_open_at("127.0.0.1", port_base());
 }
 
-void begin(struct tls_client *client, const struct tls_client_options *options)
+void begin(struct wolf_client *client, const struct wolf_client_options *options)
 {
-    tls_client_begin(client, client_dial(), options);
+    wolf_client_begin(client, client_dial(), options);
     if (client->error != 0)
         fprintf(stderr, "handshake: %d\n", client->error);
     check_equal(client->error, 0);
 }
 
-void quit(struct tls_client *client)
+void quit(struct wolf_client *client)
 {
-    tls_client_say(client, "quit\r\n");
-    tls_client_expect(client, "bye\r\n");
-    check_equal(tls_client_end(client), 0);
+    wolf_client_say(client, "quit\r\n");
+    wolf_client_expect(client, "bye\r\n");
+    check_equal(wolf_client_end(client), 0);
     client_expect_end(client->fd);
-    tls_client_free(client);
+    wolf_client_free(client);
 }
 
-void failing(const struct tls_client_options *options, int error)
+void failing(const struct wolf_client_options *options, int error)
 {
-    struct tls_client client;
-    tls_client_begin(&client, client_dial(), options);
+    struct wolf_client client;
+    wolf_client_begin(&client, client_dial(), options);
     check_equal(client.error, error);
     client_close(client.fd);
-    tls_client_free(&client);
+    wolf_client_free(&client);
 }
 
-void info(struct tls_client *client, char *text, size_t size)
+void info(struct wolf_client *client, char *text, size_t size)
 {
-    tls_client_say(client, "info\r\n");
-    tls_client_line(client, text, size);
+    wolf_client_say(client, "info\r\n");
+    wolf_client_line(client, text, size);
 }
 
-bool is_resumed(struct tls_client *client)
+bool is_resumed(struct wolf_client *client)
 {
     char text[400];
     info(client, text, sizeof text);
     return strstr(text, " resumed ") != NULL;
 }
 
-bool is_pair(const struct tls_client *client, int pair)
+bool is_pair(const struct wolf_client *client, int pair)
 {
     DerBuffer *want = NULL;
     check_equal(wc_PemToDer((const unsigned char *)made[pair].certificate,
@@ -226,7 +226,7 @@ bool is_pair(const struct tls_client *client, int pair)
     return is_same;
 }
 
-WOLFSSL_SESSION *session_of(struct tls_client *client)
+WOLFSSL_SESSION *session_of(struct wolf_client *client)
 {
     WOLFSSL_SESSION *session = wolfSSL_get1_session(client->library);
     check(session != NULL);

@@ -8,7 +8,7 @@
 
 #include "../../src/main/certificate.h"
 #include "line_server.h"
-#include "tls_client.h"
+#include "wolf_client.h"
 
 enum { DAY_SECONDS = 86400, SETTINGS_MAX = 8 };
 
@@ -37,12 +37,12 @@ void server_begin(struct server *server, unsigned cores, const struct tls_option
 void server_end(struct server *server);
 void client_say(int fd, const char *text);
 int client_dial(void);
-void begin(struct tls_client *client, const struct tls_client_options *options);
-void quit(struct tls_client *client);
-void failing(const struct tls_client_options *options, int error);
-void info(struct tls_client *client, char *text, size_t size);
-bool is_resumed(struct tls_client *client);
-bool is_pair(const struct tls_client *client, int pair);
-WOLFSSL_SESSION *session_of(struct tls_client *client);
+void begin(struct wolf_client *client, const struct wolf_client_options *options);
+void quit(struct wolf_client *client);
+void failing(const struct wolf_client_options *options, int error);
+void info(struct wolf_client *client, char *text, size_t size);
+bool is_resumed(struct wolf_client *client);
+bool is_pair(const struct wolf_client *client, int pair);
+WOLFSSL_SESSION *session_of(struct wolf_client *client);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A TLS client over the harness's blocking clients, so that it runs in the simulator too.
+ * A TLS client, straight on wolfSSL and on none of our code, over the harness's blocking clients,
+ * so that it runs in the simulator too.
  */
-#ifndef RINGPOST_TESTS_TLS_CLIENT_H
-#define RINGPOST_TESTS_TLS_CLIENT_H
+#ifndef RINGPOST_TESTS_WOLF_CLIENT_H
+#define RINGPOST_TESTS_WOLF_CLIENT_H
 
 #include "harness.h"
 
@@ -16,7 +17,7 @@
 #include <wolfssl/ssl.h>
 #pragma GCC diagnostic pop
 
-struct tls_client_options {
+struct wolf_client_options {
     const char *server_name, *alpn; /* NULL: none */
     bool is_12;                     /* TLS 1.2 at most */
     const char *suites;
@@ -27,7 +28,7 @@ struct tls_client_options {
     size_t flip;                   /* a bit of that byte, counted from 1, is another; 0: of none */
 };
 
-struct tls_client {
+struct wolf_client {
     WOLFSSL_CTX *context;
     WOLFSSL *library;
     int fd;
@@ -39,15 +40,16 @@ struct tls_client {
 };
 
 /* The handshake, on a client that is open. */
-void tls_client_begin(struct tls_client *client, int fd, const struct tls_client_options *options);
-void tls_client_put(struct tls_client *client, const void *data, size_t size);
-void tls_client_get(struct tls_client *client, void *data, size_t size);
-void tls_client_say(struct tls_client *client, const char *text);
-void tls_client_expect(struct tls_client *client, const char *text);
-void tls_client_line(struct tls_client *client, char *text, size_t capacity);
+void wolf_client_begin(struct wolf_client *client, int fd,
+                       const struct wolf_client_options *options);
+void wolf_client_put(struct wolf_client *client, const void *data, size_t size);
+void wolf_client_get(struct wolf_client *client, void *data, size_t size);
+void wolf_client_say(struct wolf_client *client, const char *text);
+void wolf_client_expect(struct wolf_client *client, const char *text);
+void wolf_client_line(struct wolf_client *client, char *text, size_t capacity);
 /* close_notify, then the end: 0; an end without it, or an alert: its wolfSSL code. */
-int tls_client_end(struct tls_client *client);
+int wolf_client_end(struct wolf_client *client);
 /* Forgets it; the fd stays with the caller. */
-void tls_client_free(struct tls_client *client);
+void wolf_client_free(struct wolf_client *client);
 
 #endif

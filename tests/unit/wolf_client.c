@@ -2,14 +2,14 @@
  *
  * The TLS client of tests: wolfSSL, whose randomness comes from where the server's does.
  */
-#include "tls_client.h"
+#include "wolf_client.h"
 
 enum { DEVICE = 0x52504b47 }; /* tls_private.h */
 
 static int give_bytes(WOLFSSL *library, char *to, int size, void *argument)
 {
     (void)library;
-    struct tls_client *client = argument;
+    struct wolf_client *client = argument;
     size_t got = client_get_some(client->fd, to, (size_t)size);
     for (size_t i = 0; i < got; i++)
         client->hash = (client->hash ^ (unsigned char)to[i]) * UINT64_C(0x100000001b3);
@@ -19,7 +19,7 @@ static int give_bytes(WOLFSSL *library, char *to, int size, void *argument)
 static int take_bytes(WOLFSSL *library, char *from, int size, void *argument)
 {
     (void)library;
-    struct tls_client *client = argument;
+    struct wolf_client *client = argument;
     if (client->flip > client->sent && client->flip <= client->sent + (size_t)size)
         from[client->flip - client->sent - 1] ^= (char)(1 << client->flip % 8);
     if (client->cut > 0 && client->cut <= client->sent + (size_t)size) {
@@ -43,16 +43,17 @@ static int take_bytes(WOLFSSL *library, char *from, int size, void *argument)
 static int verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
 {
     (void)is_good;
-    struct tls_client *client = chain->userCtx;
+    struct wolf_client *client = chain->userCtx;
     check(chain->totalCerts > 0 && chain->certs[0].length <= sizeof client->leaf);
     client->leaf_size = chain->certs[0].length;
     memcpy(client->leaf, chain->certs[0].buffer, client->leaf_size);
     return 1;
 }
 
-void tls_client_begin(struct tls_client *client, int fd, const struct tls_client_options *options)
+void wolf_client_begin(struct wolf_client *client, int fd,
+                       const struct wolf_client_options *options)
 {
-    *client = (struct tls_client){
+    *client = (struct wolf_client){
         .fd = fd, .piece = options->piece, .cut = options->cut, .flip = options->flip};
     client->context =
         wolfSSL_CTX_new(options->is_12 ? wolfTLSv1_2_client_method() : wolfSSLv23_client_method());
@@ -93,50 +94,50 @@ void tls_client_begin(struct tls_client *client, int fd, const struct tls_client
         client->error = wolfSSL_get_error(client->library, result);
 }
 
-void tls_client_put(struct tls_client *client, const void *data, size_t size)
+void wolf_client_put(struct wolf_client *client, const void *data, size_t size)
 {
     check_equal(wolfSSL_write(client->library, data, (int)size), size);
 }
 
-void tls_client_get(struct tls_client *client, void *data, size_t size)
+void wolf_client_get(struct wolf_client *client, void *data, size_t size)
 {
     for (size_t got = 0; got < size;) {
         int part = wolfSSL_read(client->library, (char *)data + got, (int)(size - got));
         if (part <= 0)
-            fprintf(stderr, "tls_client: error %d\n", wolfSSL_get_error(client->library, part));
+            fprintf(stderr, "wolf_client: error %d\n", wolfSSL_get_error(client->library, part));
         check(part > 0);
         got += (size_t)part;
     }
 }
 
-void tls_client_say(struct tls_client *client, const char *text)
+void wolf_client_say(struct wolf_client *client, const char *text)
 {
-    tls_client_put(client, text, strlen(text));
+    wolf_client_put(client, text, strlen(text));
 }
 
-void tls_client_expect(struct tls_client *client, const char *text)
+void wolf_client_expect(struct wolf_client *client, const char *text)
 {
     char got[3000];
     check(strlen(text) < sizeof got);
-    tls_client_get(client, got, strlen(text));
+    wolf_client_get(client, got, strlen(text));
     got[strlen(text)] = '\0';
     if (strcmp(got, text) != 0)
         fprintf(stderr, "got: %s\nwant: %s\n", got, text);
     check(strcmp(got, text) == 0);
 }
 
-void tls_client_line(struct tls_client *client, char *text, size_t capacity)
+void wolf_client_line(struct wolf_client *client, char *text, size_t capacity)
 {
     size_t at = 0;
     do {
         check(at + 1 < capacity);
-        tls_client_get(client, text + at, 1);
+        wolf_client_get(client, text + at, 1);
     } while (text[at++] != '\n');
     check(at >= 2);
     text[at - 2] = '\0';
 }
 
-int tls_client_end(struct tls_client *client)
+int wolf_client_end(struct wolf_client *client)
 {
     char one;
     int result;
@@ -148,7 +149,7 @@ int tls_client_end(struct tls_client *client)
     return result == WOLFSSL_ERROR_ZERO_RETURN ? 0 : result;
 }
 
-void tls_client_free(struct tls_client *client)
+void wolf_client_free(struct wolf_client *client)
 {
     wolfSSL_free(client->library);
     wolfSSL_CTX_free(client->context);
