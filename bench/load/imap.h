@@ -40,12 +40,15 @@ enum {
 struct imap {
     struct peer peer;
     struct load_worker *worker;
-    bool is_selected, is_idle, is_ready; /* ready: logged in */
-    uint32_t exists;                     /* messages, as the server counts them */
-    uint32_t uid_validity, uid_next;     /* as SELECT said; 0: it did not */
-    uint32_t found;                      /* by the last SEARCH, how many */
-    uint32_t uid;                        /* of the last FETCH or APPEND; 0: not said */
-    uint32_t fetched;                    /* messages that the last FETCH gave data of */
+    bool is_selected, is_idle;
+    bool is_shared;  /* set by the scenario: other sessions may expunge, so NO and no data are in
+                            order where a message is asked for */
+    bool is_refused; /* the last command got such a NO */
+    uint32_t exists; /* messages, as the server counts them */
+    uint32_t uid_validity, uid_next; /* as SELECT said; 0: it did not */
+    uint32_t found;                  /* by the last SEARCH, how many */
+    uint32_t uid;                    /* of the last FETCH or APPEND; 0: not said */
+    uint32_t fetched;                /* messages that the last FETCH gave data of */
 };
 
 /* Connects, greeting, TLS, and what the server can do. `number` as in peer_open. */

@@ -30,7 +30,6 @@ enum {
 struct pop3 {
     struct peer peer;
     struct load_worker *worker;
-    bool is_ready;     /* logged in */
     uint32_t messages; /* as STAT said */
     uint64_t bytes;
 };
