@@ -144,6 +144,18 @@ void load_stop(struct load *load, const char *why);
 enum load_stage load_stage(const struct load *load);
 const char *load_why(const struct load *load); /* why it is partial, or NULL */
 
+/* Monotonic; 0: not yet. From any thread; the last two when it has ended. */
+struct load_times {
+    uint64_t begin_ns, measure_ns; /* warm-up; what is counted */
+    uint64_t end_ns;               /* of --duration; 0: no such end */
+    uint64_t ended_ns;             /* of the last operation, or --duration */
+    uint64_t not_begun;            /* open loop: were due, and nobody came to them in time */
+    bool is_unreachable;
+};
+void load_times(const struct load *load, struct load_times *ret_times);
+unsigned load_workers(const struct load *load); /* of all cores */
+bool load_is_verified(const struct load *load); /* VERIFY was gone through to its end */
+
 struct core *load_engine(const struct load_core *at);
 struct load *load_of(const struct load_core *at);
 void *load_shared(const struct load *load);            /* what scenario->open made */
@@ -155,7 +167,7 @@ struct slice load_user(const struct load_options *options, unsigned number,
 
 /* A pointer per core for each of these files, set when first needed; `done` (may be NULL) is called
  * on the core when its part of the run ends. */
-enum load_local { LOAD_LOCAL_PEER, LOAD_LOCAL_CONTENT, LOAD_LOCAL_SCENARIO, LOAD_LOCAL_COUNT };
+enum load_local { LOAD_LOCAL_CONTENT, LOAD_LOCAL_SCENARIO, LOAD_LOCAL_COUNT };
 void load_local_set(struct load_core *at, enum load_local which, void *value,
                     void (*done)(struct load_core *at, void *value));
 void *load_local(const struct load_core *at, enum load_local which);

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The course of a run, the same on every core; core 0 leads.
+ *
+ *   every core:  open ─┬─ PREPARE ─┬─ WARM_UP ─┬─ MEASURE ─┬─ VERIFY ─┬─ ENDED: what it had is closed
+ *   core 0:            └── all have arrived: what comes next, and when it begins ┘
+ *
+ * A core's own fiber (load_run's) starts a fiber for each worker and stage, then waits for them. At
+ * most RAMP_MAX workers of all cores are in their first operation at once, so that the server's
+ * listen queue is not overrun; those beyond start as the first ones are through.
+ *
+ * WARM_UP becomes MEASURE at one moment on all cores: core 0 writes measure_ns, and each core takes
+ * it over when it next looks (run_look), before it would record anything.
+ *
+ * Invariants:
+ *   A barrier is passed by all cores or by none; an error of one is the error of all.
+ *   is_over never goes back while a stage lasts; from then on no operation begins.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "content.h"
+#include "load_private.h"
+#include "ringpost/kernel.h"
+
+enum { RAMP_MAX = 64, LOOK_MS = 250, UNREACHABLE_SECONDS = 3, GONE_ERRORS_MIN = 3 };
+
+/* ---------------------------------------------------------------- what others ask */
+
+struct core *load_engine(const struct load_core *at)
+{
+    return at->core;
+}
+
+struct load *load_of(const struct load_core *at)
+{
+    return at->load;
+}
+
+void *load_shared(const struct load *load)
+{
+    return load->shared;
+}
+
+struct content *load_content(const struct load *load)
+{
+    return load->content;
+}
+
+struct verify *verify_of(struct load *load)
+{
+    return load->verify;
+}
+
+struct peer_core *load_peers(struct load_core *at)
+{
+    return &at->peers;
+}
+
+uint64_t load_now(const struct load_core *at)
+{
+    return kernel_monotonic_ns(core_kernel(at->core));
+}
+
+enum load_stage load_stage(const struct load *load)
+{
+    return (enum load_stage)__atomic_load_n(&load->stage, __ATOMIC_ACQUIRE);
+}
+
+const char *load_why(const struct load *load)
+{
+    return __atomic_load_n(&load->why, __ATOMIC_ACQUIRE);
+}
+
+void load_local_set(struct load_core *at, enum load_local which, void *value,
+                    void (*done)(struct load_core *at, void *value))
+{
+    at->locals[which] = value;
+    at->locals_done[which] = done;
+}
+
+void *load_local(const struct load_core *at, enum load_local which)
+{
+    return at->locals[which];
+}
+
+struct slice load_user(const struct load_options *options, unsigned number,
+                       char text[LOAD_USER_BYTES_MAX])
+{
+    const char *format = options->user_format, *mark = strstr(format, "%d");
+    int before = mark != NULL ? (int)(mark - format) : 0;
+    int size = mark == NULL ? snprintf(text, LOAD_USER_BYTES_MAX, "%s", format)
+                            : snprintf(text, LOAD_USER_BYTES_MAX, "%.*s%u%s", before, format,
+                                       number, mark + 2);
+    return slice_of(text, size < LOAD_USER_BYTES_MAX ? (size_t)size : LOAD_USER_BYTES_MAX - 1);
+}
+
+void load_stop(struct load *load, const char *why)
+{
+    const char *none = NULL;
+    __atomic_compare_exchange_n(&load->why, &none, why, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&load->stop, 1, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < load->core_count; i++) {
+        struct core *core = __atomic_load_n(&load->engines[i], __ATOMIC_ACQUIRE);
+        if (core != NULL)
+            kernel_wake(core_kernel(core));
+    }
+}
+
+static bool is_stopped(const struct load *load)
+{
+    return __atomic_load_n(&load->stop, __ATOMIC_ACQUIRE) != 0;
+}
+
+void load_times(const struct load *load, struct load_times *ret_times)
+{
+    uint64_t lost = 0;
+    for (unsigned i = 0; i < load->core_count; i++)
+        lost += word_get(&load->cores[i]->not_begun);
+    *ret_times = (struct load_times){.begin_ns = word_get(&load->begin_ns),
+                                     .measure_ns = word_get(&load->measure_ns),
+                                     .end_ns = word_get(&load->end_ns),
+                                     .ended_ns = word_get(&load->ended_ns),
+                                     .not_begun = lost,
+                                     .is_unreachable = load->is_unreachable};
+}
+
+/* ---------------------------------------------------------------- stages */
+
+static void set_stage(struct load_core *at, enum load_stage stage)
+{
+    at->stage = stage;
+    if (at->index == 0)
+        __atomic_store_n(&at->load->stage, stage, __ATOMIC_RELEASE);
+}
+
+void run_look(struct load_core *at, uint64_t now)
+{
+    uint64_t measure = word_get(&at->load->measure_ns);
+    if (at->stage != LOAD_WARM_UP || measure == 0 || now < measure)
+        return;
+    set_stage(at, LOAD_MEASURE);
+    measure_begin(at);
+    pace_measure(at);
+}
+
+static void on_turn(struct hook *hook)
+{
+    struct load_core *at = (struct load_core *)((char *)hook - offsetof(struct load_core, hook));
+    run_look(at, core_now_ns(at->core));
+    measure_turn(at);
+    if (is_stopped(at->load) && !at->is_over) {
+        pace_end(at);
+        waiters_wake_all(at->core, &at->changed);
+    }
+}
+
+/* On core 0, when all have arrived. */
+static void lead(struct load *load, struct core *core)
+{
+    const struct load_options *options = load->options;
+    uint64_t now = kernel_monotonic_ns(core_kernel(core)), begin = word_get(&load->begin_ns);
+    uint64_t last = 0;
+    switch (load->cores[0]->stage) {
+    case LOAD_PREPARE: /* WARM_UP comes next */
+        if (load->passed++ == 0)
+            break; /* all are open, and prepare now */
+        begin = now;
+        word_set(&load->begin_ns, begin);
+        if (options->rate == 0 && options->warm_up_ns > 0 && !options->scenario->ends_itself)
+            break; /* measured from when all are warm */
+        now = options->scenario->ends_itself ? begin : begin + options->warm_up_ns;
+        /* fall through */
+    case LOAD_WARM_UP:
+        if (word_get(&load->measure_ns) != 0)
+            break; /* an open loop has its times from the start */
+        if (options->duration_ns > 0 && !options->scenario->ends_itself)
+            word_set(&load->end_ns, now + options->duration_ns);
+        __atomic_store_n(&load->measure_ns, now, __ATOMIC_RELEASE);
+        break;
+    case LOAD_MEASURE: /* all workers have returned */
+        if (word_get(&load->ended_ns) != 0)
+            break;
+        for (unsigned i = 0; i < load->core_count; i++)
+            if (word_get(&load->cores[i]->last_ns) > last)
+                last = word_get(&load->cores[i]->last_ns);
+        if (last == 0 || is_stopped(load))
+            last = now;
+        else if (word_get(&load->end_ns) > last)
+            last = word_get(&load->end_ns) < now ? word_get(&load->end_ns) : now;
+        word_set(&load->ended_ns, last);
+        break;
+    case LOAD_VERIFY:
+    case LOAD_ENDED:
+        break;
+    }
+}
+
+static void on_arrive(struct core *here, struct message *message)
+{
+    struct load_core *from =
+        (struct load_core *)((char *)message - offsetof(struct load_core, arrive));
+    struct load *load = from->load;
+    if (load->error == 0)
+        load->error = from->error;
+    if (++load->arrived < load->core_count)
+        return;
+    load->arrived = 0;
+    lead(load, here);
+    for (unsigned i = 0; i < load->core_count; i++)
+        core_post(here, i, &load->cores[i]->release);
+}
+
+static void on_release(struct core *here, struct message *message)
+{
+    struct load_core *at =
+        (struct load_core *)((char *)message - offsetof(struct load_core, release));
+    at->barriers++;
+    waiters_wake_all(here, &at->changed);
+}
+
+/* 0, or the error of whoever had one. */
+static int barrier(struct load_core *at, int error)
+{
+    unsigned before = at->barriers;
+    at->error = error;
+    core_post(at->core, 0, &at->arrive);
+    while (at->barriers == before)
+        waiters_wait(at->core, &at->changed, 0);
+    return at->load->error; /* not written again before all have arrived at the next one */
+}
+
+/* ---------------------------------------------------------------- workers */
+
+static void start_more(struct load_core *at);
+
+static void worker_fiber(void *argument)
+{
+    struct worker_slot *slot = argument;
+    struct load_core *at = slot->worker.at;
+    at->play(slot);
+    at->running--;
+    run_ramp(slot);
+    waiters_wake_all(at->core, &at->changed);
+}
+
+static void start_more(struct load_core *at)
+{
+    unsigned most = RAMP_MAX / at->load->core_count;
+    while (at->started < at->worker_count && at->unramped < (most > 0 ? most : 1) && !at->is_over) {
+        struct worker_slot *slot = &at->workers[at->started];
+        if (fiber_start(at->core, worker_fiber, slot) < 0)
+            return; /* no stack: when the next one ends */
+        slot->has_begun = false;
+        at->started++;
+        at->running++;
+        at->unramped++;
+    }
+}
+
+void run_ramp(struct worker_slot *slot)
+{
+    struct load_core *at = slot->worker.at;
+    if (!slot->has_begun) {
+        slot->has_begun = true;
+        at->unramped--;
+    }
+    start_more(at);
+}
+
+/* Starts a fiber for each worker, as the ramp allows. */
+static void begin_workers(struct load_core *at, void (*play)(struct worker_slot *slot))
+{
+    at->play = play;
+    at->started = at->unramped = 0;
+    start_more(at);
+}
+
+static bool has_workers(const struct load_core *at)
+{
+    return at->running > 0 || (at->started < at->worker_count && !at->is_over);
+}
+
+static void wait_workers(struct load_core *at)
+{
+    while (has_workers(at)) {
+        if (at->running == 0)
+            start_more(at);
+        waiters_wait(at->core, &at->changed, core_now_ns(at->core) + SECOND_NS);
+    }
+}
+
+static void play_prepare(struct worker_slot *slot)
+{
+    struct load_core *at = slot->worker.at;
+    int error = at->load->options->scenario->prepare(&slot->worker);
+    if (error == 0)
+        return;
+    if (at->stage_error == 0)
+        at->stage_error = error;
+    at->is_over = true; /* the others need not begin */
+}
+
+static void play_work(struct worker_slot *slot)
+{
+    slot->worker.at->load->options->scenario->work(&slot->worker);
+}
+
+static void play_verify(struct worker_slot *slot)
+{
+    slot->worker.at->load->options->scenario->verify(&slot->worker);
+}
+
+/* ---------------------------------------------------------------- a server that is not there */
+
+static void look(struct timer *timer)
+{
+    struct load_core *at = (struct load_core *)((char *)timer - offsetof(struct load_core, look));
+    struct load *load = at->load;
+    uint64_t now = core_now_ns(at->core), alive = at->look_from_ns, errors = 0, connects = 0;
+    for (unsigned i = 0; i < load->core_count; i++) {
+        const struct load_core *one = load->cores[i];
+        if (word_get(&one->alive_ns) > alive)
+            alive = word_get(&one->alive_ns);
+        errors += word_get(&one->errors_since);
+        connects += word_get(&one->connects);
+    }
+    if (connects == 0 && errors > 0 && now > at->look_from_ns + UNREACHABLE_SECONDS * SECOND_NS) {
+        load->is_unreachable = true;
+        load_stop(load, "cannot connect");
+    } else if (errors >= GONE_ERRORS_MIN && now > alive + load->options->timeout_ns) {
+        load_stop(load, "the target is gone");
+    } else {
+        timer_set(at->core, timer, now + LOOK_MS * UINT64_C(1000000));
+    }
+}
+
+/* ---------------------------------------------------------------- the course */
+
+static bool is_warm(const struct load_core *at, uint64_t now)
+{
+    const struct load *load = at->load;
+    uint64_t until = word_get(&load->begin_ns) + load->options->warm_up_ns;
+    bool is_ramped = at->started == at->worker_count && at->unramped == 0;
+    return at->is_over || !has_workers(at) || word_get(&load->measure_ns) != 0 ||
+           (now >= until && (is_ramped || now >= until + load->options->timeout_ns));
+}
+
+static void warm_up(struct load_core *at)
+{
+    while (!is_warm(at, core_now_ns(at->core)))
+        waiters_wait(at->core, &at->changed,
+                     core_now_ns(at->core) + LOOK_MS * UINT64_C(1000000) / 10);
+}
+
+static void verify(struct load_core *at)
+{
+    set_stage(at, LOAD_VERIFY);
+    at->is_over = is_stopped(at->load);
+    begin_workers(at, play_verify);
+    wait_workers(at);
+    barrier(at, 0);
+    if (at->index == 0 && !is_stopped(at->load))
+        at->load->is_verified = true;
+}
+
+static int play(struct load_core *at)
+{
+    struct load *load = at->load;
+    const struct load_scenario *scenario = load->options->scenario;
+    if (scenario->prepare != NULL) {
+        begin_workers(at, play_prepare);
+        wait_workers(at);
+    }
+    if (at->stage_error != 0)
+        load_stop(load, "the preparation failed");
+    int result = barrier(at, 0);
+    if (result < 0 || is_stopped(load))
+        return result;
+    set_stage(at, LOAD_WARM_UP);
+    pace_begin(at);
+    run_look(at, load_now(at));
+    begin_workers(at, play_work);
+    warm_up(at);
+    barrier(at, 0);
+    run_look(at, load_now(at));
+    wait_workers(at);
+    at->is_over = true;
+    barrier(at, 0);
+    if (load->options->verifies && scenario->verify != NULL && !is_stopped(load))
+        verify(at);
+    return 0;
+}
+
+static int open_core(struct load_core *at)
+{
+    const struct load *load = at->load;
+    unsigned cores = load->core_count;
+    at->worker_count = load->worker_count / cores + (at->index < load->worker_count % cores);
+    at->workers = calloc(at->worker_count + 1, sizeof *at->workers);
+    if (at->workers == NULL)
+        return -ENOMEM;
+    for (unsigned i = 0; i < at->worker_count; i++) {
+        struct load_worker *worker = &at->workers[i].worker;
+        *worker = (struct load_worker){at, load->options, i * cores + at->index, 0};
+        worker->random = load->options->seed;
+        worker->random = random_u64(&worker->random) + worker->index;
+    }
+    int result = pace_open(at);
+    return result < 0 ? result : measure_open(at);
+}
+
+static void close_core(struct load_core *at)
+{
+    for (unsigned i = 0; i < LOAD_LOCAL_COUNT; i++)
+        if (at->locals_done[i] != NULL)
+            at->locals_done[i](at, at->locals[i]);
+    peer_core_close(&at->peers);
+    pace_close(at);
+    free(at->workers);
+    at->workers = NULL;
+}
+
+int load_run(struct core *core, void *argument)
+{
+    struct load *load = argument;
+    struct load_core *at = load->cores[core_index(core)];
+    assert(core_count(core) == load->core_count);
+    at->core = core;
+    at->arrive.handle = on_arrive;
+    at->release.handle = on_release;
+    at->hook.run = on_turn;
+    at->look.fire = look;
+    at->look_from_ns = core_now_ns(core);
+    core_hook_add(core, &at->hook);
+    __atomic_store_n(&load->engines[at->index], core, __ATOMIC_RELEASE);
+    if (at->index == 0)
+        timer_set(core, &at->look, core_now_ns(core) + LOOK_MS * UINT64_C(1000000));
+    int result = barrier(at, open_core(at));
+    if (result == 0)
+        result = play(at);
+    close_core(at);
+    barrier(at, 0); /* nobody posts to a core that has left */
+    timer_clear(core, &at->look);
+    pace_end(at);
+    set_stage(at, LOAD_ENDED);
+    core_hook_remove(core, &at->hook);
+    __atomic_store_n(&load->engines[at->index], NULL, __ATOMIC_RELEASE);
+    return result;
+}
+
+/* ---------------------------------------------------------------- making */
+
+int load_create(const struct load_options *options, struct load **ret_load, char problem[200])
+{
+    struct load *load = calloc(1, sizeof *load);
+    int result = load == NULL ? -ENOMEM : 0;
+    if (result == 0) {
+        load->options = options;
+        load->core_count = options->threads;
+        for (unsigned i = 0; i < load->core_count && result == 0; i++) {
+            load->cores[i] = calloc(1, sizeof *load->cores[i]);
+            if (load->cores[i] == NULL)
+                result = -ENOMEM;
+            else
+                *load->cores[i] = (struct load_core){.load = load, .index = i};
+        }
+    }
+    if (result < 0) {
+        snprintf(problem, 200, "out of memory");
+        load_destroy(load);
+        return result;
+    }
+    const struct load_scenario *scenario = options->scenario;
+    if (scenario->open != NULL)
+        result = scenario->open(options, &load->shared, problem);
+    if (result < 0) {
+        load_destroy(load);
+        return result;
+    }
+    load->worker_count =
+        scenario->workers != NULL ? scenario->workers(options, load->shared) : options->connections;
+    *ret_load = load;
+    return 0;
+}
+
+void load_destroy(struct load *load)
+{
+    if (load == NULL)
+        return;
+    if (load->shared != NULL && load->options->scenario->close != NULL)
+        load->options->scenario->close(load->shared);
+    for (unsigned i = 0; i < load->core_count; i++)
+        if (load->cores[i] != NULL) {
+            measure_close(load->cores[i]);
+            free(load->cores[i]);
+        }
+    free(load);
+}
+
+unsigned load_workers(const struct load *load)
+{
+    return load->worker_count;
+}
+
+bool load_is_verified(const struct load *load)
+{
+    return load->is_verified;
+}
