@@ -172,20 +172,20 @@ const char *kernel_ring_advice(int error)
 {
     switch (error) {
     case -ENOSYS:
-        return "this kernel has no io_uring, or a container's seccomp profile hides it: Linux 6.1 "
-               "or later is needed, and a profile that allows io_uring_setup, io_uring_enter and "
-               "io_uring_register (see deploy/)";
+        return "a container's seccomp profile hides io_uring (Podman's default does): run with "
+               "--security-opt seccomp=deploy/seccomp.json; or this kernel has none: Linux 6.1 or "
+               "later is needed";
     case -EPERM:
     case -EACCES:
-        return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled=0, and use a "
-               "container seccomp profile that allows io_uring_setup, io_uring_enter and "
-               "io_uring_register (see deploy/)";
+        return "io_uring is forbidden here: in a container run with --security-opt "
+               "seccomp=deploy/seccomp.json (Docker's default seccomp profile forbids it); on the "
+               "host set the sysctl kernel.io_uring_disabled=0";
     case -ENOMEM:
-        return "the kernel has no memory for the ring: raise RLIMIT_MEMLOCK (LimitMEMLOCK= of the "
-               "systemd unit, ulimits of the container)";
+        return "no memory for the ring: raise the container's memory limit, or RLIMIT_MEMLOCK "
+               "(--ulimit memlock=-1, LimitMEMLOCK= of the systemd unit)";
     case -EMFILE:
-        return "RLIMIT_NOFILE is too low for the connections asked for: raise it (LimitNOFILE= of "
-               "the systemd unit, ulimits of the container)";
+        return "RLIMIT_NOFILE is too low for the connections asked for: raise it (--ulimit "
+               "nofile=1048576, LimitNOFILE= of the systemd unit)";
     default:
         return "the kernel refused to set up a ring; Linux 6.1 or later is needed";
     }

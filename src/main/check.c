@@ -13,7 +13,10 @@ void problems_show(const struct config *config, FILE *file)
         config->problem_count < CONFIG_PROBLEMS_MAX ? config->problem_count : CONFIG_PROBLEMS_MAX;
     for (unsigned i = 0; i < shown; i++) {
         const struct config_problem *problem = &config->problems[i];
-        fprintf(file, "%s:%u: %s\n", problem->place.file, problem->place.line, problem->what);
+        if (problem->place.line == 0)
+            fprintf(file, "%s: %s\n", problem->place.file, problem->what);
+        else
+            fprintf(file, "%s:%u: %s\n", problem->place.file, problem->place.line, problem->what);
     }
     if (shown < config->problem_count)
         fprintf(file, "and %u more\n", config->problem_count - shown);
@@ -33,7 +36,32 @@ static void problems_json(const struct config *config)
         json_text(stdout, problem->what);
         fputs("}", stdout);
     }
+    fputs("],\"variables\":[", stdout);
+    for (unsigned i = 0; i < config->variable_count; i++) {
+        const struct config_variable *variable = &config->variables[i];
+        fputs(i > 0 ? ",{\"name\":" : "{\"name\":", stdout);
+        json_text(stdout, variable->name);
+        if (variable->over.file != NULL) {
+            fputs(",\"over\":{\"file\":", stdout);
+            json_text(stdout, variable->over.file);
+            printf(",\"line\":%u}", variable->over.line);
+        }
+        fputs("}", stdout);
+    }
     puts("]}");
+}
+
+/* What does not come from the file. */
+static void variables_show(const struct config *config)
+{
+    for (unsigned i = 0; i < config->variable_count; i++) {
+        const struct config_variable *variable = &config->variables[i];
+        if (variable->over.file == NULL)
+            printf("%s: counts\n", variable->name);
+        else
+            printf("%s: counts in place of %s:%u\n", variable->name, variable->over.file,
+                   variable->over.line);
+    }
 }
 
 struct setup *setup_read(const char *path, const struct setup_process *process)
@@ -55,9 +83,11 @@ int run_check(const struct invocation *invocation)
         problems_json(config);
     else if (config->problem_count > 0)
         problems_show(config, stdout);
-    else
+    else {
         printf("%s: OK: %u domains, %u users, %u listeners\n", config->path, config->domains.count,
                auth_users_count(setup->users), config->listeners.count);
+        variables_show(config);
+    }
     int status = config->problem_count == 0 ? STATUS_OK : STATUS_FAILED;
     setup_free(setup);
     return status;

@@ -26,6 +26,7 @@ static const struct option_row options[] = {
     {OPTION_USERS, "users", "N", "how many users (default 100)", 1, 100000},
     {OPTION_CORES, "cores", "N", "threads (default: the CPUs)", 1, 64},
     {OPTION_SCHEME, "scheme", "NAME", "yescrypt, sha512, argon2id or scram-sha-256", 0, 0},
+    {OPTION_LIVE, "live", NULL, "whether it lives, not whether it takes mail", 0, 0},
     {OPTION_JSON, "json", NULL, "answer in JSON", 0, 0},
 };
 enum { OPTION_ROWS = sizeof options / sizeof *options };
@@ -140,6 +141,9 @@ static bool set_option(struct invocation *invocation, const struct option_row *r
         break;
     case OPTION_CORES:
         invocation->cores = (unsigned)number;
+        break;
+    case OPTION_LIVE:
+        invocation->live = true;
         break;
     case OPTION_JSON:
         invocation->json = true;

@@ -25,14 +25,15 @@ enum option_bit {
     OPTION_USERS = 1 << 4,
     OPTION_FILE = 1 << 5,
     OPTION_CORES = 1 << 6,
-    OPTION_SCHEME = 1 << 7
+    OPTION_SCHEME = 1 << 7,
+    OPTION_LIVE = 1 << 8
 };
 
 struct invocation {
     unsigned given; /* option bits */
     const char *config, *dir, *file, *scheme;
     unsigned port_base, users, cores;
-    bool json;
+    bool json, live;
     const char *operand; /* NULL when the command takes none */
 };
 
@@ -66,6 +67,7 @@ int run_user_add(const struct invocation *invocation);
 int run_user_delete(const struct invocation *invocation);
 int run_user_list(const struct invocation *invocation);
 int run_user_passwd(const struct invocation *invocation);
+int run_healthcheck(const struct invocation *invocation);
 int run_certificate_make(const struct invocation *invocation);
 int run_store_verify(const struct invocation *invocation);
 int run_store_stat(const struct invocation *invocation);

@@ -13,11 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config.h"
+#include "config_environment.h"
 
 struct reading {
     struct config *config;
     const struct config_source *source;
+    int entry[CONFIG_SECTION_COUNT]; /* of a list, the one that is being read */
 };
 
 void config_problem(struct config *config, struct config_place place, const char *format, ...)
@@ -33,6 +34,7 @@ void config_problem(struct config *config, struct config_place place, const char
     unsigned last = config->problem_count - 1;
     if (config->problem_count > 0 && config->problem_count <= CONFIG_PROBLEMS_MAX &&
         config->problems[last].place.line == place.line &&
+        config->problems[last].place.file == place.file &&
         strcmp(config->problems[last].what, what) == 0)
         return; /* said already */
     if (config->problem_count++ >= CONFIG_PROBLEMS_MAX)
@@ -214,12 +216,20 @@ static void read_networks(struct config *config, const struct config_row *row,
     *out = (struct network_set){networks, names.count};
 }
 
+/* Of a variable its name, else file and line. */
+static struct config_place place_of(const struct reading *reading, const config_setting_t *setting)
+{
+    const struct config_place *variable = config_setting_get_hook(setting);
+    return variable != NULL
+               ? *variable
+               : config_source_place(reading->source, config_setting_source_line(setting));
+}
+
 static void read_value(struct reading *reading, const struct config_row *row,
                        const config_setting_t *setting, void *out)
 {
     struct config *config = reading->config;
-    struct config_place place =
-        config_source_place(reading->source, config_setting_source_line(setting));
+    struct config_place place = place_of(reading, setting);
     if (row->type == CONFIG_NAMES) {
         read_names(config, row, setting, place, out);
         return;
@@ -273,6 +283,36 @@ static void set_default(struct config *config, const struct config_row *row, voi
     }
 }
 
+/* The environment variable of a key, where it is being read; "" when the name does not fit. */
+static void show_variable(const struct reading *reading, const struct config_row *row,
+                          char text[200])
+{
+    char words[200];
+    enum config_section section = row->section;
+    size_t size = (size_t)snprintf(text, 200, "%s", row->key);
+    while (section != CONFIG_SECTION_GENERAL && size < 200) { /* from the key outwards */
+        memcpy(words, text, size + 1);
+        const struct config_section_row *at = &config_sections[section];
+        size = (size_t)(at->item_bytes > 0 ? snprintf(text, 200, "%s__%d__%.100s", at->name,
+                                                      reading->entry[section], words)
+                                           : snprintf(text, 200, "%s__%.100s", at->name, words));
+        section = at->parent;
+    }
+    for (char *at = text; *at != '\0'; at++)
+        if (*at >= 'a' && *at <= 'z')
+            *at = (char)(*at - 'a' + 'A');
+}
+
+static void must_be_given(struct reading *reading, const struct config_row *row,
+                          struct config_place place)
+{
+    char variable[200];
+    const char *section = config_sections[row->section].name;
+    show_variable(reading, row, variable);
+    config_problem(reading->config, place, "%s%s%s must be given; add %s = ..., or set RINGPOST_%s",
+                   section, *section != '\0' ? ": " : "", row->key, row->key, variable);
+}
+
 static void set_defaults(struct reading *reading, enum config_section section,
                          const config_setting_t *setting, struct config_place place, char *out)
 {
@@ -284,13 +324,11 @@ static void set_defaults(struct reading *reading, enum config_section section,
         if (row->fallback != NULL)
             set_default(reading->config, row, out + row->offset);
         else
-            config_problem(reading->config, place, "%s%s%s must be given; add %s = ...",
-                           config_sections[section].name,
-                           *config_sections[section].name ? ": " : "", row->key, row->key);
+            must_be_given(reading, row, place);
     }
 }
 
-static const struct config_section_row *section_find(enum config_section parent, const char *name,
+const struct config_section_row *config_section_find(enum config_section parent, const char *name,
                                                      enum config_section *ret_section)
 {
     for (int i = CONFIG_SECTION_GENERAL + 1; i < CONFIG_SECTION_COUNT; i++)
@@ -334,13 +372,13 @@ static void read_section(struct reading *reading, enum config_section section,
     list->items = arena_zalloc(&config->arena, (size_t)count + 1, row->item_bytes);
     for (int i = 0; i < count && list->items != NULL; i++) {
         const config_setting_t *item = config_setting_get_elem(setting, (unsigned)i);
-        struct config_place at =
-            config_source_place(reading->source, config_setting_source_line(item));
+        struct config_place at = place_of(reading, item);
         if (config_setting_is_group(item) == CONFIG_FALSE) {
             config_problem(config, at, "an entry of %s is to be a group: { ... }", row->name);
             continue;
         }
         char *item_out = (char *)list->items + row->item_bytes * list->count++;
+        reading->entry[section] = i;
         read_group(reading, section, item, at, item_out);
     }
 }
@@ -357,13 +395,12 @@ static void read_group(struct reading *reading, enum config_section section,
     for (int i = 0; i < count; i++) {
         const config_setting_t *child = config_setting_get_elem(setting, (unsigned)i);
         const char *key = config_setting_name(child);
-        struct config_place at =
-            config_source_place(reading->source, config_setting_source_line(child));
+        struct config_place at = place_of(reading, child);
         const struct config_row *row = config_row_find(section, key);
         enum config_section inner;
         if (row != NULL) {
             read_value(reading, row, child, out + row->offset);
-        } else if (section_find(section, key, &inner) != NULL) {
+        } else if (config_section_find(section, key, &inner) != NULL) {
             read_section(reading, inner, child, at, parent);
         } else {
             char hint[300];
@@ -402,10 +439,11 @@ static const char *folder_of(struct arena *arena, const char *path)
 
 static void parse_source(struct config *config, const struct config_source *source)
 {
-    struct reading reading = {config, source};
+    struct reading reading = {.config = config, .source = source};
     config_t tree;
     config_init(&tree);
     if (config_read_string(&tree, source->text) == CONFIG_TRUE) {
+        config_environment_lay(config, config_root_setting(&tree), source);
         read_all(&reading, config_root_setting(&tree));
     } else {
         const char *why = config_error_text(&tree);

@@ -6,6 +6,7 @@
  *
  *   file ─▶ config_source: bytes, includes, numbers too large   (before libconfig sees them)
  *        ─▶ libconfig: syntax, names twice
+ *        ─▶ config_environment: variables RINGPOST_... in place of what the file says
  *        ─▶ config.c: each key against its row                  one problem per mistake, all of
  *        ─▶ config_check.c: what belongs together               them, with file and line
  *
@@ -25,6 +26,7 @@ enum {
     CONFIG_BYTES_MAX = 16 << 20,     /* of all together */
     CONFIG_INCLUDE_DEPTH_MAX = 8,
     CONFIG_FILES_MAX = 256,
+    CONFIG_VARIABLES_MAX = 1000,
     CONFIG_PROBLEMS_MAX = 100, /* told; what comes after them is only counted */
     CONFIG_ARENA_BYTES_MAX = 128 << 20,
     CONFIG_LISTENERS_MAX = 32,
@@ -38,8 +40,14 @@ enum {
 #define CONFIG_UNSET UINT64_MAX
 
 struct config_place {
-    const char *file; /* "" for a default */
+    const char *file; /* "" for a default; of an environment variable its name, and line 0 */
     unsigned line;
+};
+
+/* An environment variable that counts. */
+struct config_variable {
+    const char *name;
+    struct config_place over; /* the setting in the file that it replaces; file NULL: none */
 };
 
 struct config_problem {
@@ -204,6 +212,8 @@ struct config {
     struct config_list directories; /* struct config_directory */
     struct config_list domains;     /* struct config_domain */
     struct config_list listeners;   /* struct config_listener */
+    struct config_variable *variables;
+    unsigned variable_count;
     struct config_problem problems[CONFIG_PROBLEMS_MAX];
     unsigned problem_count; /* may be above CONFIG_PROBLEMS_MAX */
 };
@@ -272,9 +282,14 @@ extern const struct config_section_row config_sections[CONFIG_SECTION_COUNT];
 
 /* The row of a key, or NULL. */
 const struct config_row *config_row_find(enum config_section section, const char *key);
+/* The section of that name within `parent`, or NULL. */
+const struct config_section_row *config_section_find(enum config_section parent, const char *name,
+                                                     enum config_section *ret_section);
 /* What the writer may have meant: "did you mean \"port\"?", or where the key belongs, or which keys
  * there are. Into text. */
 void config_suggest(enum config_section section, const char *key, char *text, size_t size);
+/* The same for what follows RINGPOST_ in the name of a variable. */
+void config_suggest_variable(const char *name, char *text, size_t size);
 /* The reference page (Markdown), from the table. */
 void config_reference(void (*say)(void *argument, const char *text), void *argument);
 

@@ -8,7 +8,7 @@
 
 #include "config.h"
 
-enum { KEY_BYTES_MAX = 48, DISTANCE_MAX = 3 };
+enum { KEY_BYTES_MAX = 72, DISTANCE_MAX = 3 };
 
 /* Levenshtein's distance without regard to case and to '-' for '_'; SIZE_MAX for long texts. */
 static size_t distance(const char *a, const char *b)
@@ -76,6 +76,64 @@ void config_suggest(enum config_section section, const char *key, char *text, si
     for (unsigned i = 0; i < config_row_count; i++)
         if (config_rows[i].section == section && used + KEY_BYTES_MAX < size)
             used += (size_t)snprintf(text + used, size - used, " %s", config_rows[i].key);
+}
+
+/* The name of a row's variable in small letters; the entries of lists are n. */
+static void variable_name(const struct config_row *row, char name[KEY_BYTES_MAX + 1])
+{
+    char words[KEY_BYTES_MAX + 1];
+    enum config_section section = row->section;
+    snprintf(name, KEY_BYTES_MAX + 1, "%s", row->key);
+    while (section != CONFIG_SECTION_GENERAL) {
+        const struct config_section_row *at = &config_sections[section];
+        memcpy(words, name, sizeof words);
+        snprintf(name, KEY_BYTES_MAX + 1, "%.20s%s__%.46s", at->name,
+                 at->item_bytes > 0 ? "__n" : "", words);
+        section = at->parent;
+    }
+}
+
+void config_suggest_variable(const char *given, char *text, size_t size)
+{
+    char like[KEY_BYTES_MAX + 1], name[KEY_BYTES_MAX + 1], best[KEY_BYTES_MAX + 1] = "";
+    size_t used = 0, nearest_so_far = DISTANCE_MAX + 1;
+    for (const char *at = given; *at != '\0' && used < KEY_BYTES_MAX; at++) {
+        bool is_digit = *at >= '0' && *at <= '9';
+        if (!is_digit)
+            like[used++] = ascii_lower(*at);
+        else if (used == 0 || like[used - 1] != 'n' || at[-1] < '0' || at[-1] > '9')
+            like[used++] = 'n';
+    }
+    like[used] = '\0';
+    for (unsigned i = 0; i < config_row_count; i++) {
+        variable_name(&config_rows[i], name);
+        size_t far = distance(like, name);
+        if (far < nearest_so_far && far * 2 < used) {
+            nearest_so_far = far;
+            memcpy(best, name, sizeof best);
+        }
+    }
+    if (*best == '\0') {
+        snprintf(text, size,
+                 "RINGPOST_SECTION__KEY sets a key of docs/config.md, RINGPOST_KEY one "
+                 "of the top level");
+        return;
+    }
+    size_t at = (size_t)snprintf(text, size, "did you mean RINGPOST_");
+    for (const char *from = best; *from != '\0' && at + 8 < size; from++) {
+        bool is_entry = *from == 'n' && from > best && from[-1] == '_' && from[1] == '_';
+        size_t other = strcspn(given, "0123456789"), digits = strspn(given + other, "0123456789");
+        if (!is_entry)
+            text[at++] = *from >= 'a' && *from <= 'z' ? (char)(*from - 'a' + 'A') : *from;
+        else
+            at += (size_t)snprintf(text + at, size - at, "%.*s",
+                                   (int)(digits == 0  ? 1
+                                         : digits < 6 ? digits
+                                                      : 6),
+                                   digits > 0 ? given + other : "0");
+        given += is_entry ? other + digits : 0;
+    }
+    snprintf(text + at, size - at, "?");
 }
 
 /* ---------------------------------------------------------------- the reference page */
@@ -183,7 +241,20 @@ void config_reference(void (*say)(void *argument, const char *text), void *argum
         "alone on a\nline. Sizes and durations are texts with a unit: B, K, M, G (powers of "
         "1024); ms, s, m, h, d.\nPaths are taken from the folder of the config file. A key that is "
         "not on this page is an error;\n`ringpost check --config FILE` names every mistake with "
-        "its line.\n");
+        "its line.\n"
+        "\n## Environment variables\n\n"
+        "A variable sets a key and goes before the file: `RINGPOST_` and the names on the way to "
+        "the key, in\ncapital letters with `__` between them.\n\n"
+        "    RINGPOST_HOST_NAME=mx.example.org          host_name\n"
+        "    RINGPOST_LIMITS__MESSAGE_SIZE=25M          message_size in limits\n"
+        "    RINGPOST_AUTH__TOKENS__ISSUER=...          issuer in tokens in auth\n"
+        "    RINGPOST_DOMAINS__0__NAME=example.org      name in the first entry of domains\n"
+        "    RINGPOST_AUTH__MECHANISMS=PLAIN,LOGIN      a list of texts\n\n"
+        "Values are written as in the file, without quotes. Entries of lists are numbered from 0: "
+        "those of\nthe file first; the number behind the last one adds an entry. A variable of "
+        "that form which is no\nkey is an error. Passwords are never values: a key names the file "
+        "that holds one.\n`ringpost check` lists the variables that count. A running gateway keeps "
+        "those of its start.\n");
     for (int i = 0; i < CONFIG_SECTION_COUNT; i++)
         say_section(&page, i);
 }

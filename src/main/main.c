@@ -18,8 +18,13 @@ const struct program_command program_commands[] = {
     {"check", NULL, OPTION_CONFIG | OPTION_JSON, OPTION_CONFIG,
      "check a config file, naming each mistake and the fix",
      "Prints `file:line: what is wrong; the fix` for each problem; exit status 1 if there are\n"
-     "any.\n",
+     "any. Without problems it lists the environment variables (RINGPOST_...) that set a key.\n",
      run_check},
+    {"healthcheck", NULL, OPTION_CONFIG | OPTION_LIVE, OPTION_CONFIG,
+     "ask the running gateway whether it serves",
+     "Asks /ready (with --live: /live) on the admin port of the config, over loopback; exit\n"
+     "status 0 when the answer is 200, else 1. For HEALTHCHECK of containers and exec probes.\n",
+     run_healthcheck},
     {"try", NULL, OPTION_DIR | OPTION_PORT_BASE | OPTION_USERS | OPTION_CORES, OPTION_DIR,
      "write a sample config into DIR and run it on loopback",
      "Users u0@example.test ... (log-in also by u0 ...), password \"pw\". Ports: P+25 SMTP, P+587\n"

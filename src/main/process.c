@@ -253,6 +253,21 @@ bool process_bind(const struct setup *setup, struct process_listeners *ret_liste
     return true;
 }
 
+/* Which of the two it is that answers EPERM. */
+static void say_sysctl(void)
+{
+    char value[8] = "";
+    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, value, sizeof value - 1);
+    if (fd >= 0)
+        close(fd);
+    value[strcspn(value, "\n")] = '\0';
+    if (size > 0 && strcmp(value, "0") == 0)
+        complain("kernel.io_uring_disabled is 0 here, so it is a seccomp profile");
+    else if (size > 0)
+        complain("kernel.io_uring_disabled is %s here: set it to 0 on the host first", value);
+}
+
 bool process_probe_ring(void)
 {
     struct kernel *kernel;
@@ -270,5 +285,7 @@ bool process_probe_ring(void)
     if (result >= 0)
         return true;
     complain("io_uring: %s: %s", strerror(-result), kernel_ring_advice(result));
+    if (result == -EPERM || result == -EACCES)
+        say_sysctl();
     return false;
 }

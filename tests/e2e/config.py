@@ -80,7 +80,7 @@ def test_check(place):
     out, _ = run('check', '--config', place.config)
     check(out == f'{place.config}: OK: 1 domains, 2 users, 1 listeners\n', out)
     out, _ = run('check', '--json', '--config', place.config)
-    check(json.loads(out) == {'ok': True, 'problem_count': 0, 'problems': []}, out)
+    check(json.loads(out) == {'ok': True, 'problem_count': 0, 'problems': [], 'variables': []}, out)
     place.write(GOOD.replace('port =', 'prot ='))
     out, _ = run('check', '--json', '--config', place.config, status=1)
     answer = json.loads(out)
