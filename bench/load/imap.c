@@ -316,13 +316,15 @@ int imap_idle_done(struct imap *imap)
     return imap_answer(imap, imap->peer.tag, IMAP_MAY_EXPUNGE, NULL);
 }
 
-void imap_logout(struct imap *imap)
+int imap_logout(struct imap *imap)
 {
     if (!peer_is_open(&imap->peer))
-        return;
-    if (!imap->is_idle || imap_idle_done(imap) == 0)
-        command(imap, PHASE_LOGOUT, IMAP_MAY_EXPUNGE | IMAP_LOGS_OUT, "LOGOUT");
+        return 0;
+    int error = imap->is_idle ? imap_idle_done(imap) : 0;
+    if (error == 0)
+        error = command(imap, PHASE_LOGOUT, IMAP_MAY_EXPUNGE | IMAP_LOGS_OUT, "LOGOUT");
     peer_close(&imap->peer);
+    return error;
 }
 
 void imap_forget(struct imap *imap)

@@ -79,8 +79,8 @@ int imap_idle(struct imap *imap);
 int imap_idle_done(struct imap *imap);
 /* Takes a line that came during IDLE: 0 or an error; not counted, nothing closed, any context. */
 int imap_idle_line(struct imap *imap, struct slice line);
-/* LOGOUT, and closes; also a connection that is not open. */
-void imap_logout(struct imap *imap);
+/* LOGOUT, and closes. 0 also for a connection that is not open. */
+int imap_logout(struct imap *imap);
 /* Before the worker ends. */
 void imap_forget(struct imap *imap);
 

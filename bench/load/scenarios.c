@@ -6,6 +6,8 @@
  */
 #include "load.h"
 
+extern const struct load_scenario scenario_imap, scenario_pop3, scenario_login, scenario_connect;
+
 const struct load_scenario *const load_scenarios[] = {
-    NULL,
+    &scenario_imap, &scenario_pop3, &scenario_login, &scenario_connect, NULL,
 };

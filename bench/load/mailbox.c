@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Mailboxes filled, delivered to and checked. What a mailbox is filled with has numbers of its own
+ * (FILL_NUMBER and on), so that the run's messages have theirs: the i-th message of a user is the
+ * same at every run with the same seed.
+ */
+#include "mailbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "imap.h"
+#include "pop3.h"
+
+enum { AHEAD_BYTES_MAX = 65536 }; /* of APPENDs sent ahead of their answers */
+static const uint64_t FILL_NUMBER = UINT64_C(1) << 60;
+
+static uint64_t fill_number(unsigned user, uint32_t message)
+{
+    return FILL_NUMBER + (uint64_t)user * MAILBOX_MESSAGES_MAX + message;
+}
+
+unsigned mailbox_workers(const struct load_worker *worker)
+{
+    const struct load_scenario *scenario = worker->options->scenario;
+    if (scenario->workers == NULL)
+        return worker->options->connections;
+    return scenario->workers(worker->options, load_shared(load_of(worker->at)));
+}
+
+unsigned mailbox_user(const struct load_worker *worker, uint64_t session)
+{
+    unsigned users = worker->options->users, workers = mailbox_workers(worker);
+    if (users < workers)
+        return worker->index % users;
+    unsigned own = (users - worker->index - 1) / workers + 1;
+    return worker->index + (unsigned)(session % own) * workers;
+}
+
+/* ---------------------------------------------------------------- checked */
+
+static void add_one(uint64_t *word)
+{
+    __atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+static void check_piece(void *argument, struct slice piece)
+{
+    struct mailbox_check *check = argument;
+    verify_feed(&check->state, piece);
+}
+
+static void check_end(void *argument)
+{
+    struct mailbox_check *check = argument;
+    struct load_core *at = check->worker->at;
+    uint64_t number;
+    int result = verify_end(&check->state, check->worker->options, &number);
+    check->state = (struct verify_reader){0};
+    if (result < 0)
+        return;
+    add_one(&measure_of(at)->verified);
+    if (result == LOAD_ALTERED) {
+        add_one(&measure_of(at)->altered);
+        measure_error(at, LOAD_ALTERED,
+                      SLICE("a message that was read differs from what was sent"));
+    }
+}
+
+void mailbox_check_init(struct mailbox_check *check, struct load_worker *worker)
+{
+    *check = (struct mailbox_check){
+        .reader = {.piece = check_piece, .end = check_end, .argument = check}, .worker = worker};
+}
+
+/* ---------------------------------------------------------------- delivered to */
+
+struct mailbox_sender {
+    struct load_worker *worker;
+    struct imap imap;
+    unsigned user; /* that imap is logged in as */
+};
+
+/* By LMTP or SMTP, rather than by APPEND. */
+static bool is_delivering(const struct load_options *options)
+{
+    return options->endpoints[LOAD_LMTP].is_set || options->endpoints[LOAD_SMTP].is_set;
+}
+
+bool mailbox_can_send(const struct load_options *options)
+{
+    return is_delivering(options) || options->endpoints[LOAD_IMAP].is_set;
+}
+
+int mailbox_sender_make(struct load_worker *worker, struct mailbox_sender **ret_sender)
+{
+    struct mailbox_sender *sender = calloc(1, sizeof *sender);
+    if (sender == NULL)
+        return measure_error(worker->at, LOAD_OURS, SLICE(""));
+    sender->worker = worker;
+    *ret_sender = sender;
+    return 0;
+}
+
+static int append(struct mailbox_sender *sender, unsigned user,
+                  const struct content_message *message)
+{
+    struct imap *imap = &sender->imap;
+    if (peer_is_open(&imap->peer) && sender->user != user)
+        imap_logout(imap);
+    int error = 0;
+    if (!peer_is_open(&imap->peer)) {
+        error = imap_open(imap, sender->worker, sender->worker->index);
+        if (error == 0)
+            error = imap_login(imap, user);
+        sender->user = user;
+    }
+    return error != 0 ? error : imap_append(imap, message);
+}
+
+int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number)
+{
+    struct content_message message;
+    struct load_core *at = sender->worker->at;
+    if (content_make(load_content(load_of(at)), number, &message) < 0)
+        return measure_error(at, LOAD_OURS, SLICE(""));
+    int error = append(sender, user, &message);
+    content_release(&message);
+    return error;
+}
+
+void mailbox_sender_free(struct mailbox_sender *sender)
+{
+    if (sender == NULL)
+        return;
+    imap_logout(&sender->imap);
+    imap_forget(&sender->imap);
+    free(sender);
+}
+
+/* ---------------------------------------------------------------- filled */
+
+/* How many messages the user has. */
+static int count_messages(struct load_worker *worker, unsigned user, uint32_t *ret_messages)
+{
+    struct {
+        struct imap imap;
+        struct pop3 pop3;
+    } *use = calloc(1, sizeof *use);
+    if (use == NULL)
+        return measure_error(worker->at, LOAD_OURS, SLICE(""));
+    int error;
+    if (worker->options->endpoints[LOAD_IMAP].is_set) {
+        error = imap_open(&use->imap, worker, worker->index);
+        if (error == 0)
+            error = imap_login(&use->imap, user);
+        if (error == 0)
+            error = imap_select(&use->imap);
+        *ret_messages = use->imap.exists;
+        imap_logout(&use->imap);
+        imap_forget(&use->imap);
+    } else {
+        error = pop3_open(&use->pop3, worker, worker->index);
+        if (error == 0)
+            error = pop3_login(&use->pop3, user);
+        if (error == 0)
+            error = pop3_stat(&use->pop3);
+        *ret_messages = use->pop3.messages;
+        if (pop3_quit(&use->pop3) != 0)
+            error = error != 0 ? error : LOAD_CLOSED;
+        pop3_forget(&use->pop3);
+    }
+    free(use);
+    return error;
+}
+
+/* APPENDs messages first ... wanted - 1, some ahead of their answers where the server lets us. */
+static int append_many(struct imap *imap, unsigned user, uint32_t first, uint32_t wanted)
+{
+    struct load_core *at = imap->peer.at;
+    struct content *content = load_content(load_of(at));
+    bool at_once = imap->peer.capabilities & IMAP_LITERAL_PLUS;
+    int error = 0;
+    for (uint32_t message = first; error == 0 && message < wanted;) {
+        uint32_t tag = imap->peer.tag + 1, sent = 0;
+        size_t bytes = 0;
+        peer_begin(&imap->peer);
+        while (error == 0 && message < wanted && sent < IMAP_PIPELINED_MAX &&
+               bytes < AHEAD_BYTES_MAX && (at_once || sent == 0)) {
+            struct content_message made;
+            if (content_make(content, fill_number(user, message++), &made) < 0)
+                return measure_error(at, LOAD_OURS, SLICE(""));
+            bytes += made.head.size + made.body.size;
+            sent++;
+            error = at_once ? imap_append_send(imap, &made) : imap_append(imap, &made);
+            content_release(&made);
+        }
+        for (; at_once && error == 0 && sent > 0; sent--)
+            error = imap_append_answer(imap, tag++);
+    }
+    return error;
+}
+
+static int fill_by_append(struct load_worker *worker, unsigned user, uint32_t wanted)
+{
+    struct imap *imap = calloc(1, sizeof *imap);
+    if (imap == NULL)
+        return measure_error(worker->at, LOAD_OURS, SLICE(""));
+    int error = imap_open(imap, worker, worker->index);
+    if (error == 0)
+        error = imap_login(imap, user);
+    if (error == 0)
+        error = imap_select(imap);
+    if (error == 0)
+        error = append_many(imap, user, imap->exists, wanted);
+    imap_logout(imap);
+    imap_forget(imap);
+    free(imap);
+    return error;
+}
+
+static int fill_by_delivery(struct load_worker *worker, struct mailbox_sender *sender,
+                            unsigned user, uint32_t wanted)
+{
+    uint32_t messages = 0;
+    int error = count_messages(worker, user, &messages);
+    for (; error == 0 && messages < wanted; messages++)
+        error = mailbox_send(sender, user, fill_number(user, messages));
+    return error;
+}
+
+/* Nothing can be put there: it must be there already. */
+static int need_messages(struct load_worker *worker, unsigned user)
+{
+    uint32_t messages = 0;
+    int error = count_messages(worker, user, &messages);
+    if (error != 0 || messages > 0)
+        return error;
+    return measure_error(worker->at, LOAD_MISSING,
+                         SLICE("a maildrop is empty, and POP3 cannot fill it: say where mail is "
+                               "taken, by --also lmtp://HOST:PORT, smtp:// or imap://"));
+}
+
+int mailbox_prepare(struct load_worker *worker)
+{
+    const struct load_options *options = worker->options;
+    unsigned workers = mailbox_workers(worker), wanted = options->mailbox_messages;
+    struct mailbox_sender *sender = NULL;
+    bool delivers = is_delivering(options), appends = options->endpoints[LOAD_IMAP].is_set;
+    int error = wanted > 0 && delivers ? mailbox_sender_make(worker, &sender) : 0;
+    for (unsigned user = worker->index; error == 0 && user < options->users; user += workers) {
+        if (load_why(load_of(worker->at)) != NULL)
+            break; /* stopped */
+        if (wanted > 0 && delivers)
+            error = fill_by_delivery(worker, sender, user, wanted);
+        else if (wanted > 0 && appends)
+            error = fill_by_append(worker, user, wanted);
+        else if (!appends)
+            error = need_messages(worker, user);
+    }
+    mailbox_sender_free(sender);
+    return error;
+}
