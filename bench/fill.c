@@ -3,10 +3,11 @@
  * Fills a store with small messages and times what depends on how many there are: a delivery's CPU,
  * opening the store, opening the largest mailbox, one more message in it while a session looks on.
  *
- *   fill DIRECTORY [MESSAGES [USERS]]        defaults: 1000000 messages, 100 users
+ *   fill DIRECTORY [MESSAGES [USERS [DOMAIN]]]     defaults: 1000000 messages, 100 users
  *
  * One core. Half of the messages go to the first user, so that one mailbox is large. A store that
- * is there already is not filled again.
+ * is there already is not filled again. Users are user0@example ...; with DOMAIN u0@DOMAIN ..., as
+ * `ringpost try` has them at example.test, and then the store is filled and nothing more is timed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct fill {
     struct engine *engine;
     struct store_options options;
     unsigned long messages, users, sent;
+    const char *name, *domain; /* of users: NAME0@DOMAIN ... */
     unsigned senders;
     struct waiters done;
     struct core *core;
@@ -41,14 +43,15 @@ static double seconds(clockid_t clock)
 
 static int deliver(struct fill *fill, unsigned long number)
 {
-    char text[MESSAGE_BYTES], user[32];
+    char text[MESSAGE_BYTES], user[300];
     int head =
         snprintf(text, sizeof text,
                  "From: sender@example\r\nTo: user@example\r\nSubject: number %lu\r\n"
                  "Date: Tue, 24 Nov 2026 19:00:00 +0000\r\nMessage-ID: <%lu@example>\r\n\r\n",
                  number, number);
     memset(text + head, 'x', sizeof text - (size_t)head);
-    snprintf(user, sizeof user, "user%lu@example", number % 2 ? 0 : number / 2 % fill->users);
+    snprintf(user, sizeof user, "%s%lu@%s", fill->name, number % 2 ? 0 : number / 2 % fill->users,
+             fill->domain);
     struct message_body *body = message_body_take(fill->core, sizeof text);
     for (size_t done = 0, room; body != NULL && done < sizeof text; done += room) {
         char *at = message_body_room(body, sizeof text - done, &room);
@@ -165,7 +168,7 @@ static int life(struct fill *fill)
 int main(int count, char **arguments)
 {
     if (count < 2) {
-        fprintf(stderr, "usage: fill DIRECTORY [MESSAGES [USERS]]\n");
+        fprintf(stderr, "usage: fill DIRECTORY [MESSAGES [USERS [DOMAIN]]]\n");
         return 2;
     }
     struct fill fill = {
@@ -175,8 +178,10 @@ int main(int count, char **arguments)
                     .index_bytes_max = UINT64_C(256) << 20},
         .messages = count > 2 ? strtoul(arguments[2], NULL, 10) : 1000000,
         .users = count > 3 ? strtoul(arguments[3], NULL, 10) : 100,
+        .name = count > 4 ? "u" : "user",
+        .domain = count > 4 ? arguments[4] : "example",
     };
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < (count > 4 ? 1 : 2); i++) {
         int result = life(&fill);
         if (result < 0) {
             fprintf(stderr, "fill: %s\n", strerror(-result));
