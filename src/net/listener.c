@@ -102,18 +102,10 @@ static void refused_closed(struct op *op, int result, unsigned flags)
     arrival_end((struct arrival *)op);
 }
 
-static void refused_shut(struct op *op, int result, unsigned flags)
-{
-    (void)result, (void)flags;
-    struct arrival *arrival = (struct arrival *)op;
-    op->done = refused_closed;
-    op_close_slot(arrival->listener->core, op, arrival->slot);
-}
-
 static void refused_drop(struct arrival *arrival)
 {
-    arrival->op.done = refused_shut;
-    op_shutdown(arrival->listener->core, &arrival->op, arrival->slot);
+    arrival->op.done = refused_closed;
+    op_close_slot(arrival->listener->core, &arrival->op, arrival->slot);
 }
 
 static void refused_sent(struct op *op, int result, unsigned flags);

@@ -38,10 +38,9 @@ enum {
     SEND_CANCELLED = 1 << 10,
     ATTENDED = 1 << 11, /* in net->attended */
     CLOSING = 1 << 12,
-    SHUT = 1 << 13, /* shut down both ways */
-    MOVING = 1 << 14,
-    WIPES = 1 << 15,      /* consumed input is wiped */
-    WIPES_LINE = 1 << 16, /* and so is the line last read, this once */
+    MOVING = 1 << 13,
+    WIPES = 1 << 14,      /* consumed input is wiped */
+    WIPES_LINE = 1 << 15, /* and so is the line last read, this once */
 };
 
 /* A piece of unread input: in a lent receive buffer, or in memory of its own (buffer < 0). */

@@ -6,11 +6,15 @@
  * what has just ended does no harm.
  *
  *   receive:  armed (multishot) ──ENOBUFS──▶ starved ──buffers home──▶ armed
- *             armed ──unwanted (N3, direct, move, close)──▶ cancelled ──last completion──▶ idle
- * ──wanted──▶ armed close:    CLOSING ─▶ output sent or given up ─▶ shutdown ─▶ receive ended ─▶
- * slot closed ─▶ nobody inside ─▶ released()
+ *             armed ──unwanted (N3, direct, move)──▶ cancelled ──last completion──▶ idle ──▶ armed
+ *   close:    CLOSING ─▶ output sent or given up ─▶ receive cancelled ─▶ slot closed
+ *             ─▶ nobody inside ─▶ released()
  *
- * `control` is the one op for cancelling, shutting down and closing: one at a time.
+ * Until the output is sent a closing stream goes on receiving, into nothing: a close with unread
+ * bytes would reset the connection under the last reply. There is no shutdown before the close,
+ * which sends the FIN just the same: the ring hands every shutdown to a worker thread.
+ *
+ * `control` is the one op for cancelling and closing: one at a time.
  *
  * Invariants: N1-N4 of stream.h, and
  *   S1 `receive` is multishot unless DIRECT is set; its done function is set accordingly.
@@ -202,14 +206,6 @@ static void cancel(struct stream *stream, struct op *victim, unsigned mark)
     op_cancel(stream->core, &stream->control, victim);
 }
 
-/* The shutdown ends the receive, so that it seldom needs to be cancelled: look at the end of the
- * turn. */
-static void shutdown_done(struct op *op, int result, unsigned flags)
-{
-    (void)result, (void)flags;
-    stream_attend(STREAM_OF(op, control));
-}
-
 static void close_done(struct op *op, int result, unsigned flags)
 {
     (void)result, (void)flags;
@@ -225,11 +221,10 @@ static void close_next(struct stream *stream)
         tls_seal(stream); /* the goodbye */
     if (output_is_busy(stream) || stream->sender != NULL) {
         output_kick(stream);
-    } else if (!(stream->state & SHUT)) {
-        stream->state |= SHUT;
-        stream->control.done = shutdown_done;
-        op_shutdown(stream->core, &stream->control, (unsigned)stream->slot);
-    } else if (!op_busy(&stream->receive)) {
+    } else if (op_busy(&stream->receive)) {
+        if (!(stream->state & CANCELLED))
+            cancel(stream, &stream->receive, CANCELLED);
+    } else {
         stream->control.done = close_done;
         op_close_slot(stream->core, &stream->control, (unsigned)stream->slot);
     }
@@ -237,10 +232,8 @@ static void close_next(struct stream *stream)
 
 static bool receive_is_unwanted(const struct stream *stream)
 {
-    if (!op_busy(&stream->receive) || (stream->state & CANCELLED))
-        return false;
-    if (stream->state & CLOSING)
-        return stream->state & SHUT;
+    if (!op_busy(&stream->receive) || (stream->state & (CANCELLED | CLOSING)))
+        return false; /* close_next knows when */
     if (stream->state & DIRECT)
         return stream->end != 0;
     return !wants_multishot(stream);
