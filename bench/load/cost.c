@@ -226,7 +226,9 @@ static const struct cost_process *find_same(const struct cost_list *list,
 
 static void mark_descendants(const struct cost *cost, struct cost_list *every)
 {
-    const struct cost_process *first = cost_find(&cost->here, cost->pid);
+    const struct cost_process *first = cost_find(every, cost->pid);
+    if (first == NULL || first->start != cost->start)
+        first = cost_find(&cost->here, cost->pid);
     bool leads = first && first->session == cost->pid, changed = true;
     for (unsigned i = 0; i < every->count; i++) {
         struct cost_process *process = &every->at[i];
