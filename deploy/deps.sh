@@ -8,8 +8,8 @@
 # usage: deploy/deps.sh [--tests] [--peers] [--clang] [--system-wolfssl] PREFIX
 #
 #   --tests           also the compilers, clients and sample messages that tests/run.sh uses
-#   --peers           also the mail servers that bench/run.sh measures beside Ringpost, each unpacked
-#                     under PREFIX/peers/NAME: nothing is installed, no user made, no daemon started
+#   --peers           also the mail servers that bench/run.sh measures beside Ringpost, unpacked under
+#                     PREFIX/peers/NAME: nothing is installed, no user made, no daemon started
 #   --clang           also clang, for building with it
 #   --system-wolfssl  take the distribution's wolfSSL (TLS some 20 times slower) and build none
 #
