@@ -41,7 +41,9 @@ class AuthHttp:
             request += piece
         asked = re.search(rb'(?i)\r\nAuth-Protocol: *(\w+)', request)
         port = self.ports.get(asked.group(1).decode() if asked else '', 0)
-        status = f'OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: {port}' if port else 'no such protocol'
+        status = 'no such protocol'
+        if port:
+            status = f'OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: {port}'
         connection.sendall(f'HTTP/1.0 200 OK\r\nAuth-Status: {status}\r\n\r\n'.encode())
 
     def stop(self):

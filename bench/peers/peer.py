@@ -90,6 +90,7 @@ class Peer:
 
     name, package, PORTS, GREETS = '', None, {}, ()
     VAR = () # folders of /var that are its own
+    environment = {} # more of it
     STOP_SECONDS = 20
 
     def __init__(self, ground, **values):
@@ -180,7 +181,7 @@ class Peer:
                 shutil.copy(self.ground.path(file), self.dir)
             space = (self.dir, self.root())
         self.process = process.start(self.command(), self.meter,
-                                     os.path.join(self.dir, 'output'), space)
+                                     os.path.join(self.dir, 'output'), space, self.environment)
         try:
             self.pid = process.first_child(self.process.pid) if space else self.process.pid
             for protocol in self.GREETS:
@@ -259,12 +260,17 @@ class Peer:
 
 
 class Ringpost(Peer):
-    """`ringpost try`: its config is an ordinary one, shown as it is. cores=N threads, users=N."""
+    """`ringpost try`: its config is an ordinary one, shown as it is. cores=N threads, users=N;
+    environment: keys of the config that go before it (docs/config.md)."""
 
     name = 'ringpost'
     PORTS = {'lmtp': 24, 'smtp': 25, 'admin': 80, 'pop3': 110, 'imap': 143, 'submissions': 465,
              'submission': 587, 'imaps': 993, 'pop3s': 995}
     GREETS = ('smtp',)
+
+    def __init__(self, ground, cores=1, users=100, environment=None):
+        super().__init__(ground, cores=cores, users=users)
+        self.environment = environment or {}
 
     def problem(self):
         return None if shutil.which(self.ground.ringpost) else \
@@ -272,14 +278,15 @@ class Ringpost(Peer):
 
     def command(self):
         return [self.ground.ringpost, 'try', '--dir', self.dir, '--port-base',
-                str(self.ground.port_base), '--users', str(self.values.get('users', 100)),
-                '--cores', str(self.values.get('cores', 1))]
+                str(self.ground.port_base), '--users', str(self.values['users']), '--cores',
+                str(self.values['cores'])]
 
     def version_command(self):
         return [self.ground.ringpost, '--version']
 
     def config(self):
-        return self.read('ringpost.conf')
+        return ''.join(f'# {name}={value}\n' for name, value in self.environment.items()) + \
+            self.read('ringpost.conf')
 
 
 class SmtpSink(Peer):

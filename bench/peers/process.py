@@ -178,7 +178,7 @@ def group_id(folder, group):
         return int(next(line for line in file if line.startswith(f'{group}:')).split(':')[2])
 
 
-def start(command, meter, log, space=None):
+def start(command, meter, log, space=None, environment=None):
     """The process; with space = (scratch folder, root) in name spaces of its own, where `command`
     is process 1."""
     if space is not None:
@@ -190,7 +190,8 @@ def start(command, meter, log, space=None):
         die_with_parent()
     with open(log, 'ab') as out:
         return subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                                start_new_session=True, preexec_fn=before_exec)
+                                start_new_session=True, preexec_fn=before_exec,
+                                env={**os.environ, **(environment or {})})
 
 
 def first_child(pid, seconds=5):
