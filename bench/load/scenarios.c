@@ -6,8 +6,10 @@
  */
 #include "load.h"
 
+extern const struct load_scenario scenario_smtp, scenario_lmtp;
 extern const struct load_scenario scenario_imap, scenario_pop3, scenario_login, scenario_connect;
 
 const struct load_scenario *const load_scenarios[] = {
+    &scenario_smtp, &scenario_lmtp,
     &scenario_imap, &scenario_pop3, &scenario_login, &scenario_connect, NULL,
 };

@@ -15,28 +15,42 @@ struct verify_reader {
     uint64_t seed, number, body_bytes, body_seen;
     uint32_t crc, crc_wanted;
     bool has_mark, in_body;
-    uint8_t line_end;    /* how much of CRLF CRLF has come */
     unsigned line_bytes; /* gathered of the header line */
     char line[128];
 };
 void verify_feed(struct verify_reader *reader, struct slice piece);
-/* LOAD_FINE with *ret_number; LOAD_ALTERED; or -1: carries no mark of this run (not ours). */
+/* LOAD_FINE or LOAD_ALTERED, with *ret_number; or -1: carries no mark of this run's seed (not ours).
+ */
 int verify_end(struct verify_reader *reader, const struct load_options *options,
                uint64_t *ret_number);
 
 /* The books. Accepted: the server said that it has message `number` for user `user`. Maybe: the
- * connection went before the answer. Seen: it was found in the user's mailbox. Each core writes its
+ * connection went before the answer. Before: it was found in the mailbox before the run (by an
+ * earlier one with the same seed). Seen: it was found there after the run. Each core writes its
  * own; verify_finish, after all have read their mailboxes, counts missing and doubled ones into
- * `measure`. Numbers are those of operations; -ENOMEM is told once, and then nothing is verified.
- */
+ * `measure`, and blocks for as long as sorting them takes. Numbers are those of operations; when
+ * memory is out this is told once, and then nothing is verified. */
 struct verify;
+enum verify_book {
+    VERIFY_ACCEPTED,
+    VERIFY_MAYBE,
+    VERIFY_DELETED,
+    VERIFY_BEFORE,
+    VERIFY_SEEN,
+    VERIFY_BOOK_COUNT
+};
 int verify_create(unsigned cores, struct verify **ret_verify);
 void verify_destroy(struct verify *verify);
-struct verify *verify_of(struct load *load);
+struct verify *verify_of(struct load *load); /* run.c; NULL without --verify */
 void verify_accepted(struct load_core *at, uint64_t number, unsigned user);
 void verify_maybe(struct load_core *at, uint64_t number, unsigned user);
 void verify_deleted(struct load_core *at, uint64_t number, unsigned user);
+void verify_before(struct load_core *at, uint64_t number, unsigned user);
 void verify_seen(struct load_core *at, uint64_t number, unsigned user);
+/* What these call. False: full, or no memory. */
+bool verify_note(struct verify *verify, unsigned core, enum verify_book book, uint64_t number,
+                 unsigned user);
+bool verify_has_failed(const struct verify *verify);
 void verify_finish(struct verify *verify, struct measure *measure);
 
 #endif
