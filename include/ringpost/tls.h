@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * TLS for streams, as the server: certificates and policy (settings), what each core keeps of them,
- * and what is known of a connection. The stream itself keeps the calls of stream.h.
+ * TLS for streams, as the server and as the client: certificates and policy (settings), what each
+ * core keeps of them, and what is known of a connection. The stream itself keeps the calls of
+ * stream.h.
  *
  *   files ─▶ tls_settings_make: parsed, checked, immutable ─▶ tls_adopt on every core ─▶ new
  *     connections use them; those that are there keep what they began with
@@ -9,7 +10,7 @@
  *   stream_secure ─▶ HELLO (gathered until SNI is known) ─▶ HANDSHAKE ─▶ SECURE ─▶ owner->secured
  *                                │ deadline, size, bad bytes ─▶ stream->end, owner->input
  *
- * No fiber is held in a handshake. TLS 1.2 and 1.3; no renegotiation, no post-handshake
+ * No fiber is held in a server's handshake. TLS 1.2 and 1.3; no renegotiation, no post-handshake
  * authentication, no 0-RTT, no session-ID cache. Tickets are sealed with keys that exist in memory
  * only, are the same on all cores, change with time, and are bound to service and SNI: a ticket
  * from elsewhere means a full handshake.
@@ -100,11 +101,11 @@ int stream_secure(struct stream *stream, const struct tls_service *service, bool
 /* ---------------------------------------------------------------- as the client */
 
 struct tls_client_options {
-    struct slice ca;         /* PEM of the authorities to verify against; empty: the peer's
+    struct slice ca;      /* PEM of the authorities to verify against; empty: the peer's
                                 certificate is not looked at */
-    const char *alpn;        /* offered; NULL: none */
-    struct tls_pair pair;    /* our own certificate; empty: none */
-    bool tls_12_only;        /* no TLS 1.3 */
+    const char *alpn;     /* offered; NULL: none */
+    struct tls_pair pair; /* our own certificate; empty: none */
+    bool tls_12_only;     /* no TLS 1.3 */
     enum tls_profile profile;
 };
 struct tls_client; /* of one core: made, used and freed on it */
@@ -113,16 +114,18 @@ int tls_client_make(struct core *core, const struct tls_client_options *options,
                     struct tls_client **ret_client);
 void tls_client_free(struct tls_client *client); /* connections of it may go on */
 
-struct tls_session; /* what a client keeps to resume */
+struct tls_session;                                 /* what a client keeps to resume */
 void tls_session_free(struct tls_session *session); /* NULL is allowed */
 /* Shakes hands as the client and waits for the end of it: on a fiber with no other call under way;
- * the stream's deadline bounds it. `host` (NULL for none, or an address) is sent as SNI and, with a
- * `ca`, must be in the certificate. `resume` may be NULL and stays the caller's. 0; -EPROTO
- * (stream_tls_problem says why), -EPIPE, -ETIMEDOUT ... as stream_secure. */
+ * the stream's deadline bounds it. The host's name is sent as SNI and, with a `ca`, must be in the
+ * certificate; NULL: none is sent, and any will do (a server known by its address). Unread bytes
+ * are dropped, queued output is sent in clear first. `resume` may be NULL and stays the caller's.
+ * 0; -EPROTO (stream_tls_problem says why), -EPIPE, -ETIMEDOUT ... as the stream's end: close it
+ * then. */
 int stream_secure_client(struct stream *stream, struct tls_client *client, const char *host,
                          struct tls_session *resume);
-/* The session to resume later; with TLS 1.3 tickets come behind the handshake, so ask after the
- * first answer. NULL: there is none. */
+/* The session to resume later, by one connection at a time; with TLS 1.3 tickets come behind the
+ * handshake, so ask after the first answer. NULL: there is none. */
 struct tls_session *stream_tls_session(struct stream *stream);
 
 /* ---------------------------------------------------------------- of both */
@@ -141,7 +144,7 @@ struct tls_info {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
     struct slice server_name;     /* SNI, lower case */
     bool is_resumed;
-    bool has_certificate; /* the client's, verified against client_ca; what follows is of it */
+    bool has_certificate; /* the peer's, verified against the authorities; what follows is of it */
     struct slice email, common_name;      /* rfc822Name of the subject's alternative names; CN */
     struct slice subject, issuer, serial; /* as text; serial in hexadecimal */
     uint8_t fingerprint[32];              /* SHA-256 of the certificate */

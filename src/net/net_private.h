@@ -106,6 +106,10 @@ void stream_receive_done(struct op *op, int result, unsigned flags);
 void stream_deadline_fire(struct timer *timer);
 void stream_line_drop(struct stream *stream);
 
+/* read.c */
+int stream_input_end(const struct stream *stream); /* why a reading call must return, or 0 */
+void stream_input_wait(struct stream *stream);     /* on a fiber: until stream_notify */
+
 /* write.c */
 void output_kick(struct stream *stream);
 void output_fail(struct stream *stream, int reason);

@@ -15,8 +15,7 @@
  */
 #include "net_private.h"
 
-/* Why the reading call must return, or 0. */
-static int end_of(const struct stream *stream)
+int stream_input_end(const struct stream *stream)
 {
     if (stream->state & CLOSING)
         return stream->end != -EPIPE ? stream->end : -ECANCELED;
@@ -40,7 +39,7 @@ static void park_reader(struct stream *stream)
         stream_attend(stream);
 }
 
-static void wait_input(struct stream *stream)
+void stream_input_wait(struct stream *stream)
 {
     stream->state &= ~(unsigned)(PAUSED | WANT_DIRECT);
     stream_pump(stream);
@@ -124,7 +123,7 @@ int stream_read_line(struct stream *stream, size_t max_size, struct slice *ret_l
     stream->bulk_bytes = 0;
     for (;;) {
         size_t lf;
-        int end = end_of(stream);
+        int end = stream_input_end(stream);
         if (end != 0)
             return end;
         if (input_find_line(stream, &lf)) {
@@ -142,7 +141,7 @@ int stream_read_line(struct stream *stream, size_t max_size, struct slice *ret_l
         }
         if (stream->end != 0)
             return stream->end;
-        wait_input(stream);
+        stream_input_wait(stream);
     }
 }
 
@@ -150,12 +149,12 @@ int stream_peek(struct stream *stream, struct slice *ret_bytes)
 {
     stream_line_drop(stream);
     for (;;) {
-        int end = end_of(stream);
+        int end = stream_input_end(stream);
         if (end != 0)
             return end;
         if (stream->input != NULL)
             break;
-        wait_input(stream);
+        stream_input_wait(stream);
     }
     stream->state &= ~(unsigned)PEEKED;
     if (buffer_pressure(stream->core) && input_settle(stream) < 0)
@@ -198,9 +197,9 @@ static size_t receive_direct(struct stream *stream, void *data, size_t size, boo
     stream->state |= WANT_DIRECT;
     stream->state &= ~(unsigned)PAUSED;
     stream_pump(stream);
-    while (op_busy(&stream->receive) && stream->input == NULL && end_of(stream) == 0)
+    while (op_busy(&stream->receive) && stream->input == NULL && stream_input_end(stream) == 0)
         park_reader(stream);
-    if (op_busy(&stream->receive) || stream->input != NULL || end_of(stream) != 0)
+    if (op_busy(&stream->receive) || stream->input != NULL || stream_input_end(stream) != 0)
         return 0;
     stream->state |= DIRECT;
     stream->receive.done = direct_done;
@@ -228,7 +227,7 @@ int stream_read_exact(struct stream *stream, void *data, size_t size)
     char *at = data;
     stream_line_drop(stream);
     while (size > 0) {
-        int end = end_of(stream);
+        int end = stream_input_end(stream);
         if (end != 0)
             return end;
         size_t got = input_copy(stream, at, size);
@@ -237,7 +236,7 @@ int stream_read_exact(struct stream *stream, void *data, size_t size)
         else if (size >= BULK_BYTES_MIN && stream->tls == NULL)
             got = receive_direct(stream, at, size, true);
         else
-            wait_input(stream);
+            stream_input_wait(stream);
         at += got;
         size -= got;
     }
@@ -251,7 +250,7 @@ int stream_read_some(struct stream *stream, void *data, size_t size)
         size = INT32_MAX;
     stream_line_drop(stream);
     for (;;) {
-        int end = end_of(stream);
+        int end = stream_input_end(stream);
         if (end != 0)
             return end;
         size_t got = input_copy(stream, data, size);
@@ -263,7 +262,7 @@ int stream_read_some(struct stream *stream, void *data, size_t size)
         if (size >= DIRECT_BYTES_MIN && stream->bulk_bytes >= BULK_BYTES_MIN && stream->tls == NULL)
             got = receive_direct(stream, data, size, false);
         else
-            wait_input(stream);
+            stream_input_wait(stream);
         if (got > 0)
             return (int)got;
     }

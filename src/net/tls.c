@@ -42,7 +42,7 @@ static void handshake_over(struct stream *stream)
 }
 
 /* Nothing more is read or written; an alert that wolfSSL made is sent. */
-static void fail(struct stream *stream, int reason, const char *problem)
+void tls_fail(struct stream *stream, int reason, const char *problem)
 {
     struct stream_tls *tls = stream->tls;
     if (tls->state == TLS_FAILED)
@@ -71,6 +71,14 @@ static const char *problem_of(int code)
         return "no client certificate";
     case FATAL_ERROR:
         return "alert from the peer";
+    case DOMAIN_NAME_MISMATCH:
+        return "the certificate is for another name";
+    case ASN_NO_SIGNER_E:
+        return "the certificate is of an unknown authority";
+    case ASN_AFTER_DATE_E:
+        return "the certificate has expired";
+    case ASN_BEFORE_DATE_E:
+        return "the certificate is not valid yet";
     case MEMORY_E:
         return "out of memory";
     default:
@@ -84,7 +92,7 @@ static void fail_by(struct stream *stream, int result)
     struct stream_tls *tls = stream->tls;
     int code = wolfSSL_get_error(tls->library, result);
     bool no_memory = tls->no_memory || code == MEMORY_E || code == SOCKET_ERROR_E;
-    fail(stream, no_memory ? -ENOMEM : -EPROTO, problem_of(no_memory ? MEMORY_E : code));
+    tls_fail(stream, no_memory ? -ENOMEM : -EPROTO, problem_of(no_memory ? MEMORY_E : code));
 }
 
 /* ---------------------------------------------------------------- wolfSSL's callbacks */
@@ -119,7 +127,7 @@ static int take_bytes(WOLFSSL *library, char *from, int size, void *argument)
 /* ---------------------------------------------------------------- from hello to secure */
 
 /* Letters, digits, "-", "_" and "." only; anything else is as if no name was sent (T02). */
-static bool name_keep(struct stream_tls *tls, struct slice name)
+bool tls_name_keep(struct stream_tls *tls, struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
         char c = ascii_lower(name.data[i]);
@@ -137,6 +145,21 @@ static bool name_keep(struct stream_tls *tls, struct slice name)
     return true;
 }
 
+bool tls_library_attach(struct stream *stream, WOLFSSL_CTX *library)
+{
+    struct stream_tls *tls = stream->tls;
+    tls->library = wolfSSL_new(library);
+    if (tls->library == NULL)
+        return false;
+    wolfSSL_SSLSetIORecv(tls->library, give_bytes);
+    wolfSSL_SSLSetIOSend(tls->library, take_bytes);
+    wolfSSL_SetIOReadCtx(tls->library, stream);
+    wolfSSL_SetIOWriteCtx(tls->library, stream);
+    wolfSSL_SetCertCbCtx(tls->library, stream);
+    wolfSSL_KeepArrays(tls->library);
+    return true;
+}
+
 static bool library_begin(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
@@ -144,17 +167,10 @@ static bool library_begin(struct stream *stream)
     struct slice name = slice_of(tls->server_name, tls->server_name_size);
     WOLFSSL_CTX *settings =
         context ? tls_context_library(context, tls_settings_find(context->settings, name)) : NULL;
-    tls->library = settings ? wolfSSL_new(settings) : NULL;
-    if (tls->library == NULL)
+    if (settings == NULL || !tls_library_attach(stream, settings))
         return false;
     tls->context = context;
     context->uses++;
-    wolfSSL_SSLSetIORecv(tls->library, give_bytes);
-    wolfSSL_SSLSetIOSend(tls->library, take_bytes);
-    wolfSSL_SetIOReadCtx(tls->library, stream);
-    wolfSSL_SetIOWriteCtx(tls->library, stream);
-    wolfSSL_SetCertCbCtx(tls->library, stream);
-    wolfSSL_KeepArrays(tls->library);
     const char *alpn = tls->service->alpn;
     return alpn == NULL ||
            wolfSSL_UseALPN(tls->library, (char *)(uintptr_t)alpn, (unsigned)strlen(alpn),
@@ -169,7 +185,7 @@ static bool hello(struct stream *stream, struct slice bytes)
     word32 size = sizeof name;
     const unsigned char *data = (const unsigned char *)bytes.data;
     if (data[0] != 0x16) {
-        fail(stream, -EPROTO, "not TLS");
+        tls_fail(stream, -EPROTO, "not TLS");
         return false;
     }
     int found =
@@ -182,8 +198,8 @@ static bool hello(struct stream *stream, struct slice bytes)
             return false;
     }
     struct slice sent = slice_of(name, found == 1 && size <= TLS_NAME_BYTES_MAX ? size : 0);
-    if (!name_keep(tls, sent) || !library_begin(stream)) {
-        fail(stream, -ENOMEM, "out of memory");
+    if (!tls_name_keep(tls, sent) || !library_begin(stream)) {
+        tls_fail(stream, -ENOMEM, "out of memory");
         return false;
     }
     tls->state = TLS_HANDSHAKE;
@@ -203,16 +219,18 @@ static void secured(struct stream *stream)
     handshake_over(stream);
     stream_attend(stream);
     waiters_wake_all(stream->core, &stream->writers);
-    if (stream->owner->secured != NULL)
+    if (tls->is_client)
+        stream_notify(stream); /* the fiber in stream_secure_client */
+    else if (stream->owner->secured != NULL)
         stream->owner->secured(stream);
     else
         stream->owner->input(stream);
 }
 
-static void handshake(struct stream *stream)
+void tls_handshake(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
-    int result = wolfSSL_accept(tls->library);
+    int result = tls->is_client ? wolfSSL_connect(tls->library) : wolfSSL_accept(tls->library);
     if (result == WOLFSSL_SUCCESS)
         secured(stream);
     else if (wolfSSL_get_error(tls->library, result) != WOLFSSL_ERROR_WANT_READ)
@@ -229,7 +247,7 @@ static bool read_record(struct stream *stream)
     char probe;
     int result = wolfSSL_peek(tls->library, &probe, 1);
     if (tls->silent > TLS_SILENT_MAX) {
-        fail(stream, -EPROTO, "too many records without data");
+        tls_fail(stream, -EPROTO, "too many records without data");
         return false;
     }
     if (result <= 0) {
@@ -248,7 +266,7 @@ static bool read_record(struct stream *stream)
     int size = wolfSSL_pending(tls->library);
     char *room = input_extend(stream, (uint32_t)size);
     if (room == NULL) {
-        fail(stream, -ENOMEM, "out of memory");
+        tls_fail(stream, -ENOMEM, "out of memory");
         return false;
     }
     result = wolfSSL_read(tls->library, room, size);
@@ -256,13 +274,27 @@ static bool read_record(struct stream *stream)
     return true;
 }
 
+/* A server that does not speak TLS: wolfSSL would call it by some version's name. */
+static bool is_other(struct stream_tls *tls)
+{
+    enum { ALERT = 0x15, HANDSHAKE = 0x16 };
+    if (!tls->is_client || tls->has_heard || tls->feed.size == 0)
+        return false;
+    tls->has_heard = true;
+    return tls->feed.data[0] != ALERT && tls->feed.data[0] != HANDSHAKE;
+}
+
 static void step(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
+    if (is_other(tls)) {
+        tls_fail(stream, -EPROTO, "not TLS");
+        return;
+    }
     if (tls->state == TLS_HELLO && !hello(stream, tls->feed))
         return;
     if (tls->state == TLS_HANDSHAKE)
-        handshake(stream);
+        tls_handshake(stream);
     if (tls->state == TLS_HANDSHAKE)
         return;
     while (tls->state == TLS_SECURE && !is_read_out(stream) && read_record(stream))
@@ -309,7 +341,7 @@ void tls_receive(struct stream *stream, const char *data, size_t size)
     tls->feed = slice_of(data, size);
     if (tls->raw != NULL) {
         if (!raw_append(stream, tls->feed)) {
-            fail(stream, -ENOMEM, "out of memory");
+            tls_fail(stream, -ENOMEM, "out of memory");
             return;
         }
         tls->feed = slice_of(tls->raw->data, tls->raw->end);
@@ -317,7 +349,7 @@ void tls_receive(struct stream *stream, const char *data, size_t size)
     step(stream);
     if (tls->state == TLS_HELLO) {
         if (tls->raw == NULL && !raw_append(stream, tls->feed))
-            fail(stream, -ENOMEM, "out of memory");
+            tls_fail(stream, -ENOMEM, "out of memory");
     } else {
         raw_drop(stream);
     }
@@ -329,14 +361,18 @@ bool tls_wants_bytes(const struct stream *stream)
     return !stream->tls->is_read_out;
 }
 
-/* At the end of the turn: what stream_secure kept is fed. */
+/* At the end of the turn: what stream_secure kept is fed, what stream_secure_client wants begins.
+ */
 void tls_attended(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
-    if (tls->state != TLS_HELLO || tls->raw == NULL || (stream->state & CLOSING))
+    if (tls->state != TLS_HELLO || (stream->state & CLOSING))
         return;
     int end = stream->end;
-    tls_receive(stream, NULL, 0);
+    if (tls->begin != NULL)
+        tls->begin(stream);
+    else if (tls->raw != NULL)
+        tls_receive(stream, NULL, 0);
     if (stream->end != end || stream->input != NULL)
         stream_notify(stream);
 }
@@ -392,16 +428,13 @@ int tls_seal_bytes(struct stream *stream, struct slice bytes)
 
 /* ---------------------------------------------------------------- the contract */
 
-int stream_secure(struct stream *stream, const struct tls_service *service, bool keep_unread)
+int tls_attach(struct stream *stream, size_t unread)
 {
     assert(stream->tls == NULL && !(stream->state & (READING | SEND_OWNED)) &&
-           "stream_secure: once, and with no call under way");
+           "TLS begins once, and with no call under way");
     if (stream->end != 0)
         return stream->end;
-    if (net_of(stream)->tls == NULL)
-        return -ENOENT;
     struct stream_tls *tls = calloc(1, sizeof *tls);
-    size_t unread = keep_unread ? input_size(stream) : 0;
     struct net_block *raw = unread > 0 ? block_take(net_of(stream), unread) : NULL;
     if (tls == NULL || (unread > 0 && raw == NULL)) {
         if (raw != NULL)
@@ -411,7 +444,7 @@ int stream_secure(struct stream *stream, const struct tls_service *service, bool
     }
     if (raw != NULL)
         raw->end = (uint32_t)input_copy(stream, raw->data, unread);
-    *tls = (struct stream_tls){.service = service, .raw = raw};
+    tls->raw = raw;
     stream->tls = tls;
     input_drop(stream, input_size(stream)); /* T3 */
     stream->state &= ~(unsigned)(DISCARDING | PAUSED | WANT_DIRECT);
@@ -420,6 +453,16 @@ int stream_secure(struct stream *stream, const struct tls_service *service, bool
     stream_attend(stream);
     stream_pump(stream);
     return 0;
+}
+
+int stream_secure(struct stream *stream, const struct tls_service *service, bool keep_unread)
+{
+    if (stream->end == 0 && net_of(stream)->tls == NULL)
+        return -ENOENT;
+    int result = tls_attach(stream, keep_unread ? input_size(stream) : 0);
+    if (result == 0)
+        stream->tls->service = service;
+    return result;
 }
 
 void tls_free(struct stream *stream)

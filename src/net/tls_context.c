@@ -57,20 +57,26 @@ void tls_library_close(void)
 
 /* ---------------------------------------------------------------- one certificate */
 
-static int library_fill(WOLFSSL_CTX *library, const struct tls_settings *settings, unsigned pair)
+int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile)
 {
-    const struct tls_pair_kept *kept = &settings->pairs[pair];
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
-    const char *suites =
-        settings->profile == TLS_INTERMEDIATE ? suites_intermediate : suites_modern;
-    int result;
+    const char *suites = profile == TLS_INTERMEDIATE ? suites_intermediate : suites_modern;
     if (wolfSSL_CTX_SetDevId(library, TLS_DEVICE) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinVersion(library, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(library, TLS_KEY_BITS_MIN) != WOLFSSL_SUCCESS ||
-        (result = wolfSSL_CTX_set_cipher_list(library, suites)) != WOLFSSL_SUCCESS ||
+        wolfSSL_CTX_set_cipher_list(library, suites) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_set_groups(library, groups, sizeof groups / sizeof *groups) != WOLFSSL_SUCCESS)
         return MEMORY_E;
     wolfSSL_CTX_set_session_cache_mode(library, WOLFSSL_SESS_CACHE_OFF);
+    return WOLFSSL_SUCCESS;
+}
+
+static int library_fill(WOLFSSL_CTX *library, const struct tls_settings *settings, unsigned pair)
+{
+    const struct tls_pair_kept *kept = &settings->pairs[pair];
+    int result = tls_library_common(library, settings->profile);
+    if (result != WOLFSSL_SUCCESS)
+        return result;
     result = wolfSSL_CTX_use_certificate_chain_buffer(
         library, (const unsigned char *)kept->certificate, (long)kept->certificate_size);
     if (result != WOLFSSL_SUCCESS)

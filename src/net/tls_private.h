@@ -104,14 +104,14 @@ WOLFSSL_CTX *tls_library_make(const struct tls_settings *settings, unsigned pair
 
 /* ---------------------------------------------------------------- a connection */
 
-/* What is known of a client's certificate; the slices point behind it. */
+/* What is known of the peer's certificate; the slices point behind it. */
 struct tls_certificate {
     struct slice email, common_name, subject, issuer, serial;
     uint8_t fingerprint[32];
 };
 
 enum tls_state {
-    TLS_HELLO,     /* bytes gather in `raw` */
+    TLS_HELLO,     /* bytes gather in `raw`; a client has not begun */
     TLS_HANDSHAKE, /* wolfSSL has them */
     TLS_SECURE,
     TLS_FAILED /* nothing more is read or written */
@@ -128,14 +128,33 @@ struct stream_tls {
     const char *problem;
     uint32_t silent; /* records so far that held no data */
     uint16_t server_name_size;
+    /* Set between stream_secure_client and the end of that turn, when it begins the handshake. */
+    void (*begin)(struct stream *stream);
+    const struct tls_greeting *greeting; /* what it begins with; on the fiber's stack */
     uint8_t state;
-    bool no_memory;   /* an allocation of ours failed inside wolfSSL */
-    bool is_read_out; /* T2 */
+    bool is_client, has_heard; /* something of the peer's */
+    bool no_memory;            /* an allocation of ours failed inside wolfSSL */
+    bool is_read_out;          /* T2 */
     bool is_goodbye_said;
     bool is_resumed, has_binding;
     uint8_t ticket_links; /* of the ticket that was taken */
     uint8_t binding[TLS_BINDING_BYTES];
 };
+
+/* The beginning of both sides: gives the stream its tls, with the first `unread` bytes of what is
+ * unread to be fed. 0; or, with the stream as it was, its `end` when it has ended already, -ENOMEM.
+ */
+int tls_attach(struct stream *stream, size_t unread);
+/* The connection's object of the library, which reads and writes through the stream. False: no
+ * memory. */
+bool tls_library_attach(struct stream *stream, WOLFSSL_CTX *library);
+bool tls_name_keep(struct stream_tls *tls, struct slice name); /* false: no memory */
+void tls_fail(struct stream *stream, int reason, const char *problem);
+void tls_handshake(struct stream *stream); /* as far as it can go */
+
+/* tls_context.c: what contexts of servers and clients have in common. WOLFSSL_SUCCESS, or
+ * wolfSSL's error. */
+int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile);
 
 /* tls_ticket.c: SessionTicketEncCb */
 int tls_ticket(WOLFSSL *library, unsigned char *name, unsigned char *iv, unsigned char *mac,

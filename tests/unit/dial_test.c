@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "dial_client.h"
 #include "harness.h"
 #include "line_server.h"
 #include "ringpost/stream.h"
@@ -22,69 +23,6 @@
 static unsigned port_base(void)
 {
     return 24000 + (unsigned)getpid() % 20 * 5; /* 24000...24099 */
-}
-
-/* ---------------------------------------------------------------- the client's side */
-
-struct client {
-    struct stream stream;
-    struct waiters gone;
-    unsigned inputs;
-    bool is_released;
-};
-
-static void client_input(struct stream *stream)
-{
-    ((struct client *)stream)->inputs++;
-}
-
-static void client_released(struct stream *stream)
-{
-    struct client *client = (struct client *)stream;
-    client->is_released = true;
-    waiters_wake_all(stream->core, &client->gone);
-}
-
-static const struct stream_owner client_owner = {.input = client_input,
-                                                 .released = client_released};
-
-static struct stream_target target_v4(unsigned port)
-{
-    return (struct stream_target){.family = 4, .address = {127, 0, 0, 1}, .port = (uint16_t)port};
-}
-
-static int dial(struct core *core, struct client *client, const struct stream_target *target,
-                uint64_t wait_ns)
-{
-    *client = (struct client){0};
-    uint64_t deadline = wait_ns == 0 ? 0 : core_now_ns(core) + wait_ns;
-    return stream_connect(&client->stream, core, target, deadline, &client_owner);
-}
-
-static void client_ask(struct client *client, const char *question, const char *answer)
-{
-    struct slice line;
-    stream_write(&client->stream, slice_cstr(question));
-    check_equal(stream_read_line(&client->stream, 1000, &line), 0);
-    if (!slice_equal(line, slice_cstr(answer)))
-        fprintf(stderr, "got: %.*s\nwant: %s\n", (int)line.size, line.data, answer);
-    check(slice_equal(line, slice_cstr(answer)));
-}
-
-static void client_close_now(struct core *core, struct client *client)
-{
-    stream_close(&client->stream);
-    while (!client->is_released)
-        waiters_wait(core, &client->gone, 0);
-    check_equal(client->stream.slot, -1);
-}
-
-static void client_quit(struct core *core, struct client *client)
-{
-    struct slice line;
-    client_ask(client, "quit\r\n", "bye");
-    check_equal(stream_read_line(&client->stream, 1000, &line), -EPIPE);
-    client_close_now(core, client);
 }
 
 /* ---------------------------------------------------------------- the engine */
@@ -154,7 +92,7 @@ static void run(struct world *world)
 
 static void connects_body(struct core *core, struct world *world)
 {
-    struct client client;
+    struct dialed client;
     char text[80], peer[48];
     uint16_t port;
     struct stream_target target = target_v4(world->port);
@@ -162,16 +100,16 @@ static void connects_body(struct core *core, struct world *world)
     stream_peer(&client.stream, peer, &port);
     check(strcmp(peer, "127.0.0.1") == 0);
     check_equal(port, world->port);
-    client_ask(&client, "hello\r\n", "hello");
+    dialed_ask(&client, "hello\r\n", "hello");
     check_equal(client.inputs, 0); /* a reader was waiting each time */
-    client_quit(core, &client);
+    dialed_quit(&client);
     for (unsigned i = 0; i < 200; i++) { /* one slot after the other */
         check_equal(dial(core, &client, &target, UINT64_C(20000000000)), 0);
         snprintf(text, sizeof text, "number %u\r\n", i);
         stream_write(&client.stream, slice_cstr(text));
         text[strlen(text) - 2] = '\0';
-        client_ask(&client, "", text);
-        client_quit(core, &client);
+        dialed_ask(&client, "", text);
+        dialed_quit(&client);
     }
 }
 
@@ -184,7 +122,7 @@ static void connects(void **state)
 
 static void six_body(struct core *core, struct world *world)
 {
-    struct client client;
+    struct dialed client;
     char peer[48];
     uint16_t port;
     struct stream_target target = {.family = 6, .port = (uint16_t)world->port};
@@ -192,10 +130,10 @@ static void six_body(struct core *core, struct world *world)
     check_equal(dial(core, &client, &target, 0), 0);
     stream_peer(&client.stream, peer, &port);
     check(strcmp(peer, "::1") == 0);
-    client_quit(core, &client);
+    dialed_quit(&client);
     memcpy(target.source, target.address, 16);
     check_equal(dial(core, &client, &target, 0), 0);
-    client_quit(core, &client);
+    dialed_quit(&client);
 }
 
 static void six(void **state)
@@ -207,15 +145,15 @@ static void six(void **state)
 
 static void local_body(struct core *core, struct world *world)
 {
-    struct client client;
+    struct dialed client;
     char peer[48], long_path[200];
     uint16_t port;
     struct stream_target target = {.family = 1, .path = world->address};
     check_equal(dial(core, &client, &target, 0), 0);
     stream_peer(&client.stream, peer, &port);
     check(strcmp(peer, "unix") == 0);
-    client_ask(&client, "peer\r\n", "unix 0");
-    client_quit(core, &client);
+    dialed_ask(&client, "peer\r\n", "unix 0");
+    dialed_quit(&client);
     target.path = "/tmp/there is nothing here";
     check_equal(dial(core, &client, &target, 0), -ENOENT);
     memset(long_path, 'x', sizeof long_path);
@@ -236,7 +174,7 @@ static void local(void **state)
 
 static void refused_body(struct core *core, struct world *world)
 {
-    struct client client;
+    struct dialed client;
     struct stream_target target = target_v4(world->port);
     for (unsigned i = 0; i < 50; i++) {
         check_equal(dial(core, &client, &target, UINT64_C(20000000000)), -ECONNREFUSED);
@@ -256,7 +194,7 @@ static void refused(void **state)
 static void sources_body(struct core *core, struct world *world)
 {
     enum { SOURCES = 3, EACH = 20 };
-    struct client *clients = calloc(SOURCES * EACH, sizeof *clients);
+    struct dialed *clients = calloc(SOURCES * EACH, sizeof *clients);
     check(clients != NULL);
     struct stream_target target = target_v4(world->port);
     for (unsigned i = 0; i < SOURCES * EACH; i++) {
@@ -272,7 +210,7 @@ static void sources_body(struct core *core, struct world *world)
         check(slice_equal(slice_first(line, strlen(want)), slice_cstr(want)));
     }
     for (unsigned i = 0; i < SOURCES * EACH; i++)
-        client_quit(core, &clients[i]);
+        dialed_quit(&clients[i]);
     target.source[0] = 192; /* 192.0.7.x is none of ours */
     check_equal(dial(core, &clients[0], &target, 0), -EADDRNOTAVAIL);
     free(clients);
@@ -289,7 +227,7 @@ static void sources(void **state)
 static void full_body(struct core *core, struct world *world)
 {
     enum { MOST = 200 };
-    struct client *clients = calloc(MOST, sizeof *clients);
+    struct dialed *clients = calloc(MOST, sizeof *clients);
     struct stream_target target = target_v4(world->port);
     check(clients != NULL);
     unsigned open = 0;
@@ -299,11 +237,11 @@ static void full_body(struct core *core, struct world *world)
     check_equal(result, -ENFILE);
     check(open > 10);
     for (unsigned i = 0; i < open; i++)
-        client_close_now(core, &clients[i]);
+        dialed_close(&clients[i]);
     while (atomic_load(&world->lines.sessions) > 0)
         fiber_sleep(core, 8000000);
     check_equal(dial(core, &clients[0], &target, 0), 0);
-    client_quit(core, &clients[0]);
+    dialed_quit(&clients[0]);
     free(clients);
 }
 
@@ -319,7 +257,7 @@ static void full(void **state)
 
 static void timeout_body(struct core *core, struct world *world)
 {
-    struct client client;
+    struct dialed client;
     struct stream_target target = target_v4(world->port);
     for (unsigned i = 0; i < 5; i++) {
         uint64_t before = core_now_ns(core);
@@ -360,7 +298,7 @@ static void timeout(void **state)
 static void local_timeout_body(struct core *core, struct world *world)
 {
     (void)world;
-    struct client client;
+    struct dialed client;
     char path[80];
     snprintf(path, sizeof path, "/tmp/dial_test_full.%d", (int)getpid());
     struct stream_target target = {.family = 1, .path = path};
@@ -406,13 +344,13 @@ static void caller(void *argument)
 {
     struct callers *callers = argument;
     struct stream_target target = target_v4(callers->world->port);
-    struct client client;
+    struct dialed client;
     for (unsigned i = 0; i < CALLS; i++) {
         check_equal(dial(callers->core, &client, &target, UINT64_C(60000000000)), 0);
         if (i % 3 == 0)
-            client_close_now(callers->core, &client);
+            dialed_close(&client);
         else
-            client_quit(callers->core, &client);
+            dialed_quit(&client);
     }
     callers->running--;
 }
