@@ -5,12 +5,14 @@
 # the distribution's packages, plus liburing and wolfSSL built from the distribution's source
 # packages into PREFIX as static libraries. Versions and hashes: deploy/deps.versions.
 #
-# usage: deploy/deps.sh [--tests] [--peers] [--clang] [--system-wolfssl] PREFIX
+# usage: deploy/deps.sh [--tests] [--peers] [--clang] [--image] [--system-wolfssl] PREFIX
 #
-#   --tests           also the compilers, clients and sample messages that tests/run.sh uses
+#   --tests           also the compilers, clients and sample messages that tests/run.sh uses, and
+#                     what --image installs
 #   --peers           also the mail servers that bench/run.sh measures beside Ringpost, unpacked under
 #                     PREFIX/peers/NAME: nothing is installed, no user made, no daemon started
 #   --clang           also clang, for building with it
+#   --image           also what deploy/image.sh builds the container's image with
 #   --system-wolfssl  take the distribution's wolfSSL (TLS some 20 times slower) and build none
 #
 # Works as root or with sudo; never asks. Downloads, logs and build trees are kept under
@@ -22,7 +24,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${RINGPOST_CACHE:-$HOME/.cache/ringpost}
 jobs=$(nproc)
-want_tests=no want_peers=no want_clang=no want_system_wolfssl=no prefix=
+want_tests=no want_peers=no want_clang=no want_image=no
+want_system_wolfssl=no prefix=
 began=$SECONDS changed=no undo_policy=no
 
 # One line a package: name, then what for. ${python} stands for the distribution's (python3.11).
@@ -77,6 +80,13 @@ libssl-dev        a TLS client that is not ours, in the process of a test
 gsasl             the same at the command line
 chromium          the browser that looks at the pages of ringpost-bench
 chromium-driver   the same, driven by a test
+'
+# No daemon is among them, and no user needs to be mapped: they are run by root.
+packages_image='
+podman            builds and runs images without a daemon
+runc              starts what podman made ready
+mmdebstrap        makes the base of the build stage of packages
+python3-yaml      reads the compose files and manifests, in tests/e2e/container.py
 '
 # Unpacked under PREFIX/tests/root, not installed: no daemon starts, no port or file is taken.
 packages_unpacked='
@@ -144,7 +154,8 @@ usage() { sed -n '/^# usage/,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]
 parse_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
-        --tests) want_tests=yes want_clang=yes ;;
+        --tests) want_tests=yes want_clang=yes want_image=yes ;;
+        --image) want_image=yes ;;
         --peers) want_peers=yes ;;
         --clang) want_clang=yes ;;
         --system-wolfssl) want_system_wolfssl=yes ;;
@@ -554,6 +565,7 @@ main() {
     wanted=$(names_of "$packages_build")
     [ "$want_clang" = no ] || wanted="$wanted $(names_of "$packages_clang")"
     [ "$want_tests" = no ] || wanted="$wanted $(names_of "$packages_tests")"
+    [ "$want_image" = no ] || wanted="$wanted $(names_of "$packages_image")"
     install_packages $wanted
     build_liburing
     build_wolfssl
