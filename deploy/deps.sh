@@ -9,7 +9,7 @@
 #
 #   --tests           also the compilers, clients and sample messages that tests/run.sh uses, and
 #                     what --image installs
-#   --peers           also the mail servers that bench/run.sh measures beside Ringpost, unpacked under
+#   --peers           also the mail servers that bench/run.sh measures beside Ringpost, unpacked to
 #                     PREFIX/peers/NAME: nothing is installed, no user made, no daemon started
 #   --clang           also clang, for building with it
 #   --image           also what deploy/image.sh builds the container's image with
