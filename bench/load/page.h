@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Reports: the JSON of runs and of the suite (docs/bench-json.md) in, one HTML page out, or the text
- * of a comparison. Pure functions: no file but in page_read, no clock, the same bytes for the same
+ * Reports: the JSON of runs and of the suite (docs/bench-json.md) in, one HTML page out, or the
+ * text of a comparison. Pure functions: no file but in page_read, no clock, the same bytes for the same
  * input.
  *
  * A page is one file that needs nothing else: no address outside, all charts are SVG in it, and all
@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { PAGE_BYTES_MAX = 32 << 20, PAGE_INPUT_BYTES_MAX = 64 << 20, PAGE_RUNS_MAX = 200 };
+enum { PAGE_BYTES_MAX = 32 << 20, PAGE_INPUT_BYTES_MAX = 16 << 20, PAGE_RUNS_MAX = 200 };
 
 /* A buffer that grows, up to its maximum. Zero-initialise, text_free. When it is full or memory
  * ran out, `error` says so (-EFBIG, -ENOMEM) and what is written is dropped. */

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Charts of a run: from its timeline (a row a second), and the distribution of latencies from the
+ * histograms of its phases. A chart that would say nothing (no errors, connections that never
+ * change) is left out.
+ */
+#include "page_run.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { LINES_MAX = 4, TIMELINE_MAX = 20000, HISTOGRAM_MAX = 20000 };
+
+struct timeline {
+    struct text *out;
+    const json_t *rows;
+    unsigned count;
+};
+
+/* One line of a chart over time; is_rate: divided by the seconds of the row. */
+struct line {
+    const char *name, *path;
+    unsigned style;
+    bool is_rate;
+    enum chart_shape shape;
+};
+
+struct time_chart {
+    const char *title, *note;
+    enum unit unit;
+    bool is_log;
+    struct line lines[LINES_MAX];
+    bool needs_change; /* drawn only when a value differs from another */
+    bool needs_more;   /* drawn only when a value is above zero */
+};
+
+static const struct time_chart time_charts[] = {
+    {"Throughput",
+     "operations a second",
+     UNIT_COUNT,
+     false,
+     {{"operations", "operations", 0, true, CHART_STEP}},
+     false,
+     false},
+    {"Latency over time",
+     "of each second; logarithmic",
+     UNIT_US,
+     true,
+     {{"p50", "p50_us", 0, false, CHART_LINE},
+      {"p99", "p99_us", 1, false, CHART_LINE},
+      {"max", "max_us", 2, false, CHART_LINE}},
+     false,
+     false},
+    {"Errors",
+     "a second, of all kinds",
+     UNIT_COUNT,
+     false,
+     {{"errors", "errors", 6, true, CHART_BARS}},
+     false,
+     true},
+    {"CPU",
+     "cores kept busy",
+     UNIT_PLAIN,
+     false,
+     {{"server", "server_cpu", 0, false, CHART_STEP},
+      {"generator", "generator_cpu", 1, false, CHART_STEP}},
+     false,
+     false},
+    {"Memory of the server",
+     "all its processes (PSS)",
+     UNIT_BYTES,
+     false,
+     {{"memory", "server_memory_bytes", 0, false, CHART_STEP}},
+     false,
+     true},
+    {"Disk of the server",
+     "written a second",
+     UNIT_BYTES,
+     false,
+     {{"written", "server_disk_bytes", 0, true, CHART_STEP}},
+     false,
+     true},
+    {"Network",
+     "bytes a second, as the generator counts them",
+     UNIT_BYTES,
+     false,
+     {{"sent", "bytes_sent", 0, true, CHART_STEP},
+      {"received", "bytes_received", 3, true, CHART_STEP}},
+     false,
+     true},
+    {"Connections",
+     "open at the end of each second",
+     UNIT_COUNT,
+     false,
+     {{"connections", "connections", 0, false, CHART_STEP}},
+     true,
+     false},
+};
+
+static void read_line(const struct timeline *timeline, const struct line *line,
+                      struct chart_point *points)
+{
+    for (unsigned i = 0; i < timeline->count; i++) {
+        const json_t *row = json_array_get(timeline->rows, i);
+        double at = member_number(row, "second"), seconds = member_number(row, "seconds");
+        double value = member_number(row, line->path);
+        seconds = seconds > 0 ? seconds : 1;
+        if (line->shape == CHART_LINE)
+            at += seconds / 2;
+        points[i] = CHART_POINT(at, line->is_rate ? value / seconds : value);
+    }
+    chart_sort(points, timeline->count);
+}
+
+/* What of the values there is: none, all the same, all zero. */
+static bool is_worth_drawing(const struct time_chart *what, const struct chart_series *series,
+                             unsigned count)
+{
+    bool has_any = false, has_change = false, has_more = false;
+    double first = NAN;
+    for (unsigned s = 0; s < count; s++)
+        for (unsigned i = 0; i < series[s].count; i++) {
+            double y = series[s].points[i].y;
+            if (!isfinite(y))
+                continue;
+            first = has_any ? first : y;
+            has_any = true;
+            has_change = has_change || y != first;
+            has_more = has_more || y > 0;
+        }
+    return has_any && (has_change || !what->needs_change) && (has_more || !what->needs_more);
+}
+
+static void draw_over_time(const struct timeline *timeline, const struct time_chart *what)
+{
+    struct chart_series series[LINES_MAX];
+    unsigned count = 0;
+    struct chart_point *points = calloc((size_t)timeline->count * LINES_MAX + 1, sizeof *points);
+    if (points == NULL) {
+        timeline->out->error = -ENOMEM;
+        return;
+    }
+    for (unsigned i = 0; i < LINES_MAX && what->lines[i].name != NULL; i++) {
+        struct chart_point *own = points + (size_t)i * timeline->count;
+        read_line(timeline, &what->lines[i], own);
+        series[count++] = (struct chart_series){.name = slice_cstr(what->lines[i].name),
+                                                .points = own,
+                                                .count = timeline->count,
+                                                .shape = what->lines[i].shape,
+                                                .style = what->lines[i].style};
+    }
+    bool is_main = what == &time_charts[0] || what == &time_charts[1];
+    if (is_main || is_worth_drawing(what, series, count))
+        chart_draw(timeline->out, &(struct chart){.title = slice_cstr(what->title),
+                                                  .note = what->note,
+                                                  .x_name = "since the measuring began",
+                                                  .x_unit = UNIT_SECONDS,
+                                                  .y_unit = what->unit,
+                                                  .y_is_log = what->is_log,
+                                                  .width = 1,
+                                                  .series = series,
+                                                  .series_count = count});
+    free(points);
+}
+
+/* ---- distribution */
+
+/* Points of 1 / (1 - p) from a histogram of [upper end, count], in ascending order. Returns how
+ * many; `points` has room for one more than there are buckets. */
+static unsigned read_histogram(const json_t *histogram, struct chart_point *points)
+{
+    size_t size = json_array_size(histogram);
+    unsigned count = 0;
+    double total = 0, until = 0;
+    for (size_t i = 0; i < size && i < HISTOGRAM_MAX; i++) {
+        const json_t *bucket = json_array_get(histogram, i);
+        double value = json_finite(json_array_get(bucket, 0));
+        double number = json_finite(json_array_get(bucket, 1));
+        if (!isfinite(value) || !(number > 0) || number > CHART_VALUE_MAX)
+            continue;
+        points[count++] = (struct chart_point){.x = value, .y = number};
+        total += number;
+    }
+    chart_sort(points, count);
+    double first = count > 0 ? points[0].x : 0;
+    for (unsigned i = 0; i < count; i++) { /* x is the value here, y how often */
+        until += points[i].y;
+        double left = total - until;
+        points[i] = CHART_POINT(left >= 1 ? total / left : total, points[i].x);
+    }
+    if (count > 0) {
+        memmove(points + 1, points, count * sizeof *points);
+        points[0] = CHART_POINT(1, first);
+        count++;
+    }
+    return count;
+}
+
+struct phase {
+    const char *name;
+    const json_t *histogram;
+    double time; /* count x mean: its share */
+};
+
+static int compare_phases(const void *a, const void *b)
+{
+    const struct phase *p = a, *q = b;
+    return p->time > q->time ? -1 : p->time < q->time;
+}
+
+/* The whole operation first, then the phases that take most of the time. */
+static unsigned choose_phases(const json_t *phases, struct phase *chosen, unsigned max)
+{
+    struct phase all[64];
+    unsigned count = 0;
+    const char *name;
+    json_t *phase;
+    json_object_foreach((json_t *)phases, name, phase)
+    {
+        double time = member_number(phase, "count") * member_number(phase, "mean_us");
+        const json_t *histogram = member(phase, "histogram");
+        if (count == 64 || json_array_size(histogram) == 0)
+            continue;
+        all[count++] = (struct phase){name, histogram, isfinite(time) ? time : 0};
+        if (strcmp(name, "operation") == 0)
+            all[count - 1].time = INFINITY;
+    }
+    qsort(all, count, sizeof *all, compare_phases);
+    count = count < max ? count : max;
+    memcpy(chosen, all, count * sizeof *all);
+    return count;
+}
+
+static void draw_distribution(struct text *out, const json_t *run)
+{
+    struct phase phases[LINES_MAX];
+    struct chart_series series[LINES_MAX];
+    unsigned count = choose_phases(member(run, "phases"), phases, LINES_MAX);
+    struct chart_point *points = calloc((size_t)LINES_MAX * (HISTOGRAM_MAX + 1), sizeof *points);
+    if (points == NULL) {
+        out->error = -ENOMEM;
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct chart_point *own = points + (size_t)i * (HISTOGRAM_MAX + 1);
+        series[i] = (struct chart_series){.name = slice_cstr(phases[i].name),
+                                          .points = own,
+                                          .count = read_histogram(phases[i].histogram, own),
+                                          .style = i < 2 ? i : i + 1};
+    }
+    chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
+                                    .note = "of the whole run; both axes logarithmic",
+                                    .x_name = "this share took at most so long",
+                                    .x_unit = UNIT_NINES,
+                                    .y_unit = UNIT_US,
+                                    .x_is_log = true,
+                                    .y_is_log = true,
+                                    .series = series,
+                                    .series_count = count});
+    free(points);
+}
+
+void page_run_charts(struct text *out, const json_t *run)
+{
+    struct timeline timeline = {.out = out, .rows = member(run, "timeline")};
+    size_t size = json_array_size(timeline.rows);
+    timeline.count = size < TIMELINE_MAX ? (unsigned)size : TIMELINE_MAX;
+    section_begin(out, "charts", "Over time and by percentile");
+    text_put(out, "<div class=\"charts\">\n");
+    for (unsigned i = 0; i < sizeof time_charts / sizeof time_charts[0]; i++) {
+        draw_over_time(&timeline, &time_charts[i]);
+        if (i == 1)
+            draw_distribution(out, run);
+    }
+    text_put(out, "</div>\n");
+    section_end(out);
+}
