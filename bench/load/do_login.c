@@ -9,10 +9,12 @@
 #include "imap.h"
 #include "pace.h"
 #include "pop3.h"
+#include "smtp.h"
 
 struct login {
     struct imap imap;
     struct pop3 pop3;
+    struct smtp smtp;
 };
 
 static int login_imap(struct login *login, struct load_worker *worker, unsigned user)
@@ -37,6 +39,18 @@ static int login_pop3(struct login *login, struct load_worker *worker, unsigned 
     return error;
 }
 
+static int login_smtp(struct login *login, struct load_worker *worker, unsigned user)
+{
+    struct smtp *smtp = &login->smtp;
+    int error = smtp_open(smtp, worker, LOAD_SMTP, worker->index, user);
+    if (error == 0 && !worker->options->wants_login)
+        error = smtp_login(smtp, user);
+    if (error == 0)
+        smtp_quit(smtp);
+    peer_close(&smtp->peer);
+    return error;
+}
+
 int login_make(struct load_worker *worker, struct login **ret_login)
 {
     struct login *login = calloc(1, sizeof *login);
@@ -52,6 +66,8 @@ int login_once(struct login *login, struct load_worker *worker, enum load_protoc
     switch (protocol) {
     case LOAD_POP3:
         return login_pop3(login, worker, user);
+    case LOAD_SMTP:
+        return login_smtp(login, worker, user);
     default:
         return login_imap(login, worker, user);
     }
@@ -61,6 +77,7 @@ void login_free(struct login *login)
 {
     imap_forget(&login->imap);
     pop3_forget(&login->pop3);
+    smtp_forget(&login->smtp);
     free(login);
 }
 

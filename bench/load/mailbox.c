@@ -11,6 +11,7 @@
 
 #include "imap.h"
 #include "pop3.h"
+#include "smtp.h"
 
 enum { AHEAD_BYTES_MAX = 65536 }; /* of APPENDs sent ahead of their answers */
 static const uint64_t FILL_NUMBER = UINT64_C(1) << 60;
@@ -77,6 +78,7 @@ void mailbox_check_init(struct mailbox_check *check, struct load_worker *worker)
 
 struct mailbox_sender {
     struct load_worker *worker;
+    struct smtp smtp;
     struct imap imap;
     unsigned user; /* that imap is logged in as */
 };
@@ -118,13 +120,34 @@ static int append(struct mailbox_sender *sender, unsigned user,
     return error != 0 ? error : imap_append(imap, message);
 }
 
+static int deliver(struct mailbox_sender *sender, unsigned user, uint64_t number,
+                   const struct content_message *message)
+{
+    struct smtp *smtp = &sender->smtp;
+    struct load_worker *worker = sender->worker;
+    enum load_protocol protocol =
+        worker->options->endpoints[LOAD_LMTP].is_set ? LOAD_LMTP : LOAD_SMTP;
+    struct smtp_delivery delivery = {
+        .message = message, .number = number, .users = &user, .user_count = 1};
+    int error = 0;
+    if (peer_is_open(&smtp->peer) && peer_has_ended(&smtp->peer))
+        peer_close(&smtp->peer); /* between two messages a server may close */
+    if (!peer_is_open(&smtp->peer))
+        error = smtp_open(smtp, worker, protocol, worker->index, user);
+    if (error == 0)
+        return smtp_deliver(smtp, &delivery);
+    peer_close(&smtp->peer);
+    return error;
+}
+
 int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number)
 {
     struct content_message message;
     struct load_core *at = sender->worker->at;
     if (content_make(load_content(load_of(at)), number, &message) < 0)
         return measure_error(at, LOAD_OURS, SLICE(""));
-    int error = append(sender, user, &message);
+    int error = is_delivering(sender->worker->options) ? deliver(sender, user, number, &message)
+                                                       : append(sender, user, &message);
     content_release(&message);
     return error;
 }
@@ -133,6 +156,8 @@ void mailbox_sender_free(struct mailbox_sender *sender)
 {
     if (sender == NULL)
         return;
+    smtp_quit(&sender->smtp);
+    smtp_forget(&sender->smtp);
     imap_logout(&sender->imap);
     imap_forget(&sender->imap);
     free(sender);

@@ -129,6 +129,8 @@ static int ask_capabilities(struct pop3 *pop3)
             return peer_fail(peer, LOAD_TOO_LONG, line);
         peer->capabilities |= capability(line);
     }
+    if (!pop3->worker->options->is_pipelined)
+        peer->capabilities &= ~(uint32_t)POP3_PIPELINING;
     measure_phase(peer->at, PHASE_HELLO, peer->began_ns);
     return 0;
 }

@@ -169,7 +169,6 @@ int smtp_open(struct smtp *smtp, struct load_worker *worker, enum load_protocol 
               unsigned number, unsigned user)
 {
     const struct load_options *options = worker->options;
-    char name[LOAD_USER_BYTES_MAX];
     smtp->worker = worker;
     smtp->protocol = protocol;
     smtp->delivered = 0;
@@ -184,12 +183,17 @@ int smtp_open(struct smtp *smtp, struct load_worker *worker, enum load_protocol 
     error = hello(smtp);
     if (error == 0 && smtp->peer.endpoint->tls == LOAD_TLS_START)
         error = start_tls(smtp);
-    if (error == 0 && options->wants_login && protocol == LOAD_SMTP) {
-        struct slice login = load_user(options, user, name);
-        snprintf(smtp->sender, sizeof smtp->sender, "%.*s", (int)login.size, login.data);
-        error = log_in(smtp, login);
-    }
+    if (error == 0 && options->wants_login && protocol == LOAD_SMTP)
+        error = smtp_login(smtp, user);
     return error;
+}
+
+int smtp_login(struct smtp *smtp, unsigned user)
+{
+    char name[LOAD_USER_BYTES_MAX];
+    struct slice login = load_user(smtp->worker->options, user, name);
+    snprintf(smtp->sender, sizeof smtp->sender, "%.*s", (int)login.size, login.data);
+    return log_in(smtp, login);
 }
 
 void smtp_quit(struct smtp *smtp)

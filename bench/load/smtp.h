@@ -62,6 +62,8 @@ struct smtp_delivery {
  * in peer_open. */
 int smtp_open(struct smtp *smtp, struct load_worker *worker, enum load_protocol protocol,
               unsigned number, unsigned user);
+/* AUTH, on a connection that is not logged in yet. */
+int smtp_login(struct smtp *smtp, unsigned user);
 /* 0 when it was accepted for all; else the first error of all that were counted. The books
  * (verify.h) are written. */
 int smtp_deliver(struct smtp *smtp, const struct smtp_delivery *delivery);
