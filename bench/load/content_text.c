@@ -4,9 +4,9 @@
  * parse. Every shape gives exactly the size asked for: it is written with an empty first text and
  * the place of that is remembered; what is then left of the size is filled in there.
  *
- *   text (us-ascii) │ text (UTF-8) │ format=flowed with quotes and dots │ lines of up to 998 bytes │
- *   alternative: text and HTML │ mixed: text and a file in base64 │ nested: alternative with an
- *   inline picture, a file, and a forwarded message
+ *   text (us-ascii) │ text (UTF-8) │ format=flowed with quotes and dots │ lines of up to 998
+ *   bytes │ alternative: text and HTML │ mixed: text and a file in base64 │ nested: alternative
+ *   with an inline picture, a file, and a forwarded message
  *
  * Words are drawn from short lists; it is the shape that costs a server time, not the prose.
  */

@@ -19,8 +19,7 @@ struct verify_reader {
     char line[128];
 };
 void verify_feed(struct verify_reader *reader, struct slice piece);
-/* LOAD_FINE or LOAD_ALTERED, with *ret_number; or -1: carries no mark of this run's seed (not ours).
- */
+/* LOAD_FINE or LOAD_ALTERED, with *ret_number; or -1: it carries no mark of this run's seed. */
 int verify_end(struct verify_reader *reader, const struct load_options *options,
                uint64_t *ret_number);
 
