@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The rows of the suite: what is measured, against whom, and what it should be.
+
+A row opens its servers, fills mailboxes, and is then asked for one sample of each server in turn,
+pair after pair. Every figure is made by ringpost-bench against a server's control group or process,
+so the same work is done by the same client for all. To add a row: a line in rows().
+"""
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import load
+import peer as peers
+from load import Failed, Sample
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Target:
+    """What a row should be. Either `times` x the peer's value, or a value, or a share of a ceiling
+    of bench/limits."""
+
+    def __init__(self, text, peer=None, times=None, most=None):
+        self.text, self.peer, self.times, self.most = text, peer, times, most
+
+    def is_met(self, servers):
+        """servers: {name: entry of suite.json}. None: cannot be said."""
+        ours = servers.get('ringpost') or servers.get('ringpost-bench')
+        if not ours or ours['median'] is None:
+            return None
+        if self.most is not None:
+            return ours['median'] <= self.most
+        theirs = servers.get(self.peer)
+        if not theirs or theirs['ratio'] is None:
+            return None
+        return theirs['ratio']['median'] <= self.times
+
+
+def at_most(times, peer):
+    return Target(f'<= {times} x {peer}', peer=peer, times=times)
+
+
+def below(value, text):
+    return Target(text, most=value)
+
+
+class Row:
+    """servers: names in the order of measuring, Ringpost first. ceiling: (name in bench/limits
+    --json, how many times it is needed): cost below which nothing on this machine can fall."""
+
+    unit, metric, operation = 'us', 'server CPU an operation', 'message'
+    seconds = 3 # of one sample, for the estimate of the time left
+    pairs_max = None
+
+    def __init__(self, name, what, servers=('ringpost',), target=None, ceiling=None, **more):
+        self.name, self.what, self.names = name, what, list(servers)
+        self.target, self.ceiling = target, ceiling
+        self.__dict__.update(more)
+
+    def open(self, session):
+        """Starts servers; those that cannot run are left out: {name: why}."""
+        why = {}
+        for name in self.names:
+            try:
+                self.start(session, name)
+            except (peers.PeerError, Failed) as problem:
+                why[name] = str(problem)
+        return why
+
+    def start(self, session, name):
+        session.server(name)
+
+    def measure(self, session, name):
+        raise NotImplementedError
+
+    def close(self, session):
+        session.stop_servers()
+
+    def how_long(self, session, messages=None):
+        """Options that say how long a sample takes: a time, or a number of operations."""
+        if messages is not None:
+            return ('--messages', max(messages // 20, 20) if session.quick else messages,
+                    '--warm-up', 0)
+        return ('--duration', '300ms', '--warm-up', '100ms') if session.quick else \
+            ('--duration', '2s', '--warm-up', '500ms')
+
+
+class SmtpRow(Row):
+    """Mail in by SMTP or LMTP over 20 connections, each answer waited for, as smtp-source does."""
+
+    protocol, arguments, messages = 'smtp', (), None
+
+    def measure(self, session, name):
+        server = session.servers[name][0]
+        return session.sample(session.run(
+            self.protocol, server, self.protocol, '--connections', 20,
+            *self.how_long(session, self.messages), *self.arguments))
+
+
+class EndToEndRow(Row):
+    """From SMTP into the mailbox: for Postfix and Dovecot the time of both, until the queue is
+    empty."""
+
+    messages, seconds = 3000, 10
+
+    def start(self, session, name):
+        if name == 'postfix+dovecot':
+            dovecot = session.server('dovecot')
+            session.server('postfix', transport=f'lmtp:inet:127.0.0.1:{dovecot.ports["lmtp"]}')
+        else:
+            session.server(name)
+
+    def measure(self, session, name):
+        if name == 'ringpost':
+            server = session.servers[name][0]
+            return session.sample(session.run('smtp', server, 'smtp', '--no-pipelining',
+                                              *self.how_long(session)))
+        postfix, dovecot = session.servers['postfix'][0], session.servers['dovecot'][0]
+        began, before = time.monotonic(), postfix.cpu() + dovecot.cpu()
+        count = 100 if session.quick else self.messages
+        result = session.run('smtp', postfix, 'smtp', '--no-pipelining', '--messages', count,
+                             '--warm-up', 0)
+        until = time.monotonic() + 120
+        while postfix.queued() and time.monotonic() < until:
+            time.sleep(0.05)
+        if postfix.queued():
+            raise Failed(f'{postfix.queued()} messages are still in Postfix\'s queue')
+        whole = time.monotonic() - began
+        time.sleep(0.2) # the last delivery's process is still tidying up
+        return Sample((postfix.cpu() + dovecot.cpu() - before) * 1e6 / count, count / whole,
+                      result['phases']['operation']['p99_us'],
+                      result['cost']['generator']['cpu_us_per_operation'])
+
+
+class ReadRow(Row):
+    """Sessions that read 20 messages: log-in, the messages, log-out; the cost of a message."""
+
+    protocol, size, seconds, in_session = 'imap', '1k', 3, 20
+
+    def open(self, session):
+        session.stop_servers()
+        return super().open(session)
+
+    def start(self, session, name):
+        server = session.server(name)
+        self.play(session, server, '--messages', 100, '--warm-up', 0) # fills mailboxes and caches
+
+    def play(self, session, server, *how_long):
+        arguments = ['--mailbox', self.in_session, '--size', self.size, '--connections', 20,
+                     *how_long]
+        if self.protocol == 'imap':
+            arguments += ['--mix', 'fetch=1', '--per-session', self.in_session]
+        return session.run(self.protocol, server, self.protocol, *arguments, also=('lmtp',))
+
+    def measure(self, session, name):
+        result = self.play(session, session.servers[name][0], *self.how_long(session))
+        return session.sample(result, 1 if self.protocol == 'imap' else self.in_session)
+
+
+class MixedRow(Row):
+    """What IMAP clients do: read, mark, search, append, expunge."""
+    operation = 'command'
+
+    def start(self, session, name):
+        session.run('imap', session.server(name), 'imap', '--messages', 100, '--warm-up', 0,
+                    also=('lmtp',))
+
+    def measure(self, session, name):
+        return session.sample(session.run(
+            'imap', session.servers[name][0], 'imap', '--connections', 20, '--per-session', 0,
+            *self.how_long(session), also=('lmtp',)))
+
+
+class LoginRow(Row):
+    operation = 'log-in'
+
+    def start(self, session, name):
+        session.run('login', session.server(name), 'imap', '--messages', 200, '--warm-up', 0)
+
+    def measure(self, session, name):
+        return session.sample(session.run('login', session.servers[name][0], 'imap',
+                                          '--connections', 20, *self.how_long(session)))
+
+
+class ProxyRow(Row):
+    """A proxy before Dovecot; the proxy alone is charged. Ringpost cannot proxy yet."""
+
+    scenario, operation = 'login', 'log-in'
+
+    def open(self, session):
+        why = super().open(session)
+        why['ringpost'] = 'not yet: Ringpost cannot proxy'
+        return why
+
+    def start(self, session, name):
+        if name == 'ringpost':
+            return
+        dovecot = session.server('dovecot')
+        session.server(name, imap=dovecot.ports['imap'], pop3=dovecot.ports['pop3'])
+        if self.scenario == 'imap':
+            session.run('imap', dovecot, 'imap', '--mailbox', 5, '--size', '1m', '--messages', 20,
+                        '--mix', 'fetch=1', '--warm-up', 0, users=20, also=('lmtp',))
+
+    def measure(self, session, name):
+        server = session.servers[name][0]
+        if self.scenario == 'login':
+            return session.sample(session.run('login', server, 'imap', *self.how_long(session)))
+        return session.sample(session.run(
+            'imap', server, 'imap', '--mailbox', 0, '--mix', 'fetch=1', '--per-session', 0,
+            '--connections', 4, *self.how_long(session), users=20))
+
+
+class HandshakeRow(Row):
+    """Connect, handshake (TLS 1.3, ECDSA P-256), greeting, LOGOUT."""
+
+    operation, arguments, seconds = 'handshake', (), 3
+
+    def start(self, session, name):
+        if name == 'bare':
+            session.bare(1)
+        else:
+            session.server(name)
+
+    def measure(self, session, name):
+        return session.sample(session.run(
+            'connect', session.servers[name][0], 'imaps', '--connections', 4, *self.arguments,
+            *self.how_long(session), tls='implicit'))
+
+
+class LargeTlsRow(Row):
+    """A message of 10 MiB is fetched again and again under TLS, from the cache."""
+
+    unit, size = 'us', 10 << 20
+
+    def start(self, session, name):
+        if name == 'bare':
+            session.bare(self.size)
+            return
+        server = session.server(name)
+        session.run('imap', server, 'imap', '--mailbox', 1, '--size', self.size, '--mix',
+                    'fetch=1', '--connections', 1, '--messages', 2, '--warm-up', 0, users=1)
+
+    def measure(self, session, name):
+        count = 4 if session.quick else 40
+        return session.sample(session.run(
+            'imap', session.servers[name][0], 'imaps', '--mailbox', 0, '--mix', 'fetch=1',
+            '--per-session', 0, '--connections', 1, '--messages', count, '--warm-up', 0, users=1,
+            tls='implicit'))
+
+
+class IdleRow(Row):
+    """Memory of authenticated connections in IDLE (figure 'memory'), or how long it takes until
+    all of them are told of new mail ('wake')."""
+
+    unit, metric, operation, seconds = 'bytes', 'server memory a connection', 'connection', 40
+    connections, cores, tls, figure, pairs_max = 100000, 6, 'none', 'memory', 1
+    most_of = {'dovecot': 1000} # one process each
+
+    def count(self, session, name):
+        count = self.most_of.get(name, self.connections)
+        return min(count, 100 if name in self.most_of else 2000) if session.quick else count
+
+    def start(self, session, name):
+        if name == 'ringpost':
+            session.stop_server(name)
+            session.server(name, cores=self.cores, users=800)
+        else:
+            session.server(name)
+
+    def measure(self, session, name):
+        server, count = session.servers[name][0], self.count(session, name)
+        users = min(800, count)
+        result = session.run(
+            'idle', server, 'imaps' if self.tls == 'implicit' else 'imap', '--connections', count,
+            '--mailbox', 1, '--duration', '1s' if session.quick else '5s', '--sources',
+            max(count // 5000, 1), '--messages', users, users=users, also=('lmtp',), tls=self.tls)
+        if result['connections_most'] < count:
+            raise Failed(f'only {result["connections_most"]} connections were held')
+        if self.figure == 'wake':
+            wake = result['phases']['wake-up all']
+            return Sample(wake['max_us'] / 1e6, None, result['phases']['wake-up']['p99_us'], None)
+        return Sample(result['cost']['server']['memory_bytes_per_connection'])
+
+
+class StartRow(Row):
+    """From exec to the first greeting after kill -9, with a million messages stored."""
+
+    unit, metric, operation, seconds = 's', 'from exec to the greeting', 'start', 4
+
+    def start(self, session, name):
+        session.stop_servers()
+        session.fill(10000 if session.quick else 1000000, 100)
+        session.server(name, keep=True)
+
+    def measure(self, session, name):
+        session.stop_server(name, signal.SIGKILL)
+        began = time.monotonic()
+        return Sample(session.server(name, keep=True).greeted - began)
+
+    def close(self, session):
+        super().close(session)
+        session.server('ringpost') # wipes the large store
+        session.stop_servers()
+
+
+class LatencyRow(Row):
+    """Open loop at half of the rate that a closed loop reaches: the 99th percentile counts from
+    when an operation was meant to begin."""
+
+    metric, protocol, phase, seconds = 'p99 at half of the peak', 'smtp', 'commit', 8
+
+    def start(self, session, name):
+        self.peak = getattr(self, 'peak', {})
+        server = session.server(name)
+        result = session.run(self.protocol, server, self.protocol, *self.options(server),
+                             *self.how_long(session), also=self.also())
+        self.peak[name] = result['operations_per_second']
+
+    def options(self, server):
+        if self.protocol == 'smtp':
+            return ('--no-pipelining', '--connections', 20)
+        return ('--mailbox', 50, '--per-session', 0, '--connections', 20)
+
+    def also(self):
+        return () if self.protocol == 'smtp' else ('lmtp',)
+
+    def measure(self, session, name):
+        server = session.servers[name][0]
+        result = session.run(
+            self.protocol, server, self.protocol, *self.options(server), '--rate',
+            f'{self.peak[name] / 2:.0f}', '--arrivals', 'poisson', '--duration',
+            '500ms' if session.quick else '6s', '--warm-up', '1s', also=self.also())
+        sample = session.sample(result)
+        sample.value = result['phases'][self.phase]['p99_us']
+        return sample
+
+
+class GeneratorRow(Row):
+    """What clients pay to send: CPU of the whole client process, start included, against
+    smtp-sink."""
+
+    metric, seconds, per_connection = 'client CPU an operation', 4, 0
+    counts = {'ringpost-bench': 20000, 'smtp-source': 20000, 'smtplib': 2000}
+
+    def start(self, session, name):
+        session.server('smtp-sink')
+
+    def measure(self, session, name):
+        server = session.servers['smtp-sink'][0]
+        count = self.counts[name] // (20 if session.quick else 1)
+        port = server.ports['smtp']
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        if name == 'ringpost-bench':
+            session.run('smtp', server, 'smtp', '--messages', count, '--warm-up', 0,
+                        '--no-pipelining', '--per-connection', self.per_connection, charge=False)
+        elif name == 'smtp-source':
+            done = load.run_command([
+                *session.ground.program('smtp-source'), *([] if self.per_connection else ['-d']),
+                '-s', '20', '-m', str(count), '-l', '1024', '-f', 's@example.test', '-t',
+                'u1@example.test', f'127.0.0.1:{port}'])
+            if done.returncode != 0:
+                raise Failed(f'smtp-source: {load.last_line(done)}')
+        else:
+            done = load.run_command([sys.executable, os.path.join(HERE, 'smtplib_client.py'),
+                                     str(port), str(count), '1024', str(self.per_connection)])
+            if done.returncode != 0:
+                raise Failed(f'smtplib: {load.last_line(done)}')
+        wall = time.monotonic() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Sample(used * 1e6 / count, count / wall)
+
+
+BOTH = ('ringpost', 'dovecot')
+ONE_EACH = ('--no-pipelining', '--per-connection', 1)
+
+
+def rows():
+    """In the order in which they are measured: those that share servers follow each other."""
+    return [
+        SmtpRow('smtp-1k', 'SMTP in, 1 KiB, durable, many a connection',
+                ('ringpost', 'smtp-sink', 'postfix', 'opensmtpd', 'exim'),
+                at_most(1.0, 'smtp-sink'), ('ring_exchange_us', 4), arguments=('--no-pipelining',)),
+        SmtpRow('smtp-pipelined', 'the same, commands sent ahead of answers (PIPELINING)',
+                ('ringpost', 'smtp-sink', 'postfix'), None, ('ring_exchange_us', 2)),
+        SmtpRow('smtp-conn', 'the same, a connection each', ('ringpost', 'smtp-sink', 'postfix',
+                                                             'exim'),
+                at_most(1.2, 'smtp-sink'), ('ring_connect_us', 1), arguments=ONE_EACH),
+        SmtpRow('smtp-100k', 'SMTP in, 100 KiB', ('ringpost', 'smtp-sink', 'postfix'), None,
+                ('receive_append_100k_us', 1), messages=3000,
+                arguments=('--no-pipelining', '--size', '100k')),
+        SmtpRow('lmtp-1k', 'LMTP into the mailbox, 1 KiB', BOTH, None, ('ring_exchange_us', 4),
+                protocol='lmtp', arguments=('--no-pipelining',)),
+        EndToEndRow('smtp-mailbox', 'SMTP to mailbox, 1 KiB, end to end',
+                    ('ringpost', 'postfix+dovecot'), at_most(0.01, 'postfix+dovecot')),
+        ReadRow('pop3-1k', 'POP3, 20 x RETR 1 KiB a session, log-in included', BOTH,
+                at_most(0.1, 'dovecot'), protocol='pop3'),
+        ReadRow('pop3-100k', 'the same, 100 KiB', BOTH, at_most(0.1, 'dovecot'),
+                ('file_to_socket_100k_us', 1), protocol='pop3', size='100k'),
+        ReadRow('imap-1k', 'IMAP, 20 x FETCH 1 KiB a session, log-in included', BOTH,
+                at_most(0.1, 'dovecot'), ('ring_exchange_us', 1)),
+        ReadRow('imap-100k', 'the same, 100 KiB', BOTH, at_most(0.1, 'dovecot'),
+                ('file_to_socket_100k_us', 1), size='100k'),
+        MixedRow('imap-mixed', 'IMAP: 60 % FETCH, 20 % APPEND, STORE, SEARCH, EXPUNGE', BOTH,
+                 at_most(0.1, 'dovecot')),
+        LoginRow('login', 'IMAP log-in and log-out, cached credentials', BOTH,
+                 at_most(0.1, 'dovecot'), ('ring_connect_us', 1)),
+        LatencyRow('latency-smtp', '250 to the end of DATA, at half of its peak rate',
+                   ('ringpost', 'postfix'), below(3 * 300, '<= 3 commits (900 us)')),
+        LatencyRow('latency-imap', 'an IMAP command, at half of its peak rate', BOTH,
+                   below(1000, '<= 1 ms'), protocol='imap', phase='operation',
+                   operation='command'),
+        HandshakeRow('tls-full', 'TLS 1.3 handshake with connection, greeting and close',
+                     ('ringpost', 'bare'), at_most(1.1, 'bare')),
+        HandshakeRow('tls-resumed', 'the same, resumed by a ticket', ('ringpost', 'bare'),
+                     at_most(1.1, 'bare'), arguments=('--tls-resume',)),
+        LargeTlsRow('tls-10m', 'FETCH of 10 MiB under TLS', ('ringpost', 'bare'),
+                    at_most(1.11, 'bare'), ('tls_bulk_10m_us', 1)),
+        IdleRow('idle', '100,000 authenticated connections in IDLE, one process', BOTH,
+                below(1536, '<= 1.5 KiB')),
+        IdleRow('idle-tls', '20,000 of them under TLS', BOTH, below(6144, '<= 6 KiB'),
+                connections=20000, cores=2, tls='implicit'),
+        IdleRow('idle-wake', 'until 100,000 idle connections are told of new mail', BOTH,
+                below(5, '<= 5 s'), figure='wake', unit='s', metric='time until the last is told'),
+        ProxyRow('proxy-login', 'IMAP log-in through a proxy, the proxy alone',
+                 ('ringpost', 'nginx', 'dovecot-proxy'), at_most(0.25, 'nginx')),
+        ProxyRow('proxy-1m', 'FETCH of 1 MiB through a proxy, the proxy alone',
+                 ('ringpost', 'nginx', 'dovecot-proxy'), at_most(0.5, 'nginx'), scenario='imap',
+                 operation='message'),
+        StartRow('start', 'start after kill -9, 1,000,000 messages stored', ('ringpost',),
+                 below(2, '<= 2 s')),
+        GeneratorRow('generator', 'what sending 1 KiB costs the client, many a connection',
+                     ('ringpost-bench', 'smtp-source', 'smtplib'), at_most(0.2, 'smtp-source')),
+        GeneratorRow('generator-conn', 'the same, a connection each',
+                     ('ringpost-bench', 'smtp-source', 'smtplib'), at_most(0.2, 'smtp-source'),
+                     per_connection=1,
+                     counts={'ringpost-bench': 10000, 'smtp-source': 10000, 'smtplib': 1500}),
+    ]
+
+
+def names_like(wanted, every):
+    """The names among `every` that `wanted` (names or shell patterns, with commas) asks for."""
+    found = []
+    for word in wanted.split(','):
+        pattern = re.compile(re.escape(word).replace(r'\*', '.*') + r'\Z')
+        some = [name for name in every if pattern.match(name)]
+        if not some:
+            raise Failed(f'there is no {word}; there are: {" ".join(every)}')
+        found += some
+    return [name for name in every if name in found]
