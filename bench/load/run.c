@@ -2,7 +2,7 @@
  *
  * The course of a run, the same on every core; core 0 leads.
  *
- *   every core:  open ─┬─ PREPARE ─┬─ WARM_UP ─┬─ MEASURE ─┬─ VERIFY ─┬─ ENDED: what it had is closed
+ *   every core:  open ─┬─ PREPARE ─┬─ WARM_UP ─┬─ MEASURE ─┬─ VERIFY ─┬─ ENDED
  *   core 0:            └── all have arrived: what comes next, and when it begins ┘
  *
  * A core's own fiber (load_run's) starts a fiber for each worker and stage, then waits for them. At
@@ -354,6 +354,24 @@ static void warm_up(struct load_core *at)
                      core_now_ns(at->core) + LOOK_MS * UINT64_C(1000000) / 10);
 }
 
+/* Into measures of its own first: others read ours meanwhile. */
+static void finish_books(struct load_core *at)
+{
+    struct load *load = at->load;
+    struct measure *found = calloc(1, sizeof *found);
+    if (found == NULL)
+        return;
+    verify_finish(load->verify, found);
+    load->is_verified = !verify_has_failed(load->verify);
+    word_add(&at->measure.verified, found->verified);
+    word_add(&at->measure.missing, found->missing);
+    word_add(&at->measure.altered, found->altered);
+    word_add(&at->measure.doubled, found->doubled);
+    for (unsigned i = 0; i < LOAD_ERROR_COUNT; i++)
+        word_add(&at->measure.errors[i], found->errors[i]);
+    free(found);
+}
+
 static void verify(struct load_core *at)
 {
     set_stage(at, LOAD_VERIFY);
@@ -362,7 +380,7 @@ static void verify(struct load_core *at)
     wait_workers(at);
     barrier(at, 0);
     if (at->index == 0 && !is_stopped(at->load))
-        at->load->is_verified = true;
+        finish_books(at);
 }
 
 static int play(struct load_core *at)
@@ -473,7 +491,11 @@ int load_create(const struct load_options *options, struct load **ret_load, char
         return result;
     }
     const struct load_scenario *scenario = options->scenario;
-    if (scenario->open != NULL)
+    result = content_open(options, &load->content, problem);
+    if (result == 0 && options->verifies &&
+        (result = verify_create(load->core_count, &load->verify)) < 0)
+        snprintf(problem, 200, "out of memory");
+    if (result == 0 && scenario->open != NULL)
         result = scenario->open(options, &load->shared, problem);
     if (result < 0) {
         load_destroy(load);
@@ -491,6 +513,10 @@ void load_destroy(struct load *load)
         return;
     if (load->shared != NULL && load->options->scenario->close != NULL)
         load->options->scenario->close(load->shared);
+    if (load->verify != NULL)
+        verify_destroy(load->verify);
+    if (load->content != NULL)
+        content_close(load->content);
     for (unsigned i = 0; i < load->core_count; i++)
         if (load->cores[i] != NULL) {
             measure_close(load->cores[i]);
