@@ -13,7 +13,7 @@
 
 #include "world.h"
 
-static uint64_t travel_ns(struct sim *sim)
+uint64_t client_travel_ns(struct sim *sim)
 {
     uint64_t ns = chance_around(sim, sim->options.net_ns);
     if (sim_chance(sim, SIM_FAULT_SLOW_PEER))
@@ -69,19 +69,21 @@ void client_kick(struct sim *sim, struct sim_client *client)
     if (!client->to_server_scheduled && is_on_its_way(client) && !client->is_reset &&
         (to_server_size(client) > 0 || has_end)) {
         client->to_server_scheduled = true;
-        event_add(sim, travel_ns(sim), EVENT_TO_SERVER, client->index, 0);
+        event_add(sim, client_travel_ns(sim), EVENT_TO_SERVER, client->index, 0);
     }
     bool is_listening = client->state == SIM_CLIENT_OPEN || client->state == SIM_CLIENT_CLOSED;
     if (!client->to_client_scheduled && is_listening && !client->is_paused &&
         (to_client_size(client) > 0 ||
          (client->state == SIM_CLIENT_OPEN && server_has_ended(client)))) {
         client->to_client_scheduled = true;
-        event_add(sim, travel_ns(sim), EVENT_TO_CLIENT, client->index, 0);
+        event_add(sim, client_travel_ns(sim), EVENT_TO_CLIENT, client->index, 0);
     }
 }
 
 static void tell(struct sim *sim, struct sim_client *client)
 {
+    if (client->wired != NULL)
+        wire_look(client);
     if (client->changed != NULL)
         client->changed(client, client->argument);
     actors_look(sim, client);
@@ -125,6 +127,8 @@ static void deliver(struct sim *sim, struct sim_client *client)
     bytes_drop(&client->unsent, size);
     client->bytes_sent += size;
     sim->counts[SIM_COUNT_BYTES_TO_SERVER] += size;
+    if (client->wired != NULL)
+        wire_look(client->wired);
 }
 
 void client_to_server(struct sim *sim, uint32_t index)
@@ -217,18 +221,19 @@ void sim_connect_from(struct sim *sim, const char *address)
     }
 }
 
-static void give_address(struct sim *sim, struct sim_client *client, bool listens_six)
+static void give_address(struct sim *sim, struct sim_client *client, bool listens_six,
+                         const char *from)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     uint32_t drawn = chance_below(sim, 65536);
     client->port = (uint16_t)(1024 + chance_below(sim, 60000));
     client->is_six = listens_six;
     memcpy(client->address, mapped, sizeof mapped);
-    if (sim->connect_from[0] != '\0') {
-        if (strchr(sim->connect_from, ':') != NULL)
-            inet_pton(AF_INET6, sim->connect_from, client->address);
+    if (from != NULL) {
+        if (strchr(from, ':') != NULL)
+            inet_pton(AF_INET6, from, client->address);
         else
-            inet_pton(AF_INET, sim->connect_from, client->address + 12);
+            inet_pton(AF_INET, from, client->address + 12);
     } else if (listens_six && drawn % 2 == 0) {
         inet_pton(AF_INET6, "2001:db8::", client->address);
         client->address[14] = (uint8_t)(drawn >> 8);
@@ -239,30 +244,40 @@ static void give_address(struct sim *sim, struct sim_client *client, bool listen
     }
 }
 
-struct sim_client *sim_connect(struct sim *sim, const char *address, unsigned port)
+struct sim_client *client_new(struct sim *sim, bool is_unix)
 {
     struct sim_client *client = sim_keep_alloc(sizeof *client);
-    *client = (struct sim_client){.sim = sim, .socket = NONE, .is_unix = port == 0};
+    *client = (struct sim_client){.sim = sim, .socket = NONE, .is_unix = is_unix};
     sim->clients =
         array_room(sim->clients, &sim->client_capacity, sim->client_count, sizeof *sim->clients);
     client->index = sim->client_count++;
     sim->clients[client->index] = client;
-    int32_t at = socket_listening(sim, address, port, sim->connect_core);
-    trace_mix(sim, (uint64_t)(uint32_t)at << 8 | 0xc0);
-    if (at == NONE) {
-        client->state = SIM_CLIENT_REFUSED;
-        return client;
-    }
+    return client;
+}
+
+void client_arrive(struct sim *sim, struct sim_client *client, int32_t at, const char *from)
+{
     int32_t index = socket_new(sim, SOCKET_CONNECTION);
     struct socket *socket = &sim->sockets[index];
     struct listening *listening = sim->sockets[at].listening;
     socket->peer = client;
     client->socket = index;
-    give_address(sim, client, strchr(listening->address, ':') != NULL);
+    give_address(sim, client, strchr(listening->address, ':') != NULL, from);
     listening->backlog = array_room(listening->backlog, &listening->backlog_capacity,
                                     listening->backlog_count, sizeof *listening->backlog);
     listening->backlog[listening->backlog_count++] = index;
     socket_kick(sim, at);
+}
+
+struct sim_client *sim_connect(struct sim *sim, const char *address, unsigned port)
+{
+    struct sim_client *client = client_new(sim, port == 0);
+    int32_t at = socket_listening(sim, address, port, sim->connect_core);
+    trace_mix(sim, (uint64_t)(uint32_t)at << 8 | 0xc0);
+    if (at == NONE)
+        client->state = SIM_CLIENT_REFUSED;
+    else
+        client_arrive(sim, client, at, sim->connect_from[0] != '\0' ? sim->connect_from : NULL);
     return client;
 }
 

@@ -36,6 +36,7 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
         spare_completions[core] = sim_keep_alloc(COMPLETIONS_MAX * sizeof(struct io_uring_cqe));
     }
     kernel->ring = ring;
+    kernel->connects = options->connects;
     kernel->sq_entries = ring_size(sim->options.sq_entries, options->sq_entries, ENTRIES_MAX);
     kernel->cq_entries = ring_size(sim->options.cq_entries, options->cq_entries, COMPLETIONS_MAX);
     kernel->sq_head = kernel->sq_tail = kernel->cq_head = kernel->cq_tail = 0;
@@ -75,7 +76,7 @@ static bool is_of_socket(unsigned opcode)
 {
     return opcode == IORING_OP_ACCEPT || opcode == IORING_OP_RECV || opcode == IORING_OP_SEND ||
            opcode == IORING_OP_SENDMSG || opcode == IORING_OP_SHUTDOWN ||
-           opcode == IORING_OP_URING_CMD;
+           opcode == IORING_OP_URING_CMD || opcode == IORING_OP_CONNECT || opcode == IORING_OP_BIND;
 }
 
 static void operation_free(struct sim *sim, int32_t index)
@@ -255,7 +256,7 @@ static void cancel(struct kernel *kernel, int32_t index)
     struct operation *found = &sim->operations[victim];
     bool is_pollable = found->opcode == IORING_OP_RECV || found->opcode == IORING_OP_SEND ||
                        found->opcode == IORING_OP_SENDMSG || found->opcode == IORING_OP_ACCEPT ||
-                       found->is_wake;
+                       found->opcode == IORING_OP_CONNECT || found->is_wake;
     if (!is_pollable || found->is_cancelled ||
         (found->state == OPERATION_SCHEDULED && !found->is_multishot &&
          chance_below(sim, 2) == 0)) {
@@ -314,11 +315,13 @@ static void close_one(struct kernel *kernel, int32_t index, const struct io_urin
 }
 
 /* What the real ring's restrictions let through. */
-static bool is_allowed(const struct io_uring_sqe *sqe)
+static bool is_allowed(const struct kernel *kernel, const struct io_uring_sqe *sqe)
 {
 #define OPERATION(name) IORING_OP_##name,
     static const uint8_t operations[] = {KERNEL_OPERATIONS(OPERATION)};
-    return memchr(operations, sqe->opcode, sizeof operations) != NULL &&
+    static const uint8_t connecting[] = {KERNEL_OPERATIONS_CONNECT(OPERATION)};
+    return (memchr(operations, sqe->opcode, sizeof operations) != NULL ||
+            (kernel->connects && memchr(connecting, sqe->opcode, sizeof connecting) != NULL)) &&
            (sqe->flags & ~KERNEL_ENTRY_FLAGS) == 0;
 }
 
@@ -326,7 +329,7 @@ static void submit(struct kernel *kernel, const struct io_uring_sqe *sqe)
 {
     struct sim *sim = kernel->sim;
     int32_t index = operation_add(kernel, sqe);
-    if (!is_allowed(sqe))
+    if (!is_allowed(kernel, sqe))
         sim_fail(sim, "opcode %u or a flag of %x is not in kernel.h", sqe->opcode, sqe->flags);
     trace_mix(sim, (uint64_t)sqe->opcode << 40 | sqe->len);
     if (sim->options.verbose)
@@ -353,6 +356,11 @@ static void submit(struct kernel *kernel, const struct io_uring_sqe *sqe)
     case IORING_OP_URING_CMD:
         socket_submit(kernel, index, sqe);
         break;
+    case IORING_OP_SOCKET:
+    case IORING_OP_BIND:
+    case IORING_OP_CONNECT:
+        outgoing_submit(kernel, index, sqe);
+        break;
     case IORING_OP_READ:
     case IORING_OP_WRITE:
     case IORING_OP_WRITEV:
@@ -378,6 +386,11 @@ void operation_run(struct sim *sim, int32_t index)
     case IORING_OP_NOP:
     case IORING_OP_CLOSE:
         operation_end(sim, index, operation->error, 0);
+        break;
+    case IORING_OP_SOCKET:
+    case IORING_OP_BIND:
+    case IORING_OP_CONNECT:
+        outgoing_run(sim, index);
         break;
     default:
         if (is_of_socket(operation->opcode))

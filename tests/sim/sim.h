@@ -80,7 +80,11 @@ struct sim_client;
     ROW(HELP_FULL, "help-full", 20000, "the helpers' queue is full")                               \
     ROW(CALL_ERROR, "call-error", 1000, "a blocking start-up call fails")                          \
     ROW(NO_MEMORY, "no-memory", 500, "an allocation fails")                                        \
-    ROW(LOG_FULL, "log-full", 20000, "a log line is not taken, or in part")
+    ROW(LOG_FULL, "log-full", 20000, "a log line is not taken, or in part")                        \
+    ROW(SOCKET_ERROR, "socket-error", 5000, "socket ends: ENFILE, ENOBUFS ...; bind: EADDRINUSE")  \
+    ROW(OPTION_ERROR, "option-error", 5000, "an option cannot be set by the ring (EOPNOTSUPP)")    \
+    ROW(CONNECT_ERROR, "connect-error", 5000, "connect ends: refused, reset, EADDRNOTAVAIL ...")   \
+    ROW(CONNECT_LOST, "connect-lost", 2000, "nobody answers a connect: ETIMEDOUT after 127 s")
 
 #define SIM_FAULT_ENUM(enumerator, name, rate, help) SIM_FAULT_##enumerator,
 enum sim_fault { SIM_FAULT_TABLE(SIM_FAULT_ENUM) SIM_FAULT_COUNT };
@@ -231,7 +235,8 @@ struct slice sim_log(const struct sim *sim);
 
 enum sim_operation {
     SIM_OPERATION_FILE = 1,   /* open read write fsync unlink rename fallocate */
-    SIM_OPERATION_SOCKET = 2, /* accept recv send sendmsg peer name, sending a slot to a ring */
+    SIM_OPERATION_SOCKET = 2, /* accept recv send sendmsg peer name, sending a slot to a ring;
+                                 socket, its options, bind, connect */
     SIM_OPERATION_CALL = 4,   /* blocking kernel_ calls that can fail, kernel_help */
     SIM_OPERATION_MEMORY = 8, /* malloc family and mmap inside cores' turns */
     SIM_OPERATION_ALL = 15
@@ -304,6 +309,14 @@ void sim_client_watch(struct sim_client *client,
 struct sim *sim_client_sim(const struct sim_client *client);
 /* Its address and port as the server sees them: "192.0.2.7 4711". */
 void sim_client_name(const struct sim_client *client, char *text, size_t size);
+
+/* ---------------------------------------------------------------- the program as a client
+ *
+ * An engine whose options say `connects` may also connect, to whoever of it listens at that address
+ * (as sim_connect finds it): both ends are then its own, and what travels between them meets the
+ * faults of a client's bytes at each end. The listener sees the bound source address, else
+ * loopback's when it is there, else a drawn one. Addresses that sockets may be bound to: 127/8,
+ * 10/8, 192.0.2/24, ::1, 2001:db8::/32, fd00::/8. */
 
 /* ---------------------------------------------------------------- actors: clients in straight
  * lines */

@@ -108,7 +108,7 @@ void sockets_crash(struct sim *sim, bool is_power_cut)
         bool is_lost = chance_below(sim, 2) == 0;
         if (is_lost)
             bytes_free(&socket->sending);
-        if (is_power_cut && chance_below(sim, 2) == 0)
+        if (is_power_cut && chance_below(sim, 2) == 0 && socket->peer != NULL)
             socket->peer->is_silent = true;
         socket->is_reset = is_lost;
         socket_free(sim, (int32_t)i);
@@ -436,7 +436,9 @@ void socket_run(struct sim *sim, int32_t index)
         break;
     case IORING_OP_URING_CMD:
         operation_end(sim, index,
-                      operation->error < 0 ? operation->error : peer_name(sim, operation), 0);
+                      operation->error < 0 || operation->is_setting ? operation->error
+                                                                    : peer_name(sim, operation),
+                      0);
         break;
     default:
         operation_end(sim, index, operation->error, 0);
@@ -483,6 +485,11 @@ static void prepare(struct sim *sim, struct operation *operation, const struct i
         operation->error = planned_failure(sim, SIM_OPERATION_SOCKET, -ECONNRESET);
         break;
     case IORING_OP_URING_CMD:
+        operation->is_setting = sqe->cmd_op == SOCKET_URING_OP_SETSOCKOPT;
+        if (operation->is_setting) {
+            operation->error = outgoing_option(sim, sqe);
+            break;
+        }
         assert(sqe->cmd_op == SOCKET_URING_OP_GETSOCKOPT && sqe->optname == OPTION_PEERNAME);
         operation->data = (void *)(uintptr_t)sqe->optval;
         operation->size = (uint64_t)sqe->optlen;
@@ -506,8 +513,9 @@ void socket_submit(struct kernel *kernel, int32_t index, const struct io_uring_s
     struct sim *sim = kernel->sim;
     struct operation *operation = &sim->operations[index];
     int32_t object = socket_of(kernel, sqe);
-    if (object == NONE) {
-        operation->error = -EBADF;
+    if (object == NONE ||
+        (sim->sockets[object].kind == SOCKET_OUTGOING && sqe->opcode != IORING_OP_URING_CMD)) {
+        operation->error = object == NONE ? -EBADF : -ENOTCONN;
         operation_schedule(sim, index, 0);
         return;
     }

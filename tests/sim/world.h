@@ -79,6 +79,7 @@ enum operation_state { OPERATION_FREE, OPERATION_WAITING, OPERATION_SCHEDULED };
 struct operation {
     uint8_t state, opcode, core;
     bool is_multishot, is_whole, is_select, is_cancelled, is_wake, is_file, has_failed;
+    bool is_setting; /* URING_CMD: of an option */
     uint32_t generation;
     int32_t next; /* on its socket's or the free list */
     int32_t ring_next, ring_previous;
@@ -123,6 +124,7 @@ struct kernel {
     enum { CORE_GONE, CORE_READY, CORE_WAITING, CORE_CLOSED } state;
     uint64_t deadline_ns, stalled_ns;
     bool is_poked, is_closing, is_opened;
+    bool connects; /* its ring may */
     int open_result;
 };
 
@@ -130,7 +132,12 @@ struct kernel {
 
 struct connection; /* both ends of a connection */
 
-enum socket_kind { SOCKET_FREE, SOCKET_LISTENER, SOCKET_CONNECTION };
+enum socket_kind {
+    SOCKET_FREE,
+    SOCKET_LISTENER,
+    SOCKET_CONNECTION,
+    SOCKET_OUTGOING /* made, and not connected */
+};
 struct listening {
     char address[PATH_BYTES_MAX];
     unsigned port;
@@ -148,6 +155,8 @@ struct socket {
     struct bytes received; /* not yet taken by the program */
     struct bytes sending;  /* not yet taken by the client */
     size_t send_capacity;
+    int family;      /* of an outgoing one */
+    char source[48]; /* that it is bound to; empty: to none */
 };
 
 struct sim_client {
@@ -165,6 +174,7 @@ struct sim_client {
     uint16_t port;
     void (*changed)(struct sim_client *client, void *argument);
     void *argument;
+    struct sim_client *wired, *wire_next; /* outgoing.c: the one at the other end of the wire */
 };
 
 /* ---------------------------------------------------------------- disk */
@@ -306,6 +316,7 @@ struct sim {
     uint32_t socket_count, socket_capacity;
     struct sim_client **clients;
     uint32_t client_count, client_capacity;
+    struct sim_client *wires; /* the nearer end of each, that of the socket that connected */
     int connect_core;
     char connect_from[48];
     struct descriptor *descriptors;
@@ -382,6 +393,19 @@ void client_from_server(struct sim *sim, uint32_t index);
 void client_kick(struct sim *sim, struct sim_client *client);
 void client_server_gone(struct sim *sim, struct sim_client *client, bool is_reset);
 void clients_free(struct sim *sim);
+struct sim_client *client_new(struct sim *sim, bool is_unix);
+/* Puts a connection of the client's into the listening socket's backlog; the address it comes from,
+ * NULL: a drawn one. */
+void client_arrive(struct sim *sim, struct sim_client *client, int32_t at, const char *from);
+uint64_t client_travel_ns(struct sim *sim); /* of a segment */
+
+/* outgoing.c */
+void outgoing_submit(struct kernel *kernel, int32_t operation, const struct io_uring_sqe *sqe);
+void outgoing_run(struct sim *sim, int32_t operation); /* SOCKET, BIND, CONNECT */
+/* Of an option of a socket; its result. */
+int outgoing_option(struct sim *sim, const struct io_uring_sqe *sqe);
+/* Something came to an end of a wire, or left it, or it has ended: passes it on. */
+void wire_look(struct sim_client *from);
 
 /* name.c; paths are normalized */
 bool disk_place(const struct sim *sim, const char *path, struct place_in *ret_place);
