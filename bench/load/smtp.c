@@ -201,10 +201,9 @@ void smtp_quit(struct smtp *smtp)
     if (!peer_is_open(&smtp->peer))
         return;
     struct smtp_reply reply;
-    if (!smtp->has_quit) {
-        peer_begin(&smtp->peer);
+    peer_begin(&smtp->peer); /* if it was sent with the message: since that was accepted */
+    if (!smtp->has_quit)
         peer_write(&smtp->peer, SLICE("QUIT\r\n"));
-    }
     int error = smtp_read_reply(smtp, &reply, NULL);
     if (error == 0 && reply.code != 221)
         error = refused(smtp, &reply);
