@@ -148,7 +148,7 @@ static bool is_over(void *argument)
 
 int harness_end(struct harness_engine *engine)
 {
-    check_equal(sim_until(worlds.sim, is_over, engine, UINT64_C(100000000000)), 0);
+    check_equal(sim_until(worlds.sim, is_over, engine, UINT64_C(3000000000000)), 0);
     int result = engine->result;
     if (result < 0)
         sim_crash(worlds.sim, SIM_FAIL_STOP);
