@@ -129,6 +129,10 @@ static struct extent find_extent(const struct chart *chart)
                 extend(&extent, point->x, point->high);
             }
         }
+    if (extent.is_set && chart->x_to > chart->x_from) {
+        extent.x_low = fmin(extent.x_low, chart->x_from);
+        extent.x_high = fmax(extent.x_high, chart->x_to);
+    }
     if (extent.is_set && !chart->y_is_log && !chart->y_is_free) {
         extent.y_low = fmin(extent.y_low, 0);
         extent.y_high = fmax(extent.y_high, 0);

@@ -71,8 +71,9 @@ struct chart {
     const char *x_name; /* below the axis */
     enum unit x_unit, y_unit;
     bool x_is_log, y_is_log;
-    bool y_is_free; /* a linear y axis need not begin at zero */
-    double width;   /* of steps and bars, in units of x */
+    bool y_is_free;      /* a linear y axis need not begin at zero */
+    double width;        /* of steps and bars, in units of x */
+    double x_from, x_to; /* what the x axis holds at least, when x_to is above x_from */
     const struct chart_series *series;
     unsigned series_count;
 };

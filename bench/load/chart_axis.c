@@ -34,6 +34,8 @@ static void fit_linear(struct chart_axis *axis, double low, double high, unsigne
         high += around;
     }
     double step = nice_step(axis->unit, (high - low) / wanted);
+    if (axis->unit == UNIT_COUNT && step < 1 && high - low >= 1)
+        step = 1;
     double first = floor(low / step + 1e-9), last = ceil(high / step - 1e-9);
     while (last - first + 1 > CHART_TICKS_MAX) {
         step *= 2;

@@ -56,6 +56,8 @@ static bool order_by_time(json_t *const *runs, unsigned count, unsigned *ret_ord
 
 static struct compare_group *group_of(struct compare *compare, struct slice label)
 {
+    if (label.size == 0)
+        label = SLICE("(no label)");
     for (unsigned i = 0; i < compare->group_count; i++)
         if (slice_equal(compare->groups[i].label, label))
             return &compare->groups[i];

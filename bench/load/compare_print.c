@@ -38,12 +38,13 @@ static void put_median(struct text *out, const struct compare_cell *cell, enum u
 
 static void put_ratio(struct text *out, const struct compare_ratio *ratio)
 {
-    if (!isfinite(ratio->ratio))
-        text_put(out, "-");
-    else if (isfinite(ratio->low))
-        text_format(out, "%.3gx [%.3g-%.3g]", ratio->ratio, ratio->low, ratio->high);
-    else
-        text_format(out, "%.3gx", ratio->ratio);
+    char middle[UNIT_TEXT_BYTES], low[UNIT_TEXT_BYTES], high[UNIT_TEXT_BYTES];
+    unit_text(UNIT_TIMES, ratio->ratio, middle);
+    unit_text(UNIT_PLAIN, ratio->low, low);
+    unit_text(UNIT_PLAIN, ratio->high, high);
+    text_put(out, middle);
+    if (isfinite(ratio->low))
+        text_format(out, " [%s-%s]", low, high);
 }
 
 static void put_group(struct text *out, const struct compare *compare, unsigned index)

@@ -112,7 +112,8 @@ static void check_run(struct compare *compare, const json_t *run, const char *na
     if (!json_is_true(member(run, "complete")) && (text = new_warning(compare)) != NULL) {
         put_name(text, name);
         text_put(text, " is partial: ");
-        text_plain(text, member_string(run, "why"), TEXT_SHORT);
+        struct slice why = member_string(run, "why");
+        text_plain(text, why.size > 0 ? why : SLICE("it does not say why"), TEXT_SHORT);
     }
     double errors = member_number(run, "error_count");
     if (errors > 0 && (text = new_warning(compare)) != NULL) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Reports: the JSON of runs and of the suite (docs/bench-json.md) in, one HTML page out, or the
- * text of a comparison. Pure functions: no file but in page_read, no clock, the same bytes for the same
- * input.
+ * text of a comparison. Pure functions: no file but in page_read, no clock, the same bytes for the
+ * same input.
  *
  * A page is one file that needs nothing else: no address outside, all charts are SVG in it, and all
  * of it is there without its script, which only shows values under the pointer and sorts tables.

@@ -76,28 +76,48 @@ static void fit_ratios(const struct compare *compare, struct chart_axis *axis)
 
 /* ---- the table */
 
-static void put_ratio(struct text *out, const struct compare_ratio *ratio,
-                      const struct chart_axis *axis, unsigned style)
+static void put_ratio(struct text *out, const struct compare_ratio *ratio)
 {
     if (!isfinite(ratio->ratio)) {
-        text_put(out,
-                 "<td class=\"n\">\xe2\x80\x93</td><td class=\"n\">\xe2\x80\x93</td><td></td>");
+        text_put(out, "<td class=\"n\">\xe2\x80\x93</td><td></td>");
         return;
     }
-    text_format(out, "<td class=\"n\">%.3g\xc3\x97</td><td class=\"n\">", ratio->ratio);
+    text_put(out, "<td class=\"n\">");
+    text_value(out, UNIT_TIMES, ratio->ratio);
+    text_put(out, "</td><td class=\"n soft\">");
     if (isfinite(ratio->low))
-        text_format(out, "%.3g\xe2\x80\x93%.3g", ratio->low, ratio->high);
+        text_range(out, UNIT_PLAIN, ratio->low, ratio->high);
     else
-        text_put(out, "<span class=\"soft\">too few runs</span>");
-    text_put(out, "</td><td class=\"barcell\">");
-    chart_bar(out, axis,
-              &(struct chart_bar){.from = 1,
-                                  .to = ratio->ratio,
-                                  .low = ratio->low,
-                                  .high = ratio->high,
+        text_put(out, "too few runs");
+    text_put(out, "</td>");
+}
+
+static void put_bars(struct text *out, const struct compare_cell *cell, unsigned count,
+                     const struct chart_axis *values, const struct chart_axis *ratios,
+                     unsigned style)
+{
+    const struct compare_ratio *ratio = &cell->to_first;
+    text_put(out, "<td class=\"barcell\">");
+    chart_bar(out, values,
+              &(struct chart_bar){.from = 0,
+                                  .to = cell->median,
+                                  .low = cell->known > 1 ? cell->low : NAN,
+                                  .high = cell->high,
                                   .mark = NAN,
-                                  .line = 1,
+                                  .line = NAN,
+                                  .dots = cell->values,
+                                  .dot_count = count,
                                   .style = style});
+    text_put(out, "</td><td class=\"barcell\">");
+    if (isfinite(ratio->ratio))
+        chart_bar(out, ratios,
+                  &(struct chart_bar){.from = 1,
+                                      .to = ratio->ratio,
+                                      .low = ratio->low,
+                                      .high = ratio->high,
+                                      .mark = NAN,
+                                      .line = 1,
+                                      .style = style});
     text_put(out, "</td>");
 }
 
@@ -108,32 +128,18 @@ static void put_cell(struct text *out, const struct compare *compare, unsigned g
     const struct compare_cell *cell = &group->cells[m];
     text_put(out, "<tr><th scope=\"row\" class=\"name\">");
     text_html(out, group->label, TEXT_SHORT);
-    text_format(out, "</th><td class=\"n\">%u</td>", cell->known);
+    text_put(out, "</th>");
     cell_number(out, compare_metrics[m].unit, cell->median);
-    text_put(out, "<td class=\"n soft\">");
-    if (cell->known > 1) {
-        text_value(out, compare_metrics[m].unit, cell->low);
-        text_put(out, "\xe2\x80\x93");
-        text_value(out, compare_metrics[m].unit, cell->high);
-    }
-    text_put(out, "</td><td class=\"barcell\">");
-    if (values != NULL)
-        chart_bar(out, values,
-                  &(struct chart_bar){.from = 0,
-                                      .to = cell->median,
-                                      .low = cell->known > 1 ? cell->low : NAN,
-                                      .high = cell->high,
-                                      .mark = NAN,
-                                      .line = NAN,
-                                      .dots = cell->values,
-                                      .dot_count = group->count,
-                                      .style = g % CHART_STYLES});
-    text_put(out, "</td>");
     if (g > 0)
-        put_ratio(out, &cell->to_first, ratios, g % CHART_STYLES);
+        put_ratio(out, &cell->to_first);
     else
-        text_put(out, "<td class=\"n soft\">1</td><td></td><td></td>");
-    text_put(out, "</tr>\n");
+        text_put(out, "<td class=\"n soft\">1</td><td></td>");
+    put_bars(out, cell, group->count, values, ratios, g % CHART_STYLES);
+    text_put(out, "<td class=\"n soft\">");
+    if (cell->known > 1)
+        text_range(out, compare_metrics[m].unit, cell->low, cell->high);
+
+    text_format(out, "</td><td class=\"n soft\">%u</td></tr>\n", cell->known);
 }
 
 static void put_metric(struct text *out, const struct compare *compare, unsigned m,
@@ -145,12 +151,12 @@ static void put_metric(struct text *out, const struct compare *compare, unsigned
         return;
     text_format(out,
                 "<tbody class=\"row\"><tr><th class=\"head\" scope=\"rowgroup\" colspan=\"4\">%s"
-                "<span>%s is better</span></th><th class=\"head barcell\">",
+                "<span>%s is better</span></th><td class=\"head barcell\">",
                 compare_metrics[m].name, compare_metrics[m].more_is_better ? "more" : "less");
     chart_bar_axis(out, &values);
-    text_put(out, "</th><th class=\"head\" colspan=\"2\"></th><th class=\"head barcell\">");
+    text_put(out, "</td><td class=\"head barcell\">");
     chart_bar_axis(out, ratios);
-    text_put(out, "</th></tr>\n");
+    text_put(out, "</td><td class=\"head\" colspan=\"2\"></td></tr>\n");
     for (unsigned g = 0; g < compare->group_count; g++)
         put_cell(out, compare, g, m, &values, ratios);
     text_put(out, "</tbody>\n");
@@ -162,11 +168,12 @@ static void put_table(struct text *out, const struct compare *compare)
     fit_ratios(compare, &ratios);
     section_begin(out, "metrics", "Side by side");
     table_begin(out, "", "Each metric, by label, and its ratio to the first");
-    text_put(out,
-             "<thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"n\">runs</th>"
-             "<th scope=\"col\" class=\"n\">median</th><th scope=\"col\" class=\"n\">range</th>"
-             "<th scope=\"col\">values</th><th scope=\"col\" class=\"n\">ratio</th>"
-             "<th scope=\"col\" class=\"n\">95 %</th><th scope=\"col\">ratio</th></tr></thead>\n");
+    text_put(out, "<thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"n\">median</th>"
+                  "<th scope=\"col\" class=\"n\">ratio</th><th scope=\"col\" class=\"n\">95 %</th>"
+                  "<th scope=\"col\" class=\"barcell\">values</th>"
+                  "<th scope=\"col\" class=\"barcell\">ratio</th>"
+                  "<th scope=\"col\" class=\"n\">range</th>"
+                  "<th scope=\"col\" class=\"n\">runs</th></tr></thead>\n");
     for (unsigned m = 0; m < compare_metric_count; m++)
         put_metric(out, compare, m, &ratios);
     table_end(out);
@@ -218,7 +225,7 @@ static void put_where(struct text *out, const json_t *run)
     part_machine(out, member(run, "machine"));
     text_put(out, "</tbody>");
     table_end(out);
-    text_put(out, "<p></p>");
+    text_put(out, "<div class=\"under\"></div>");
     part_command(out, member(run, "command"));
     section_end(out);
 }

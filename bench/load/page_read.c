@@ -58,7 +58,8 @@ int page_read(const char *path, json_t **ret_input, char problem[200])
         fclose(file);
     if (error == 0) {
         json_error_t where;
-        json_t *input = json_loadb(content.size ? content.data : "", content.size, 0, &where);
+        json_t *input =
+            json_loadb(content.size ? content.data : "", content.size, JSON_ALLOW_NUL, &where);
         if (input == NULL) {
             snprintf(problem, 200, "is no JSON (line %d, column %d)", where.line, where.column);
             error = -EINVAL;

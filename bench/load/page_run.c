@@ -10,32 +10,34 @@
 
 enum { PHASES_MAX = 64, ERRORS_MAX = 64, EXAMPLES_MAX = 40, SETTINGS_MAX = 100 };
 
-static const char *plural_errors(double count)
-{
-    return count == 1 ? "of which examples are below" : "by kind below";
-}
-
 /* ---- the top */
+
+/* A dash where there are none. */
+static void put_words(struct text *out, const json_t *run, const char *path)
+{
+    struct slice words = member_string(run, path);
+    text_html(out, words.size > 0 ? words : SLICE("\xe2\x80\x93"), TEXT_SHORT);
+}
 
 static void put_header(struct text *out, const json_t *run)
 {
+    double rate = member_number(run, "settings.rate");
     text_put(out, "<header><p class=\"kicker\">");
-    text_html(out, member_string(run, "tool"), TEXT_SHORT);
+    put_words(out, run, "tool");
     text_put(out, " \xc2\xb7 ");
-    text_html(out, member_string(run, "started"), TEXT_SHORT);
+    put_words(out, run, "started");
     text_put(out, "</p><h1>");
-    text_html(out, member_string(run, "label"), TEXT_SHORT);
+    put_words(out, run, "label");
     text_put(out, " <small>");
-    text_html(out, member_string(run, "scenario"), TEXT_SHORT);
+    put_words(out, run, "scenario");
     text_put(out, "</small></h1><p class=\"sub\">");
     text_value(out, UNIT_COUNT, member_number(run, "operations"));
     text_put(out, " operations (");
-    text_html(out, member_string(run, "operation"), TEXT_SHORT);
+    put_words(out, run, "operation");
     text_put(out, ") in ");
     text_value(out, UNIT_SECONDS, member_number(run, "seconds"));
     text_put(out, " against ");
-    text_html(out, member_string(run, "server.target"), TEXT_SHORT);
-    double rate = member_number(run, "settings.rate");
+    put_words(out, run, "server.target");
     text_put(out, rate > 0 ? ", open loop" : ", closed loop");
     if (rate > 0) {
         text_put(out, " at ");
@@ -80,7 +82,7 @@ static void put_figures(struct text *out, const json_t *run)
     text_put(out, errors > 0 ? "<span class=\"badly\">" : "<span>");
     text_value(out, UNIT_COUNT, errors);
     text_put(out, "</span>");
-    figure_end(out, errors > 0 ? plural_errors(errors) : "");
+    figure_end(out, errors > 0 ? "by kind below" : "");
     put_verify(out, member(run, "verify"));
     double cost = member_number(run, "cost.server.cpu_us_per_operation");
     figure_value(out, "Server CPU", UNIT_US, cost,
@@ -263,7 +265,7 @@ static void put_cost(struct text *out, const json_t *run)
 {
     const json_t *server = member(run, "cost.server"), *generator = member(run, "cost.generator");
     section_begin(out, "cost", "Cost");
-    table_begin(out, "", "What the run cost the server and the generator");
+    table_begin(out, "few", "What the run cost the server and the generator");
     text_put(out, "<thead><tr><th scope=\"col\"></th><th scope=\"col\" class=\"n\">server</th>"
                   "<th scope=\"col\" class=\"n\">generator</th></tr></thead><tbody>\n");
     for (unsigned i = 0; i < sizeof cost_rows / sizeof cost_rows[0]; i++) {
@@ -324,7 +326,7 @@ static void put_settings(struct text *out, const json_t *run)
     size_t half = (json_object_size(settings) + 2) / 2, rows = 0;
     section_begin(out, "how", "Command and settings");
     part_command(out, member(run, "command"));
-    text_put(out, "<div class=\"columns\" style=\"margin-top:14px\"><div>");
+    text_put(out, "<div class=\"columns under\"><div>");
     table_begin(out, "pairs", "Settings");
     text_put(out, "<tbody>\n");
     pair_json(out, SLICE("seed"), member(run, "seed"));

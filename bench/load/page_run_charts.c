@@ -30,72 +30,52 @@ struct time_chart {
     const char *title, *note;
     enum unit unit;
     bool is_log;
-    struct line lines[LINES_MAX];
+    bool always;       /* drawn without a value, too; the others need one above zero */
     bool needs_change; /* drawn only when a value differs from another */
-    bool needs_more;   /* drawn only when a value is above zero */
+    struct line lines[LINES_MAX];
 };
 
 static const struct time_chart time_charts[] = {
-    {"Throughput",
-     "operations a second",
-     UNIT_COUNT,
-     false,
-     {{"operations", "operations", 0, true, CHART_STEP}},
-     false,
-     false},
-    {"Latency over time",
-     "of each second; logarithmic",
-     UNIT_US,
-     true,
-     {{"p50", "p50_us", 0, false, CHART_LINE},
-      {"p99", "p99_us", 1, false, CHART_LINE},
-      {"max", "max_us", 2, false, CHART_LINE}},
-     false,
-     false},
-    {"Errors",
-     "a second, of all kinds",
-     UNIT_COUNT,
-     false,
-     {{"errors", "errors", 6, true, CHART_BARS}},
-     false,
-     true},
-    {"CPU",
-     "cores kept busy",
-     UNIT_PLAIN,
-     false,
-     {{"server", "server_cpu", 0, false, CHART_STEP},
-      {"generator", "generator_cpu", 1, false, CHART_STEP}},
-     false,
-     false},
-    {"Memory of the server",
-     "all its processes (PSS)",
-     UNIT_BYTES,
-     false,
-     {{"memory", "server_memory_bytes", 0, false, CHART_STEP}},
-     false,
-     true},
-    {"Disk of the server",
-     "written a second",
-     UNIT_BYTES,
-     false,
-     {{"written", "server_disk_bytes", 0, true, CHART_STEP}},
-     false,
-     true},
-    {"Network",
-     "bytes a second, as the generator counts them",
-     UNIT_BYTES,
-     false,
-     {{"sent", "bytes_sent", 0, true, CHART_STEP},
-      {"received", "bytes_received", 3, true, CHART_STEP}},
-     false,
-     true},
-    {"Connections",
-     "open at the end of each second",
-     UNIT_COUNT,
-     false,
-     {{"connections", "connections", 0, false, CHART_STEP}},
-     true,
-     false},
+    {.title = "Throughput",
+     .note = "operations a second",
+     .unit = UNIT_COUNT,
+     .always = true,
+     .lines = {{"operations", "operations", 0, true, CHART_STEP}}},
+    {.title = "Latency over time",
+     .note = "of each second; logarithmic",
+     .unit = UNIT_US,
+     .is_log = true,
+     .always = true,
+     .lines = {{"p50", "p50_us", 0, false, CHART_LINE},
+               {"p99", "p99_us", 1, false, CHART_LINE},
+               {"max", "max_us", 2, false, CHART_LINE}}},
+    {.title = "Errors",
+     .note = "a second, of all kinds",
+     .unit = UNIT_COUNT,
+     .lines = {{"errors", "errors", 6, true, CHART_BARS}}},
+    {.title = "CPU",
+     .note = "cores kept busy",
+     .unit = UNIT_PLAIN,
+     .lines = {{"server", "server_cpu", 0, false, CHART_STEP},
+               {"generator", "generator_cpu", 1, false, CHART_STEP}}},
+    {.title = "Memory of the server",
+     .note = "all its processes (PSS)",
+     .unit = UNIT_BYTES,
+     .lines = {{"memory", "server_memory_bytes", 0, false, CHART_STEP}}},
+    {.title = "Disk of the server",
+     .note = "written a second",
+     .unit = UNIT_BYTES,
+     .lines = {{"written", "server_disk_bytes", 0, true, CHART_STEP}}},
+    {.title = "Network",
+     .note = "bytes a second, as the generator counts them",
+     .unit = UNIT_BYTES,
+     .lines = {{"sent", "bytes_sent", 0, true, CHART_STEP},
+               {"received", "bytes_received", 3, true, CHART_STEP}}},
+    {.title = "Connections",
+     .note = "open at the end of each second",
+     .unit = UNIT_COUNT,
+     .needs_change = true,
+     .lines = {{"connections", "connections", 0, false, CHART_STEP}}},
 };
 
 static void read_line(const struct timeline *timeline, const struct line *line,
@@ -113,7 +93,6 @@ static void read_line(const struct timeline *timeline, const struct line *line,
     chart_sort(points, timeline->count);
 }
 
-/* What of the values there is: none, all the same, all zero. */
 static bool is_worth_drawing(const struct time_chart *what, const struct chart_series *series,
                              unsigned count)
 {
@@ -129,7 +108,22 @@ static bool is_worth_drawing(const struct time_chart *what, const struct chart_s
             has_change = has_change || y != first;
             has_more = has_more || y > 0;
         }
-    return has_any && (has_change || !what->needs_change) && (has_more || !what->needs_more);
+    return what->always || (has_more && (has_change || !what->needs_change));
+}
+
+/* The end of the last row. */
+static double end_of(const struct timeline *timeline)
+{
+    enum { SECONDS_MAX = 1000000 };
+    double end = 0;
+    for (unsigned i = 0; i < timeline->count; i++) {
+        const json_t *row = json_array_get(timeline->rows, i);
+        double seconds = member_number(row, "seconds");
+        double at = member_number(row, "second") + (seconds > 0 ? seconds : 1);
+        if (at < SECONDS_MAX)
+            end = fmax(end, at);
+    }
+    return end;
 }
 
 static void draw_over_time(const struct timeline *timeline, const struct time_chart *what)
@@ -150,8 +144,7 @@ static void draw_over_time(const struct timeline *timeline, const struct time_ch
                                                 .shape = what->lines[i].shape,
                                                 .style = what->lines[i].style};
     }
-    bool is_main = what == &time_charts[0] || what == &time_charts[1];
-    if (is_main || is_worth_drawing(what, series, count))
+    if (is_worth_drawing(what, series, count))
         chart_draw(timeline->out, &(struct chart){.title = slice_cstr(what->title),
                                                   .note = what->note,
                                                   .x_name = "since the measuring began",
@@ -159,6 +152,7 @@ static void draw_over_time(const struct timeline *timeline, const struct time_ch
                                                   .y_unit = what->unit,
                                                   .y_is_log = what->is_log,
                                                   .width = 1,
+                                                  .x_to = end_of(timeline),
                                                   .series = series,
                                                   .series_count = count});
     free(points);

@@ -46,23 +46,26 @@ static double values_of(const json_t *server, double *values, unsigned *ret_coun
     return count ? high : NAN;
 }
 
+/* From zero, or, where one server takes more than 20 times as much as another, logarithmic: bars
+ * are then single strokes, since they would begin nowhere. */
 static bool fit_row(const json_t *servers, enum unit unit, struct chart_axis *axis)
 {
-    double most = -INFINITY, values[VALUES_MAX];
+    double least = INFINITY, most = -INFINITY, values[VALUES_MAX];
     for (size_t i = 0; i < json_array_size(servers) && i < SERVERS_MAX; i++) {
         const json_t *server = json_array_get(servers, i);
         unsigned count;
         double low, high = values_of(server, values, &count, &low);
         double median = member_number(server, "median");
-        if (isfinite(high))
-            most = fmax(most, high);
-        if (isfinite(median) && fabs(median) <= CHART_VALUE_MAX)
-            most = fmax(most, median);
+        if (!isfinite(median) || fabs(median) > CHART_VALUE_MAX)
+            continue;
+        least = fmin(least, fmin(low, median)); /* fmin and fmax pass over NAN */
+        most = fmax(most, fmax(high, median));
     }
     if (!(most >= 0))
         return false;
-    *axis = (struct chart_axis){.unit = unit};
-    chart_axis_fit(axis, 0, most, 3);
+    bool is_log = least >= CHART_LOG_MIN && most > 20 * least;
+    *axis = (struct chart_axis){.unit = unit, .is_log = is_log};
+    chart_axis_fit(axis, is_log ? least : 0, most, 3);
     return true;
 }
 
@@ -106,9 +109,27 @@ static void put_ratio(struct text *out, const json_t *ratio)
         text_put(out, "<td class=\"n\">\xe2\x80\x93</td><td></td>");
         return;
     }
-    text_format(out, "<td class=\"n\">%.3g\xc3\x97</td><td class=\"n soft\">", median);
+    text_put(out, "<td class=\"n\">");
+    text_value(out, UNIT_TIMES, median);
+    text_put(out, "</td><td class=\"n soft\">");
     if (isfinite(low) && isfinite(high))
-        text_format(out, "%.3g\xe2\x80\x93%.3g", low, high);
+        text_range(out, UNIT_PLAIN, low, high);
+    text_put(out, "</td>");
+}
+
+static void put_bar(struct text *out, const struct chart_axis *axis, double median, double low,
+                    double high, unsigned style)
+{
+    text_put(out, "<td class=\"barcell\">");
+    if (axis != NULL)
+        chart_bar(out, axis,
+                  &(struct chart_bar){.from = axis->is_log ? NAN : 0,
+                                      .to = median,
+                                      .low = low < high ? low : NAN,
+                                      .high = high,
+                                      .mark = axis->is_log ? median : NAN,
+                                      .line = NAN,
+                                      .style = style});
     text_put(out, "</td>");
 }
 
@@ -123,28 +144,36 @@ static void put_server(struct text *out, const json_t *server, enum unit unit,
     text_html(out, member_string(server, "server"), TEXT_SHORT);
     text_put(out, "</th>");
     cell_number(out, unit, median);
-    text_put(out, "<td class=\"n soft\">");
-    if (count > 1) {
-        text_value(out, unit, low);
-        text_put(out, "\xe2\x80\x93");
-        text_value(out, unit, high);
-    }
-    text_format(out, "</td><td class=\"n soft\">%u</td><td class=\"barcell\">", count);
-    if (axis != NULL)
-        chart_bar(out, axis,
-                  &(struct chart_bar){.from = 0,
-                                      .to = median,
-                                      .low = count > 1 ? low : NAN,
-                                      .high = high,
-                                      .mark = NAN,
-                                      .line = NAN,
-                                      .style = style});
-    text_put(out, "</td>");
     put_ratio(out, member(server, "ratio"));
+    put_bar(out, axis, median, low, high, style);
+    text_put(out, "<td class=\"n soft\">");
+    if (count > 1)
+        text_range(out, unit, low, high);
+
+    text_format(out, "</td><td class=\"n soft\">%u</td>", count);
     cell_number(out, UNIT_COUNT, member_number(server, "rate"));
     cell_number(out, UNIT_US, member_number(server, "p99_us"));
     cell_number(out, UNIT_US, member_number(server, "generator_us"));
     text_put(out, "</tr>\n");
+}
+
+/* What is measured, what is aimed at, and how near the machine lets it come. */
+static void put_row_head(struct text *out, const json_t *row, enum unit unit)
+{
+    text_html(out, member_string(row, "name"), TEXT_SHORT);
+    text_put(out, "<span>");
+    text_html(out, member_string(row, "what"), TEXT_LINE);
+    text_put(out, " \xc2\xb7 ");
+    text_html(out, member_string(row, "metric"), TEXT_SHORT);
+    if (unit == UNIT_COUNT && member_string(row, "unit").size > 0) {
+        text_put(out, " in ");
+        text_html(out, member_string(row, "unit"), TEXT_SHORT);
+    }
+    text_put(out, slice_equal(member_string(row, "better"), SLICE("higher")) ? ", more is better"
+                                                                             : ", less is better");
+    text_put(out, "</span>");
+    put_ceiling(out, member(row, "ceiling"));
+    put_verdict(out, row);
 }
 
 static void put_row(struct text *out, const json_t *row)
@@ -154,24 +183,11 @@ static void put_row(struct text *out, const json_t *row)
     struct chart_axis axis;
     bool has_axis = fit_row(servers, unit, &axis);
     text_put(out, "<tbody class=\"row\"><tr><th class=\"head\" scope=\"rowgroup\" colspan=\"4\">");
-    text_html(out, member_string(row, "name"), TEXT_SHORT);
-    text_put(out, "<span>");
-    text_html(out, member_string(row, "what"), TEXT_LINE);
-    text_put(out, "</span></th><th class=\"head barcell\">");
+    put_row_head(out, row, unit);
+    text_put(out, "</th><td class=\"head barcell\">");
     if (has_axis)
         chart_bar_axis(out, &axis);
-    text_put(out, "</th><th class=\"head\" colspan=\"5\"><span>");
-    text_html(out, member_string(row, "metric"), TEXT_SHORT);
-    if (unit == UNIT_COUNT && member_string(row, "unit").size > 0) {
-        text_put(out, " in ");
-        text_html(out, member_string(row, "unit"), TEXT_SHORT);
-    }
-    text_put(out, slice_equal(member_string(row, "better"), SLICE("higher")) ? "; more is better"
-                                                                             : "; less is better");
-    text_put(out, "</span>");
-    put_verdict(out, row);
-    put_ceiling(out, member(row, "ceiling"));
-    text_put(out, "</th></tr>\n");
+    text_put(out, "</td><td class=\"head\" colspan=\"5\"></td></tr>\n");
     for (size_t i = 0; i < json_array_size(servers) && i < SERVERS_MAX; i++)
         put_server(out, json_array_get(servers, i), unit, has_axis ? &axis : NULL,
                    (unsigned)i % CHART_STYLES);
@@ -184,10 +200,10 @@ static void put_rows(struct text *out, const json_t *rows)
     table_begin(out, "", "Each row of the suite, by server");
     text_put(out,
              "<thead><tr><th scope=\"col\">server</th><th scope=\"col\" class=\"n\">median</th>"
-             "<th scope=\"col\" class=\"n\">range</th><th scope=\"col\" class=\"n\">runs</th>"
-             "<th scope=\"col\">median and range</th>"
-             "<th scope=\"col\" class=\"n\">ringpost / this</th>"
+             "<th scope=\"col\" class=\"n\">ringpost<br>to this</th>"
              "<th scope=\"col\" class=\"n\">spread</th>"
+             "<th scope=\"col\" class=\"barcell\">median and range</th>"
+             "<th scope=\"col\" class=\"n\">range</th><th scope=\"col\" class=\"n\">runs</th>"
              "<th scope=\"col\" class=\"n\">rate, 1/s</th>"
              "<th scope=\"col\" class=\"n\">p99</th>"
              "<th scope=\"col\" class=\"n\">generator</th></tr></thead>\n");
@@ -195,7 +211,9 @@ static void put_rows(struct text *out, const json_t *rows)
         put_row(out, json_array_get(rows, i));
     table_end(out);
     text_put(out,
-             "<p class=\"soft\">Bars are medians, whiskers the range over the runs. Ratios are "
+             "<p class=\"soft\">Bars are medians, whiskers the range over the runs; where servers "
+             "are more than 20 times apart the axis is logarithmic and a stroke is the median. "
+             "Ratios are "
              "medians over pairs of runs that followed each other, with their range. "
              "\xe2\x80\x9cGenerator\xe2\x80\x9d is its own CPU an operation.</p>\n");
     section_end(out);
@@ -358,7 +376,7 @@ static void put_where(struct text *out, const json_t *suite)
         pair_json(out, slice_cstr(name), version);
     text_put(out, "</tbody>");
     table_end(out);
-    text_put(out, "</div></div><p></p>\n");
+    text_put(out, "</div></div><div class=\"under\"></div>\n");
     part_command(out, member(suite, "command"));
     section_end(out);
 }

@@ -106,17 +106,46 @@ static const char *entity(unsigned code)
     }
 }
 
-static void put_character(struct text *text, struct slice s, size_t length, bool is_html)
+/* Marks that stand above or below the character before them. */
+static bool is_combining(unsigned code)
 {
+    return (code >= 0x300 && code <= 0x36f) || (code >= 0x483 && code <= 0x489) ||
+           (code >= 0x1ab0 && code <= 0x1aff) || (code >= 0x1dc0 && code <= 0x1dff) ||
+           (code >= 0x20d0 && code <= 0x20ff) || (code >= 0xfe20 && code <= 0xfe2f);
+}
+
+static void put_control(struct text *text, unsigned code)
+{
+    switch (code) {
+    case '\t':
+        text_put(text, "\\t");
+        break;
+    case '\r':
+        text_put(text, "\\r");
+        break;
+    case '\n':
+        text_put(text, "\\n");
+        break;
+    default:
+        text_format(text, "\\x%02x", code);
+    }
+}
+
+/* `marks` counts combining marks on one character: more than MARKS_MAX would reach into the lines
+ * around. */
+static void put_character(struct text *text, struct slice s, size_t length, bool is_html,
+                          unsigned *marks)
+{
+    enum { MARKS_MAX = 3 };
     if (length == 0) {
         text_put(text, "\xef\xbf\xbd"); /* U+FFFD */
         return;
     }
     unsigned code = code_point(s, length);
-    if (code < 0x20 || code == 0x7f) { /* U+2400 ... U+2421 are pictures of them */
-        unsigned picture = code == 0x7f ? 0x21 : code;
-        text_format(text, "\xe2\x90%c", (char)(0x80 + picture));
-    } else if (is_hidden(code)) {
+    *marks = is_combining(code) ? *marks + 1 : 0;
+    if (code < 0x20 || code == 0x7f) {
+        put_control(text, code);
+    } else if (is_hidden(code) || *marks > MARKS_MAX) {
         text_format(text, is_html ? "&lt;U+%04X&gt;" : "<U+%04X>", code);
     } else if (is_html && entity(code) != NULL) {
         text_put(text, entity(code));
@@ -127,13 +156,14 @@ static void put_character(struct text *text, struct slice s, size_t length, bool
 
 static void put_words(struct text *text, struct slice words, unsigned characters_max, bool is_html)
 {
+    unsigned marks = 0;
     for (unsigned i = 0; words.size > 0; i++) {
         if (i == characters_max) {
             text_put(text, "\xe2\x80\xa6");
             return;
         }
         size_t length = utf8_length(words);
-        put_character(text, words, length, is_html);
+        put_character(text, words, length, is_html, &marks);
         words = slice_from(words, length == 0 ? 1 : length);
     }
 }

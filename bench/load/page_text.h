@@ -16,7 +16,7 @@ void text_put(struct text *text, const char *words);
 void text_bytes(struct text *text, const char *bytes, size_t size);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Somebody else's words, as text of HTML or inside a quoted attribute: escaped; control characters
- * are shown as their pictures, characters that turn or hide text as <U+202E>, bytes that are no
+ * are shown as \x1b, characters that turn, hide or pile up text as <U+202E>, bytes that are no
  * UTF-8 as U+FFFD; cut behind `characters_max`, with an ellipsis. */
 void text_html(struct text *text, struct slice words, unsigned characters_max);
 /* The same for a terminal: nothing of it can move the cursor. */
@@ -40,6 +40,7 @@ void unit_text(enum unit unit, double value, char ret_text[UNIT_TEXT_BYTES]);
 void unit_tick(enum unit unit, double value, char ret_text[UNIT_TEXT_BYTES]);
 /* As HTML: with a space that does not break, and the micro sign. */
 void text_value(struct text *text, enum unit unit, double value);
+void text_range(struct text *text, enum unit unit, double low, double high);
 void text_unit(struct text *text, const char *shown); /* what unit_text or unit_tick gave */
 
 /* `path` is of our own words: "phases.operation.p50_us". Missing, of another type, not finite:

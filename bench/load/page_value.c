@@ -107,6 +107,13 @@ void text_value(struct text *text, enum unit unit, double value)
     text_unit(text, shown);
 }
 
+void text_range(struct text *text, enum unit unit, double low, double high)
+{
+    text_value(text, unit, low);
+    text_put(text, "\xe2\x80\x93");
+    text_value(text, unit, high);
+}
+
 const json_t *member(const json_t *object, const char *path)
 {
     while (object != NULL && *path != '\0') {
