@@ -141,7 +141,7 @@ static int connect_error(struct sim *sim)
     return error < 0 ? error : drawn_error(sim, SIM_FAULT_CONNECT_ERROR, errors, 6);
 }
 
-int outgoing_option(struct sim *sim, const struct io_uring_sqe *sqe)
+int outgoing_option(struct sim *sim, int32_t socket, const struct io_uring_sqe *sqe)
 {
     int error = planned_failure(sim, SIM_OPERATION_SOCKET, -EOPNOTSUPP);
     bool is_known = (sqe->level == IPPROTO_TCP && sqe->optname == TCP_NODELAY) ||
@@ -150,6 +150,8 @@ int outgoing_option(struct sim *sim, const struct io_uring_sqe *sqe)
         error = -EOPNOTSUPP;
     if (error == 0 && (!is_known || sqe->optlen != sizeof(int)))
         error = -ENOPROTOOPT;
+    if (error == 0 && sqe->optname == IP_BIND_ADDRESS_NO_PORT)
+        sim->sockets[socket].is_port_late = true;
     return error;
 }
 
@@ -222,6 +224,8 @@ void outgoing_run(struct sim *sim, int32_t index)
         result = make_socket(sim, operation);
         break;
     case IORING_OP_BIND:
+        if (!sim->sockets[operation->object].is_port_late)
+            sim_fail(sim, "a source is bound before it is connected, and takes a port for itself");
         if (is_own(operation->path))
             snprintf(sim->sockets[operation->object].source,
                      sizeof sim->sockets[operation->object].source, "%.47s", operation->path);

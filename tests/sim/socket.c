@@ -487,7 +487,7 @@ static void prepare(struct sim *sim, struct operation *operation, const struct i
     case IORING_OP_URING_CMD:
         operation->is_setting = sqe->cmd_op == SOCKET_URING_OP_SETSOCKOPT;
         if (operation->is_setting) {
-            operation->error = outgoing_option(sim, sqe);
+            operation->error = outgoing_option(sim, operation->object, sqe);
             break;
         }
         assert(sqe->cmd_op == SOCKET_URING_OP_GETSOCKOPT && sqe->optname == OPTION_PEERNAME);

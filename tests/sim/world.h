@@ -151,7 +151,7 @@ struct socket {
     int32_t receives, sends; /* operations waiting, oldest first */
     struct listening *listening;
     struct sim_client *peer; /* of a connection; it outlives the socket */
-    bool is_shut, end_came, is_reset, reset_told;
+    bool is_shut, end_came, is_reset, reset_told, is_port_late;
     struct bytes received; /* not yet taken by the program */
     struct bytes sending;  /* not yet taken by the client */
     size_t send_capacity;
@@ -403,7 +403,7 @@ uint64_t client_travel_ns(struct sim *sim); /* of a segment */
 void outgoing_submit(struct kernel *kernel, int32_t operation, const struct io_uring_sqe *sqe);
 void outgoing_run(struct sim *sim, int32_t operation); /* SOCKET, BIND, CONNECT */
 /* Of an option of a socket; its result. */
-int outgoing_option(struct sim *sim, const struct io_uring_sqe *sqe);
+int outgoing_option(struct sim *sim, int32_t socket, const struct io_uring_sqe *sqe);
 /* Something came to an end of a wire, or left it, or it has ended: passes it on. */
 void wire_look(struct sim_client *from);
 
