@@ -28,6 +28,7 @@ struct worker_slot {
 };
 
 struct pace {
+    uint64_t placed;        /* open loop, equal gaps: the place on the time line of the next one */
     uint64_t taken;         /* by this core, warm-up included */
     uint64_t counted;       /* of these */
     uint64_t counted_max;   /* of --messages; UINT64_MAX: no limit */
@@ -82,13 +83,14 @@ struct load {
     void *shared;
     unsigned core_count, worker_count;
     struct load_core *cores[CORES_MAX];
-    struct core *engines[CORES_MAX];  /* atomic: set when its part has begun */
-    const char *why;                  /* atomic */
-    uint32_t stop;                    /* atomic */
-    uint32_t stage;                   /* atomic, of core 0 */
-    unsigned arrived, passed;         /* core 0's: at the barrier; barriers of LOAD_PREPARE */
-    int error;                        /* core 0's: the first of those that arrived */
-    bool is_verified, is_unreachable; /* core 0's; read when it has ended */
+    struct core *engines[CORES_MAX];                 /* atomic: set when its part has begun */
+    const char *why;                                 /* atomic */
+    uint32_t stop;                                   /* atomic */
+    uint32_t stage;                                  /* atomic, of core 0 */
+    unsigned arrived, passed;                        /* core 0's: at the barrier; barriers passed */
+    int error;                                       /* core 0's: the first of those that arrived */
+    bool verifies;                                   /* core 0's: LOAD_VERIFY comes next */
+    bool is_verified, is_unreachable;                /* core 0's; read when it has ended */
     uint64_t begin_ns, measure_ns, end_ns, ended_ns; /* atomic */
 };
 

@@ -245,9 +245,12 @@ void progress_summary(const struct watch *watch, FILE *file)
         times.ended_ns > times.measure_ns ? (double)(times.ended_ns - times.measure_ns) / 1e9 : 0;
     show_count(sum->operations, count);
     show_count(error_count(sum), errors);
-    fprintf(file, "%s, %s: %s %s%s in %.2f s, %.*f a second, %s errors\n",
-            options->load.scenario->name, options->target, count, options->load.scenario->operation,
-            sum->operations == 1 ? "" : "s", seconds,
+    const char *operation = options->load.scenario->operation;
+    size_t stem = strlen(operation);
+    bool is_y = stem > 0 && operation[stem - 1] == 'y';
+    fprintf(file, "%s, %s: %s %.*s%s in %.2f s, %.*f a second, %s errors\n",
+            options->load.scenario->name, options->target, count, (int)(stem - (is_y ? 1 : 0)),
+            operation, is_y ? "ies" : "s", seconds,
             seconds > 0 && (double)sum->operations < 100 * seconds ? 2 : 0,
             seconds > 0 ? (double)sum->operations / seconds : 0, errors);
     if (load_why(watch->load) != NULL)

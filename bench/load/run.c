@@ -156,45 +156,54 @@ static void on_turn(struct hook *hook)
     }
 }
 
-/* On core 0, when all have arrived. */
-static void lead(struct load *load, struct core *core)
+/* When --duration ends, and when measuring begins. */
+static void begin_measuring(struct load *load, uint64_t now)
 {
     const struct load_options *options = load->options;
-    uint64_t now = kernel_monotonic_ns(core_kernel(core)), begin = word_get(&load->begin_ns);
-    uint64_t last = 0;
-    switch (load->cores[0]->stage) {
-    case LOAD_PREPARE: /* WARM_UP comes next */
-        if (load->passed++ == 0)
-            break; /* all are open, and prepare now */
-        begin = now;
-        word_set(&load->begin_ns, begin);
-        if (options->rate == 0 && options->warm_up_ns > 0 && !options->scenario->ends_itself)
-            break; /* measured from when all are warm */
-        now = options->scenario->ends_itself ? begin : begin + options->warm_up_ns;
-        /* fall through */
-    case LOAD_WARM_UP:
-        if (word_get(&load->measure_ns) != 0)
-            break; /* an open loop has its times from the start */
-        if (options->duration_ns > 0 && !options->scenario->ends_itself)
-            word_set(&load->end_ns, now + options->duration_ns);
-        __atomic_store_n(&load->measure_ns, now, __ATOMIC_RELEASE);
-        break;
-    case LOAD_MEASURE: /* all workers have returned */
-        if (word_get(&load->ended_ns) != 0)
-            break;
-        for (unsigned i = 0; i < load->core_count; i++)
-            if (word_get(&load->cores[i]->last_ns) > last)
-                last = word_get(&load->cores[i]->last_ns);
-        if (last == 0 || is_stopped(load))
-            last = now;
-        else if (word_get(&load->end_ns) > last)
-            last = word_get(&load->end_ns) < now ? word_get(&load->end_ns) : now;
-        word_set(&load->ended_ns, last);
-        break;
-    case LOAD_VERIFY:
-    case LOAD_ENDED:
-        break;
-    }
+    if (options->duration_ns > 0 && !options->scenario->ends_itself)
+        word_set(&load->end_ns, now + options->duration_ns);
+    __atomic_store_n(&load->measure_ns, now, __ATOMIC_RELEASE);
+}
+
+static void begin(struct load *load, uint64_t now)
+{
+    const struct load_options *options = load->options;
+    word_set(&load->begin_ns, now);
+    if (options->scenario->ends_itself || options->warm_up_ns == 0)
+        begin_measuring(load, now);
+    else if (options->rate > 0) /* an open loop has its times from the start */
+        begin_measuring(load, now + options->warm_up_ns);
+}
+
+static void end(struct load *load, uint64_t now)
+{
+    uint64_t last = 0, until = word_get(&load->end_ns);
+    for (unsigned i = 0; i < load->core_count; i++)
+        if (word_get(&load->cores[i]->last_ns) > last)
+            last = word_get(&load->cores[i]->last_ns);
+    if (last == 0 || is_stopped(load))
+        last = now;
+    else if (until > last)
+        last = until < now ? until : now;
+    word_set(&load->ended_ns, last);
+    load->verifies =
+        load->options->verifies && load->options->scenario->verify != NULL && !is_stopped(load);
+}
+
+/* On core 0, when all have arrived; which barrier it is. */
+static void lead(struct load *load, struct core *core)
+{
+    enum { OPENED, PREPARED, WARM, WORKED };
+    uint64_t now = kernel_monotonic_ns(core_kernel(core));
+    unsigned passed = load->passed++;
+    if (is_stopped(load) && passed <= PREPARED)
+        load->passed = WORKED + 1; /* all go straight to the end */
+    else if (passed == PREPARED)
+        begin(load, now);
+    else if (passed == WARM && word_get(&load->measure_ns) == 0)
+        begin_measuring(load, now);
+    else if (passed == WORKED)
+        end(load, now);
 }
 
 static void on_arrive(struct core *here, struct message *message)
@@ -394,7 +403,7 @@ static int play(struct load_core *at)
     if (at->stage_error != 0)
         load_stop(load, "the preparation failed");
     int result = barrier(at, 0);
-    if (result < 0 || is_stopped(load))
+    if (result < 0 || word_get(&load->begin_ns) == 0)
         return result;
     set_stage(at, LOAD_WARM_UP);
     pace_begin(at);
@@ -406,7 +415,7 @@ static int play(struct load_core *at)
     wait_workers(at);
     at->is_over = true;
     barrier(at, 0);
-    if (load->options->verifies && scenario->verify != NULL && !is_stopped(load))
+    if (load->verifies)
         verify(at);
     return 0;
 }
@@ -492,7 +501,7 @@ int load_create(const struct load_options *options, struct load **ret_load, char
     }
     const struct load_scenario *scenario = options->scenario;
     result = content_open(options, &load->content, problem);
-    if (result == 0 && options->verifies &&
+    if (result == 0 && options->verifies && options->scenario->verify != NULL &&
         (result = verify_create(load->core_count, &load->verify)) < 0)
         snprintf(problem, 200, "out of memory");
     if (result == 0 && scenario->open != NULL)
@@ -532,5 +541,7 @@ unsigned load_workers(const struct load *load)
 
 bool load_is_verified(const struct load *load)
 {
-    return load->is_verified;
+    /* some scenarios check what they read as they go, and have no stage for it */
+    bool has_stage = load->options->scenario->verify != NULL;
+    return has_stage ? load->is_verified : load_why(load) == NULL;
 }
