@@ -77,9 +77,9 @@ static int deliver(struct idle_core *idle, struct idle_user *user, struct mailbo
     fiber_lock_take(core, &user->lock);
     idlers_round_begin(idle->idlers, user);
     note_first(idle, load_now(idle->at));
-    int error = mailbox_send(sender, idlers_user_number(idle->idlers, user), number);
-    user->accepted_ns = load_now(idle->at);
-    uint64_t until = user->accepted_ns + idle->options->timeout_ns;
+    int error =
+        mailbox_send(sender, idlers_user_number(idle->idlers, user), number, &user->began_ns);
+    uint64_t until = load_now(idle->at) + idle->options->timeout_ns;
     while (error == 0 && user->waiting > 0 && !is_stopped(idle))
         if (waiters_wait(core, &user->told, until) < 0)
             break;
@@ -273,7 +273,7 @@ static const char help[] =
     "are delivered to the users in turn, by --also lmtp:// or smtp:// when given, else by APPEND\n"
     "over connections of its own (at --rate, else 64 at once), and each connection of the user "
     "must\n"
-    "be told: \"wake-up\" is the time from the acceptance of the message to its EXISTS, \"wake-up\n"
+    "be told: \"wake-up\" is the time from when the message goes out to its EXISTS, \"wake-up\n"
     "all\" that from the first delivery until the last connection was told. An operation is a\n"
     "message of which everybody has been told. IDLE is renewed before 29 minutes; a connection "
     "that\n"

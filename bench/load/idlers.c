@@ -80,8 +80,7 @@ static void look(struct idlers *idlers, struct idler *idler)
     if (user->waiting == 0 || idler->round == user->round || idler->imap.exists <= idler->base)
         return;
     uint64_t now = load_now(idlers->at);
-    /* told before the one who delivered was: then it took no time */
-    measure_span(idlers->at, PHASE_WAKE, user->accepted_ns != 0 ? user->accepted_ns : now, now);
+    measure_span(idlers->at, PHASE_WAKE, user->began_ns != 0 ? user->began_ns : now, now);
     idlers->last_told_ns = now;
     leave_round(idlers, user, idler);
 }
@@ -271,7 +270,7 @@ void idlers_round_begin(struct idlers *idlers, struct idle_user *user)
 {
     user->round++;
     user->waiting = 0;
-    user->accepted_ns = 0;
+    user->began_ns = 0;
     for (unsigned i = user->first; i < user->first + user->count; i++) {
         struct idler *idler = &idlers->all[i];
         idler->base = idler->imap.exists;

@@ -32,7 +32,7 @@ struct idler {
 struct idle_user {
     struct fiber_lock lock; /* of who delivers and waits for the round's end */
     struct waiters told;    /* the same */
-    uint64_t accepted_ns;   /* 0: the message of the round is not accepted yet */
+    uint64_t began_ns;      /* when the message of the round went out; 0: it has not yet */
     uint32_t round, waiting;
     unsigned first, count;
 };

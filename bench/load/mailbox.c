@@ -104,8 +104,14 @@ int mailbox_sender_make(struct load_worker *worker, struct mailbox_sender **ret_
     return 0;
 }
 
+static void tell_began(const struct mailbox_sender *sender, uint64_t *began_ns)
+{
+    if (began_ns != NULL)
+        *began_ns = load_now(sender->worker->at);
+}
+
 static int append(struct mailbox_sender *sender, unsigned user,
-                  const struct content_message *message)
+                  const struct content_message *message, uint64_t *began_ns)
 {
     struct imap *imap = &sender->imap;
     if (peer_is_open(&imap->peer) && sender->user != user)
@@ -117,11 +123,14 @@ static int append(struct mailbox_sender *sender, unsigned user,
             error = imap_login(imap, user);
         sender->user = user;
     }
-    return error != 0 ? error : imap_append(imap, message);
+    if (error != 0)
+        return error;
+    tell_began(sender, began_ns);
+    return imap_append(imap, message);
 }
 
 static int deliver(struct mailbox_sender *sender, unsigned user, uint64_t number,
-                   const struct content_message *message)
+                   const struct content_message *message, uint64_t *began_ns)
 {
     struct smtp *smtp = &sender->smtp;
     struct load_worker *worker = sender->worker;
@@ -134,20 +143,23 @@ static int deliver(struct mailbox_sender *sender, unsigned user, uint64_t number
         peer_close(&smtp->peer); /* between two messages a server may close */
     if (!peer_is_open(&smtp->peer))
         error = smtp_open(smtp, worker, protocol, worker->index, user);
-    if (error == 0)
+    if (error == 0) {
+        tell_began(sender, began_ns);
         return smtp_deliver(smtp, &delivery);
+    }
     peer_close(&smtp->peer);
     return error;
 }
 
-int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number)
+int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number, uint64_t *began_ns)
 {
     struct content_message message;
     struct load_core *at = sender->worker->at;
     if (content_make(load_content(load_of(at)), number, &message) < 0)
         return measure_error(at, LOAD_OURS, SLICE(""));
-    int error = is_delivering(sender->worker->options) ? deliver(sender, user, number, &message)
-                                                       : append(sender, user, &message);
+    int error = is_delivering(sender->worker->options)
+                    ? deliver(sender, user, number, &message, began_ns)
+                    : append(sender, user, &message, began_ns);
     content_release(&message);
     return error;
 }
@@ -250,7 +262,7 @@ static int fill_by_delivery(struct load_worker *worker, struct mailbox_sender *s
     uint32_t messages = 0;
     int error = count_messages(worker, user, &messages);
     for (; error == 0 && messages < wanted; messages++)
-        error = mailbox_send(sender, user, fill_number(user, messages));
+        error = mailbox_send(sender, user, fill_number(user, messages), NULL);
     return error;
 }
 

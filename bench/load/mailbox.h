@@ -34,8 +34,9 @@ struct mailbox_sender;
 /* Is there a way to deliver? */
 bool mailbox_can_send(const struct load_options *options);
 int mailbox_sender_make(struct load_worker *worker, struct mailbox_sender **ret_sender);
-/* Delivers message `number` to the user; 0 when the server has accepted it. */
-int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number);
+/* Delivers message `number` to the user; 0 when the server has accepted it. *began_ns (may be NULL)
+ * is set when the connection is there and the message goes out. */
+int mailbox_send(struct mailbox_sender *sender, unsigned user, uint64_t number, uint64_t *began_ns);
 void mailbox_sender_free(struct mailbox_sender *sender);
 
 /* Fills the mailboxes of users index, index + workers, ... up to options->mailbox_messages: what

@@ -31,7 +31,7 @@
     each(LOGOUT, "log-out", "QUIT, LOGOUT")                                                        \
     each(LIST, "list", "POP3: STAT, LIST, UIDL") each(RETR, "retr", "POP3, until the last dot")    \
     each(DELE, "dele", "POP3")                                                                     \
-    each(WAKE, "wake-up", "from a delivery's acceptance until an idle session is told")            \
+    each(WAKE, "wake-up", "from when a message goes out until an idle session is told")            \
     each(WAKE_ALL, "wake-up all", "from the first delivery until the last idle session is told")
 
 #define LOAD_ERROR_TABLE(each)                                                                     \

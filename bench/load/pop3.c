@@ -5,7 +5,7 @@
  * come, without their dots, and never held.
  *
  * Where the server takes several commands at once (PIPELINING), RETR and DELE are sent up to
- * POP3_AHEAD_MAX ahead; the time of each then counts from the answer before it.
+ * POP3_AHEAD_MAX ahead; the time of each counts from when it was sent.
  */
 #include "pop3.h"
 
@@ -334,57 +334,47 @@ static int read_message(struct pop3 *pop3, const struct mailbox_reader *reader)
     return 0;
 }
 
-/* One command for each of first ... last, several ahead of their answers. An answer that is an
- * error ends it, and the connection too when others are still to come. */
-static int for_each(struct pop3 *pop3, const char *name, uint32_t first, uint32_t last,
-                    int (*each)(struct pop3 *pop3, const struct mailbox_reader *reader),
+/* One command for each of first ... last, several ahead of their answers; the time of each counts
+ * from when it was sent. An answer that is an error ends it, and the connection too when others are
+ * still to come. */
+static int for_each(struct pop3 *pop3, enum load_phase phase, uint32_t first, uint32_t last,
                     const struct mailbox_reader *reader)
 {
     struct peer *peer = &pop3->peer;
     uint32_t ahead = (peer->capabilities & POP3_PIPELINING) ? POP3_AHEAD_MAX : 1;
     uint32_t sent = first;
+    uint64_t sent_ns[POP3_AHEAD_MAX];
     for (uint32_t at = first; at <= last; at++) {
-        peer_begin(peer);
         /* by halves, so that many commands leave in one send */
-        if (sent == at || (sent - at <= ahead / 2 && ahead > 1))
-            for (; sent <= last && sent - at < ahead; sent++)
-                peer_printf(peer, "%s %u\r\n", name, sent);
+        if (sent - at <= ahead / 2) {
+            peer_begin(peer);
+            for (; sent <= last && sent - at < ahead; sent++) {
+                sent_ns[sent % POP3_AHEAD_MAX] = peer->began_ns;
+                peer_printf(peer, "%s %u\r\n", phase == PHASE_RETR ? "RETR" : "DELE", sent);
+            }
+        }
         int error = answer(pop3, false, NULL);
-        if (error == 0)
-            error = each(pop3, reader);
+        if (error == 0 && phase == PHASE_RETR)
+            error = read_message(pop3, reader);
         if (error != 0) {
             if (sent > at + 1)
                 peer_close(peer);
             return error;
         }
+        measure_phase(peer->at, phase, sent_ns[at % POP3_AHEAD_MAX]);
     }
     return 0;
-}
-
-static int retrieved(struct pop3 *pop3, const struct mailbox_reader *reader)
-{
-    int error = read_message(pop3, reader);
-    if (error == 0)
-        measure_phase(pop3->peer.at, PHASE_RETR, pop3->peer.began_ns);
-    return error;
 }
 
 int pop3_retrieve(struct pop3 *pop3, uint32_t first, uint32_t last,
                   const struct mailbox_reader *reader)
 {
-    return for_each(pop3, "RETR", first, last, retrieved, reader);
-}
-
-static int deleted(struct pop3 *pop3, const struct mailbox_reader *reader)
-{
-    (void)reader;
-    measure_phase(pop3->peer.at, PHASE_DELE, pop3->peer.began_ns);
-    return 0;
+    return for_each(pop3, PHASE_RETR, first, last, reader);
 }
 
 int pop3_delete(struct pop3 *pop3, uint32_t first, uint32_t last)
 {
-    return for_each(pop3, "DELE", first, last, deleted, NULL);
+    return for_each(pop3, PHASE_DELE, first, last, NULL);
 }
 
 int pop3_quit(struct pop3 *pop3)

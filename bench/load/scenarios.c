@@ -8,9 +8,9 @@
 
 extern const struct load_scenario scenario_smtp, scenario_lmtp;
 extern const struct load_scenario scenario_imap, scenario_pop3, scenario_login, scenario_connect;
-extern const struct load_scenario scenario_idle;
+extern const struct load_scenario scenario_idle, scenario_mix;
 
 const struct load_scenario *const load_scenarios[] = {
-    &scenario_smtp,  &scenario_lmtp,    &scenario_imap, &scenario_pop3,
-    &scenario_login, &scenario_connect, &scenario_idle, NULL,
+    &scenario_smtp,    &scenario_lmtp, &scenario_imap, &scenario_pop3, &scenario_login,
+    &scenario_connect, &scenario_idle, &scenario_mix,  NULL,
 };
