@@ -360,7 +360,8 @@ void pace_end(struct load_core *at)
     if (is_open_loop(at) && !pace->is_timed && pace->counted < pace->counted_max) {
         uint64_t until = end < now ? end : now;
         if (pace->due_ns < until)
-            word_set(&at->not_begun, 1 + (uint64_t)((double)(until - pace->due_ns) / pace->gap_ns));
+            word_set(&at->not_begun,
+                     1 + (uint64_t)((double)(until - pace->due_ns - 1) / pace->gap_ns));
     }
     while (pace->first != NULL)
         wake(at, queue_pop(pace), -ECANCELED);

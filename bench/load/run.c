@@ -335,7 +335,8 @@ static void look(struct timer *timer)
         errors += word_get(&one->errors_since);
         connects += word_get(&one->connects);
     }
-    if (connects == 0 && errors > 0 && now > at->look_from_ns + UNREACHABLE_SECONDS * SECOND_NS) {
+    bool is_silent = connects == 0 && alive == at->look_from_ns;
+    if (is_silent && errors > 0 && now > at->look_from_ns + UNREACHABLE_SECONDS * SECOND_NS) {
         load->is_unreachable = true;
         load_stop(load, "cannot connect");
     } else if (errors >= GONE_ERRORS_MIN && now > alive + load->options->timeout_ns) {
