@@ -119,6 +119,16 @@ void mime_to_utf8(struct slice bytes, struct slice charset, struct text *out);
 /* Whether mime_to_utf8 has a converter of this name (not US-ASCII and UTF-8, which need none). */
 bool mime_charset_is_known(struct slice charset);
 
+/* All converters, held open. libc loads them from files: a process that is to lose the right to
+ * open files opens them before, and mime_to_utf8 goes on working. */
+enum { MIME_CHARSETS_MAX = 64 };
+struct mime_charsets {
+    void *converters[MIME_CHARSETS_MAX];
+    unsigned count, missing; /* missing: this machine has no files for them */
+};
+void mime_charsets_open(struct mime_charsets *ret_charsets);
+void mime_charsets_close(struct mime_charsets *charsets);
+
 /* Whether a part with this header is text (RFC 2045 5.2: also one without a readable Content-Type),
  * and its charset (size 0: not named; borrows the header or the arena). */
 bool mime_content_is_text(struct slice header, struct arena *arena, struct slice *ret_charset);

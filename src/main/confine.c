@@ -187,6 +187,11 @@ bool confine_begin(struct confine *confine, const struct setup *setup)
     }
     void *frame;
     (void)backtrace(&frame, 1); /* loads what ending a thread needs: later it cannot be opened */
+    mime_charsets_open(&confine->charsets);
+    if (confine->charsets.missing > 0)
+        complain("%u charsets of mail are missing on this machine (files of iconv, gconv): mail in "
+                 "them is not found by its words",
+                 confine->charsets.missing);
     confine->calls_error = confine_calls_make(confine->may_connect, &confine->calls);
     confine->files_error = confine_files(confine, config);
     if (confine->calls_error == 0)
@@ -247,4 +252,5 @@ void confine_finish(struct confine *confine, struct core *core)
 void confine_end(struct confine *confine)
 {
     confine_calls_free(&confine->calls);
+    mime_charsets_close(&confine->charsets);
 }

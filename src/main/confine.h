@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ringpost/mime.h"
+
 /* ---------------------------------------------------------------- files (landlock) */
 
 enum confine_access {
@@ -89,7 +91,8 @@ struct setup;
 struct confine {
     bool is_on, may_connect;
     struct confine_calls calls;
-    int files_error, calls_error; /* 0 or -errno: why a layer is missing */
+    struct mime_charsets charsets; /* held open: their files are out of reach later */
+    int files_error, calls_error;  /* 0 or -errno: why a layer is missing */
 };
 
 /* Landlock and the first filter, as the config needs them. False, after saying why, only when the

@@ -17,7 +17,7 @@ struct charset {
     const char *iconv_name;
 };
 
-static const struct charset charsets[] = {
+static const struct charset charsets_of_mail[] = {
     {SLICE("iso-8859-1"),
      "WINDOWS-1252"}, /* WHATWG Encoding: mail that says the one means the other */
     {SLICE("latin1"), "WINDOWS-1252"},
@@ -83,15 +83,36 @@ static const char *iconv_name_of(struct slice charset)
 {
     if (charset.size > NAME_SIZE_MAX)
         return NULL;
-    for (size_t i = 0; i < sizeof charsets / sizeof charsets[0]; i++)
-        if (slice_equal_nocase(charsets[i].name, charset))
-            return charsets[i].iconv_name;
+    for (size_t i = 0; i < sizeof charsets_of_mail / sizeof *charsets_of_mail; i++)
+        if (slice_equal_nocase(charsets_of_mail[i].name, charset))
+            return charsets_of_mail[i].iconv_name;
     return NULL;
 }
 
 bool mime_charset_is_known(struct slice charset)
 {
     return iconv_name_of(charset) != NULL;
+}
+
+void mime_charsets_open(struct mime_charsets *charsets)
+{
+    const size_t all = sizeof charsets_of_mail / sizeof *charsets_of_mail;
+    _Static_assert(sizeof charsets_of_mail / sizeof *charsets_of_mail <= MIME_CHARSETS_MAX,
+                   "raise MIME_CHARSETS_MAX");
+    *charsets = (struct mime_charsets){.count = 0};
+    for (size_t i = 0; i < all; i++) {
+        iconv_t converter = iconv_open("UTF-8", charsets_of_mail[i].iconv_name);
+        if (converter == (iconv_t)-1)
+            charsets->missing++;
+        else
+            charsets->converters[charsets->count++] = converter;
+    }
+}
+
+void mime_charsets_close(struct mime_charsets *charsets)
+{
+    while (charsets->count > 0)
+        iconv_close(charsets->converters[--charsets->count]);
 }
 
 void mime_to_utf8(struct slice bytes, struct slice charset, struct text *out)

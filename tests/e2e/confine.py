@@ -4,6 +4,7 @@
 it drains, as root with a user to become and started without privileges; its own self-test says that
 every measure holds, which tests/unit/confine_test.c shows for each. As root without a user `serve`
 refuses to start. What it was started with and did not ask for is closed."""
+import base64
 import http.client
 import http.server
 import imaplib
@@ -160,6 +161,24 @@ def lives(server):
     server.process.send_signal(signal.SIGTERM)
     check(server.process.wait(20) == 0, f'exit status {server.process.returncode}')
     check(server.events()[-1]['event'] in ('session', 'stop'), server.events()[-1])
+
+
+def test_charsets(): # F09
+    """Converters are files of libc: they are opened before files cannot be opened any more."""
+    words = (('windows-1252', 'Grüße'), ('koi8-r', 'Привет'), ('windows-1256', 'سلام'),
+             ('iso-2022-jp', '日本'), ('euc-kr', '한국'), ('gb18030', '中文'), ('big5', '台灣'))
+    with Server('user = "nobody";' if IS_ROOT else '') as server:
+        server.event('confined')
+        for charset, word in words:
+            encoded = base64.b64encode(word.encode(charset)).decode()
+            server.deliver(f'=?{charset}?b?{encoded}?=')
+        with imaplib.IMAP4('127.0.0.1', server.imap, timeout=20) as imap:
+            imap.login('u@example.test', 'secret')
+            imap.select()
+            for number, (charset, word) in enumerate(words, 1):
+                imap.literal = word.encode()
+                found = imap.uid('SEARCH', 'CHARSET', 'UTF-8', 'SUBJECT')
+                check(found == ('OK', [str(number).encode()]), f'{charset}: {found}')
 
 
 def test_as_root(): # F09
