@@ -5,7 +5,9 @@
  */
 #include "certificate_write.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "certificate.h"
@@ -40,6 +42,10 @@ int run_certificate_make(const struct invocation *invocation)
     if (!is_name(invocation->operand)) {
         complain("\"%.100s\" is no host name", invocation->operand);
         return STATUS_USAGE;
+    }
+    if (mkdir(invocation->dir, 0700) < 0 && errno != EEXIST) {
+        complain("%s: %s", invocation->dir, strerror(errno));
+        return STATUS_FAILED;
     }
     if (!certificate_write(invocation->dir, names))
         return STATUS_FAILED;

@@ -49,8 +49,8 @@ const struct program_command program_commands[] = {
      run_user_passwd},
     {"certificate make", "NAME", OPTION_DIR, OPTION_DIR,
      "make a self-signed certificate for a host name",
-     "Writes DIR/certificate.pem and DIR/key.pem over what is there: for a lab, or until the real\n"
-     "one is there. A running gateway that uses them takes them by itself.\n",
+     "Makes DIR, writes DIR/certificate.pem and DIR/key.pem over what is there: for a lab, or\n"
+     "until the real one is there. A running gateway that uses them takes them by itself.\n",
      run_certificate_make},
     {"store verify", NULL, OPTION_CONFIG | OPTION_DIR | OPTION_JSON, 0,
      "read and check every record of a store",
