@@ -164,6 +164,54 @@ static void lost(void **state)
     run(&world);
 }
 
+struct sleeper {
+    struct core *core;
+    struct fiber *fiber;
+};
+
+static void wake(void *argument)
+{
+    struct sleeper *sleeper = argument;
+    fiber_wake(sleeper->core, sleeper->fiber);
+}
+
+static void sleep_until(struct core *core, uint64_t time_ns)
+{
+    struct sleeper sleeper = {core, fiber_current(core)};
+    core_alarm(core, time_ns, wake, &sleeper);
+    fiber_park(core);
+}
+
+/* The answer and the deadline come together: one of them is told, and the cancelling ends before
+ * the call does. */
+static void race_body(struct core *core, struct world *world)
+{
+    (void)world;
+    enum { TICK_NS = 8000000 };
+    struct dialed client;
+    struct stream_target target = target_v4(port_base() + 1);
+    unsigned connected = 0, late = 0;
+    for (uint64_t before = 0; before < 1000000; before += 2000) {
+        uint64_t tick = (core_now_ns(core) / TICK_NS + 2) * TICK_NS;
+        sleep_until(core, tick - before);
+        client = (struct dialed){0};
+        int result = stream_connect(&client.stream, core, &target, tick, &dialed_owner);
+        check(result == 0 || result == -ETIMEDOUT);
+        connected += result == 0;
+        late += result != 0;
+        if (result == 0)
+            dialed_close(&client);
+    }
+    check(connected > 50 && late > 50);
+}
+
+static void race(void **state)
+{
+    (void)state;
+    struct world world = {.body = race_body};
+    run(&world);
+}
+
 static bool is_told(int result)
 {
     static const int told[] = {0,           -ECONNREFUSED, -ECONNRESET,   -EADDRNOTAVAIL,
@@ -283,8 +331,8 @@ static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(connects), cmocka_unit_test(handshakes), cmocka_unit_test(clients),
-        cmocka_unit_test(lost),     cmocka_unit_test(faults),     cmocka_unit_test(wires),
-        cmocka_unit_test(again),
+        cmocka_unit_test(lost),     cmocka_unit_test(race),       cmocka_unit_test(faults),
+        cmocka_unit_test(wires),    cmocka_unit_test(again),
     };
     return cmocka_run_group_tests_name("dial_sweep", list, NULL, NULL);
 }
