@@ -70,9 +70,9 @@ static int wire(struct sim *sim, int32_t socket, const char *address, unsigned p
     if (at == NONE)
         return port == 0 ? -ENOENT : -ECONNREFUSED;
     struct sim_client *near = client_new(sim, port == 0), *far = client_new(sim, port == 0);
-    const char *from = is_loopback(address) ? address : NULL;
-    if (sim->sockets[socket].source[0] != '\0')
-        from = sim->sockets[socket].source;
+    char source[sizeof sim->sockets->source]; /* the sockets' array moves */
+    memcpy(source, sim->sockets[socket].source, sizeof source);
+    const char *from = source[0] != '\0' ? source : is_loopback(address) ? address : NULL;
     near->wired = far;
     far->wired = near;
     near->how = far->how = sim->options.in_order ? SIM_SEGMENTS_WHOLE : SIM_SEGMENTS_DRAWN;
