@@ -283,6 +283,31 @@ static void no_data_and_one_point(void **state)
     text_free(&drawn);
 }
 
+static unsigned count_of(const char *text, const char *what)
+{
+    unsigned count = 0;
+    for (; (text = strstr(text, what)) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* What is no number is not drawn as zero: the line ends, and begins anew. */
+static void gaps_are_gaps(void **state)
+{
+    (void)state;
+    for (unsigned shape = CHART_LINE; shape <= CHART_STEP; shape++) {
+        struct chart_point points[] = {CHART_POINT(1, 5), CHART_POINT(2, 6), CHART_POINT(3, NAN),
+                                       CHART_POINT(4, 7), CHART_POINT(5, 8)};
+        struct text drawn = draw(points, 5, (enum chart_shape)shape, false);
+        const char *line = strstr(drawn.data, "class=\"line\"");
+        assert_non_null(line);
+        char path[200];
+        assert_int_equal(sscanf(line, "class=\"line\" d=\"%199[^\"]", path), 1);
+        assert_int_equal(count_of(path, "M"), 2);
+        text_free(&drawn);
+    }
+}
+
 /* A line of many points is short, and its one peak is in it. */
 static void many_points(void **state)
 {
@@ -292,7 +317,7 @@ static void many_points(void **state)
     for (unsigned i = 0; i < COUNT; i++)
         points[i] = CHART_POINT(i, 10);
     points[77777].y = 1000;
-    points[500].y = 1e300; /* is not drawn, and hides nothing */
+    points[77778].y = 1e300; /* is not drawn, and hides nothing */
     struct text drawn = draw(points, COUNT, CHART_LINE, false);
     assert_non_null(strstr(drawn.data, " 77777,1000"));
     assert_in_range(drawn.size, 10000, 120000);
@@ -311,6 +336,7 @@ int main(void)
         cmocka_unit_test(strange_values),
         cmocka_unit_test(no_data_and_one_point),
         cmocka_unit_test(many_points),
+        cmocka_unit_test(gaps_are_gaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
