@@ -90,7 +90,7 @@ struct load {
     unsigned arrived, passed;                        /* core 0's: at the barrier; barriers passed */
     int error;                                       /* core 0's: the first of those that arrived */
     bool verifies;                                   /* core 0's: LOAD_VERIFY comes next */
-    bool is_verified, is_unreachable;                /* core 0's; read when it has ended */
+    bool is_verified;                                /* core 0's; read when it has ended */
     uint64_t begin_ns, measure_ns, end_ns, ended_ns; /* atomic */
 };
 

@@ -121,8 +121,10 @@ static void compose(struct line *line, const struct watch *watch, uint64_t now_n
 void progress_show(struct watch *watch, uint64_t now_ns)
 {
     struct line line = {.used = 0};
-    if (!watch->is_terminal && now_ns < watch->said_ns + LINE_SECONDS * SECOND_NS &&
-        watch->said_ns != 0)
+    if (load_stage(watch->load) == LOAD_ENDED)
+        return;
+    uint64_t next_ns = watch->said_ns + LINE_SECONDS * SECOND_NS - SECOND_NS / 2;
+    if (!watch->is_terminal && now_ns < next_ns && watch->said_ns != 0)
         return;
     if (!watch->is_terminal && watch->said_ns == 0) { /* not in the first second */
         watch->said_ns = now_ns;

@@ -26,6 +26,8 @@
 
 enum { RAMP_MAX = 64, LOOK_MS = 250, UNREACHABLE_SECONDS = 3, GONE_ERRORS_MIN = 3 };
 
+static const char unreachable[] = "cannot connect"; /* load_why; known by its address */
+
 /* ---------------------------------------------------------------- what others ask */
 
 struct core *load_engine(const struct load_core *at)
@@ -123,7 +125,7 @@ void load_times(const struct load *load, struct load_times *ret_times)
                                      .end_ns = word_get(&load->end_ns),
                                      .ended_ns = word_get(&load->ended_ns),
                                      .not_begun = lost,
-                                     .is_unreachable = load->is_unreachable};
+                                     .is_unreachable = load_why(load) == unreachable};
 }
 
 /* ---------------------------------------------------------------- stages */
@@ -337,8 +339,7 @@ static void look(struct timer *timer)
     }
     bool is_silent = connects == 0 && alive == at->look_from_ns;
     if (is_silent && errors > 0 && now > at->look_from_ns + UNREACHABLE_SECONDS * SECOND_NS) {
-        load->is_unreachable = true;
-        load_stop(load, "cannot connect");
+        load_stop(load, unreachable);
     } else if (errors >= GONE_ERRORS_MIN && now > alive + load->options->timeout_ns) {
         load_stop(load, "the target is gone");
     } else {
@@ -401,8 +402,10 @@ static int play(struct load_core *at)
         begin_workers(at, play_prepare);
         wait_workers(at);
     }
+    bool is_nobody = at->stage_error > 0 && at->stage_error <= LOAD_CONNECT_TIMEOUT &&
+                     word_get(&at->connects) == 0;
     if (at->stage_error != 0)
-        load_stop(load, "the preparation failed");
+        load_stop(load, is_nobody ? unreachable : "the preparation failed");
     int result = barrier(at, 0);
     if (result < 0 || word_get(&load->begin_ns) == 0)
         return result;
