@@ -13,11 +13,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "config.h"
 
+/* An answer that comes in drops has the seconds twice, then it is cut. */
 enum { WAIT_SECONDS = 4, ANSWER_BYTES_MAX = 2048 };
 
 /* The address that reaches who listens on `address` of this machine. */
@@ -42,6 +44,13 @@ static socklen_t address_of(const char *address, unsigned port, struct sockaddr_
     return sizeof *six;
 }
 
+static time_t seconds_now(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 /* Sends the request and reads what fits, with a NUL behind it. 0 or errno. */
 static int ask(const struct sockaddr_storage *address, socklen_t size, const char *path,
                char answer[ANSWER_BYTES_MAX + 1])
@@ -55,16 +64,20 @@ static int ask(const struct sockaddr_storage *address, socklen_t size, const cha
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait); /* of connect too */
     int length = snprintf(request, sizeof request, "GET %s HTTP/1.0\r\n\r\n", path);
     size_t used = 0;
+    time_t until = seconds_now() + WAIT_SECONDS;
     if (connect(fd, (const struct sockaddr *)address, size) < 0 ||
         send(fd, request, (size_t)length, MSG_NOSIGNAL) != length)
         error = errno;
     while (error == 0 && used < ANSWER_BYTES_MAX) {
         ssize_t got = recv(fd, answer + used, ANSWER_BYTES_MAX - used, 0);
+        if (got == 0)
+            break;
         if (got < 0)
             error = errno;
-        if (got <= 0)
-            break;
-        used += (size_t)got;
+        else if (seconds_now() > until)
+            error = EAGAIN;
+        else
+            used += (size_t)got;
     }
     answer[used] = '\0';
     close(fd);
@@ -81,6 +94,9 @@ static unsigned status_of(char *answer, const char **ret_body)
         return 0;
     body += 4;
     body[strcspn(body, "\r\n")] = '\0';
+    for (char *at = body; *at != '\0'; at++) /* it goes to a terminal */
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
+            *at = '?';
     *ret_body = body;
     return (unsigned)status;
 }
@@ -107,7 +123,7 @@ int run_healthcheck(const struct invocation *invocation)
     unsigned code = error == 0 ? status_of(answer, &body) : 0;
     if (error != 0)
         complain("%s port %u: %s; does the gateway run?", config->admin.address, port,
-                 error == EAGAIN ? "no answer in time" : strerror(error));
+                 error == EAGAIN || error == EINPROGRESS ? "no answer in time" : strerror(error));
     else if (code == 0)
         complain("%s port %u: what answers there is no admin port", config->admin.address, port);
     else if (code != 200)

@@ -48,7 +48,7 @@ static void test_values(void **state)
     set("RINGPOST_CONFINE", "false");
     set("RINGPOST_STORE__CACHE", "1G");
     set("RINGPOST_LIMITS__IMAP_IDLE_TIME", "29m");
-    set("RINGPOST_LIMITS__UNLIMITED_NETWORKS", "192.0.2.0/24, 2001:db8::/32");
+    set("RINGPOST_LIMITS__UNLIMITED_NETWORKS", "192.0.2.0/24 , 2001:db8::/32 ");
     set("RINGPOST_AUTH__MECHANISMS", "PLAIN");
     set("RINGPOST_TLS__PROFILE", "intermediate");
     set("RINGPOST_AUTH__TOKENS__AUDIENCE", "mail = all"); /* '=' in a value */
@@ -188,6 +188,7 @@ static void test_of_others(void **state)
     config_free(config);
     unset_all(NULL);
     refused("RINGPOST_PORT", "25", "no key");
+    refused("RINGPOST_STORE__X_SERVICE_HOST", "x", "no key");
 }
 
 int main(void)
