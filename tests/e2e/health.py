@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`ringpost healthcheck`: yes of a gateway that serves; no where there is none, where it is not ready,
-and where something else answers, says nothing, or says too much. A config that is wrong elsewhere,
-and a variable in its place, are no reason to call a gateway ill."""
+"""`ringpost healthcheck`: yes of a gateway that serves; no where there is none, where it is not
+ready, and where something else answers, says nothing, or says too much. A config that is wrong
+elsewhere, and a variable in its place, are no reason to call a gateway ill."""
 import contextlib
 import os
 import socket
