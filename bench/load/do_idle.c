@@ -251,6 +251,11 @@ static unsigned workers(const struct load_options *options, const void *shared)
     return options->connections < most ? options->connections : most;
 }
 
+static unsigned held(const struct load_options *options, const void *shared)
+{
+    return idlers_room(options, options->connections) + workers(options, shared);
+}
+
 static const char *problem(const struct load_options *options)
 {
     const struct load_endpoint *target = &options->endpoints[LOAD_IMAP];
@@ -290,6 +295,7 @@ const struct load_scenario scenario_idle = {
     .open = open_shared,
     .close = free,
     .workers = workers,
+    .held = held,
     .ends_itself = true,
     .prepare = mailbox_prepare,
     .work = work,

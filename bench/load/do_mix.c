@@ -336,6 +336,13 @@ static unsigned workers(const struct load_options *options, const void *shared)
     return mix->workers;
 }
 
+static unsigned held(const struct load_options *options, const void *shared)
+{
+    const struct mix *mix = shared;
+    const struct mix_population *idlers = &mix->of[MIX_IDLERS];
+    return mix->workers + (idlers->is_set ? idlers_room(options, idlers->connections) : 0);
+}
+
 static const char *problem(const struct load_options *options)
 {
     if (options->threads > options->users)
@@ -365,6 +372,7 @@ const struct load_scenario scenario_mix = {
     .open = open_shared,
     .close = free,
     .workers = workers,
+    .held = held,
     .prepare = mailbox_prepare,
     .work = work,
 };

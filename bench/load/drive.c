@@ -60,9 +60,9 @@ void complain(const char *format, ...)
 /* ---------------------------------------------------------------- before */
 
 /* Direct descriptors are bounded by RLIMIT_NOFILE, each ring for itself. */
-static bool raise_descriptors(const struct load_options *options)
+static bool raise_descriptors(const struct load_options *options, unsigned connections)
 {
-    rlim_t wanted = options->connections / options->threads + SPARE_CONNECTIONS + 256;
+    rlim_t wanted = connections / options->threads + SPARE_CONNECTIONS + 256;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return true;
@@ -77,7 +77,7 @@ static bool raise_descriptors(const struct load_options *options)
         return true;
     complain("--connections %u: this process may have %llu descriptors and needs %llu a thread; "
              "raise the limit (ulimit -n %llu), or take more --threads",
-             options->connections, (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
+             connections, (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
              (unsigned long long)wanted);
     return false;
 }
@@ -108,13 +108,14 @@ static int prepare(struct drive *drive, const struct load_scenario *scenario, in
     if (writes_both)
         complain("--json and --html name the same file");
     if (writes_both || !open_output(&drive->json, "json", options->json_path, drive->out) ||
-        !open_output(&drive->html, "html", options->html_path, drive->out) ||
-        !raise_descriptors(&options->load))
+        !open_output(&drive->html, "html", options->html_path, drive->out))
         return BENCH_USAGE;
     if (load_create(&options->load, &drive->load, short_problem) < 0) {
         complain("%s", short_problem);
         return BENCH_USAGE;
     }
+    if (!raise_descriptors(&options->load, load_connections(drive->load)))
+        return BENCH_USAGE;
     drive->has_watch = true;
     if (watch_open(&drive->watch, options, drive->load, problem) < 0) {
         complain("%s", problem);
@@ -158,7 +159,7 @@ static unsigned power_of_two(unsigned at_least)
 static int make_engine(struct drive *drive)
 {
     const struct load_options *options = &drive->options.load;
-    unsigned connections = options->connections / options->threads + 1;
+    unsigned connections = load_connections(drive->load) / options->threads + 1;
     unsigned workers = load_workers(drive->load) / options->threads + 1;
     struct engine_options engine = {
         .core_count = options->threads,

@@ -61,8 +61,16 @@ static inline unsigned idlers_users(const struct load_options *options, unsigned
     return options->users < connections ? options->users : connections;
 }
 
-/* For all connections of the run that fall on worker's core (worker->index modulo options->threads);
- * all are queued to be opened. NULL: no memory. */
+/* How many connections all cores need room for, so that the one with most of the users has it. */
+static inline unsigned idlers_room(const struct load_options *options, unsigned connections)
+{
+    unsigned users = idlers_users(options, connections), cores = options->threads;
+    unsigned most = (users + cores - 1) / cores * ((connections + users - 1) / users);
+    return (most < connections ? most : connections) * cores;
+}
+
+/* The connections of the run that fall on worker's core (its index modulo options->threads), all
+ * queued to be opened. NULL: no memory. */
 struct idlers *idlers_make(struct load_worker *worker, unsigned connections);
 void idlers_free(struct idlers *idlers); /* all are closed */
 

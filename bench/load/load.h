@@ -116,6 +116,8 @@ struct load_scenario {
     void (*close)(void *shared);
     /* How many workers, of all cores; NULL: options->connections. */
     unsigned (*workers)(const struct load_options *options, const void *shared);
+    /* How many connections at once, of all cores; NULL: options->connections. */
+    unsigned (*held)(const struct load_options *options, const void *shared);
     /* --messages and --duration are the scenario's own business: there is no warm-up, and the run
      * ends when every worker has returned, or by load_stop. */
     bool ends_itself;
@@ -154,6 +156,7 @@ struct load_times {
 };
 void load_times(const struct load *load, struct load_times *ret_times);
 unsigned load_workers(const struct load *load); /* of all cores */
+unsigned load_connections(const struct load *load);
 bool load_is_verified(const struct load *load); /* VERIFY was gone through to its end */
 
 struct core *load_engine(const struct load_core *at);

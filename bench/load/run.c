@@ -538,6 +538,14 @@ void load_destroy(struct load *load)
     free(load);
 }
 
+unsigned load_connections(const struct load *load)
+{
+    const struct load_options *options = load->options;
+    if (options->scenario->held == NULL)
+        return options->connections;
+    return options->scenario->held(options, load->shared);
+}
+
 unsigned load_workers(const struct load *load)
 {
     return load->worker_count;
