@@ -11,6 +11,7 @@
 /* name, has to fail (a planted bug: proves that the checker sees), what it is */
 #define SCENARIO_TABLE(ROW)                                                                        \
     ROW(net, false, "line server on 1-3 cores, clients that misbehave, all faults of the network") \
+    ROW(dial, false, "fibers that connect to a line server beside them, through crashes")          \
     ROW(gateway, false, "senders and readers over the whole gateway, through crashes")             \
     ROW(disk, false, "a tiny store that acknowledges what is durable; crashes in a row")           \
     ROW(disk_early, true, "the same, but it acknowledges before its bytes are durable")            \
