@@ -57,6 +57,7 @@ struct load_core {
     unsigned worker_count, started, running, unramped;
     int stage_error;   /* of the workers' prepare: the first */
     int error;         /* -errno, told at the barrier */
+    int barrier_error; /* of all, handed over with `release` */
     struct timer look; /* core 0: is the server still there? */
     uint64_t look_from_ns;
     void (*play)(struct worker_slot *slot);

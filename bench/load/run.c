@@ -219,8 +219,10 @@ static void on_arrive(struct core *here, struct message *message)
         return;
     load->arrived = 0;
     lead(load, here);
-    for (unsigned i = 0; i < load->core_count; i++)
+    for (unsigned i = 0; i < load->core_count; i++) {
+        load->cores[i]->barrier_error = load->error;
         core_post(here, i, &load->cores[i]->release);
+    }
 }
 
 static void on_release(struct core *here, struct message *message)
@@ -239,7 +241,7 @@ static int barrier(struct load_core *at, int error)
     core_post(at->core, 0, &at->arrive);
     while (at->barriers == before)
         waiters_wait(at->core, &at->changed, 0);
-    return at->load->error; /* not written again before all have arrived at the next one */
+    return at->barrier_error;
 }
 
 /* ---------------------------------------------------------------- workers */
