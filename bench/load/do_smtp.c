@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Scenarios smtp and lmtp: messages delivered. An operation is a message, to the reply that says
- * who has it; where a connection has to be made for it, that is part of it. With --verify each
- * worker then reads the mailboxes of its share of the users and writes down what it found
- * (verify.h); what was there before the run, of an earlier one with the same seed, it has noted
- * first.
+ * who has it; where a connection has to be made for it, that is part of it. What
+ * --verify reads is in do_smtp_verify.c.
  */
 #include <stdlib.h>
 
-#include "imap.h"
+#include "do_smtp.h"
 #include "pace.h"
-#include "pop3.h"
 #include "smtp.h"
-#include "verify.h"
 
 /* ---------------------------------------------------------------- work */
 
@@ -69,78 +65,6 @@ static void work(struct load_worker *worker)
     free(sender);
 }
 
-/* ---------------------------------------------------------------- what is in the mailboxes */
-
-struct found {
-    struct mailbox_reader reader;
-    struct verify_reader state;
-    struct load_worker *worker;
-    unsigned user;
-    bool is_before;
-};
-
-static void add_one(uint64_t *word)
-{
-    __atomic_store_n(word, *word + 1, __ATOMIC_RELAXED); /* other threads read */
-}
-
-static void found_piece(void *argument, struct slice piece)
-{
-    struct found *found = argument;
-    verify_feed(&found->state, piece);
-}
-
-static void found_end(void *argument)
-{
-    struct found *found = argument;
-    struct load_core *at = found->worker->at;
-    uint64_t number;
-    int result = verify_end(&found->state, found->worker->options, &number);
-    found->state = (struct verify_reader){0};
-    if (result < 0)
-        return;
-    if (found->is_before) {
-        verify_before(at, number, found->user);
-        return;
-    }
-    verify_seen(at, number, found->user);
-    add_one(&measure_of(at)->verified);
-    if (result == LOAD_ALTERED) {
-        add_one(&measure_of(at)->altered);
-        measure_error(at, LOAD_ALTERED, SLICE("a message in a mailbox differs from what was sent"));
-    }
-}
-
-static int read_mailboxes(struct load_worker *worker, bool is_before)
-{
-    const struct load_options *options = worker->options;
-    struct found found = {.reader = {.piece = found_piece, .end = found_end, .argument = &found},
-                          .worker = worker,
-                          .is_before = is_before};
-    int error = 0;
-    for (unsigned user = worker->index; user < options->users && error == 0;
-         user += options->connections) {
-        if (load_why(load_of(worker->at)) != NULL)
-            break; /* stopped */
-        found.user = user;
-        found.state = (struct verify_reader){0};
-        error = options->endpoints[LOAD_IMAP].is_set
-                    ? imap_read_mailbox(worker, user, &found.reader)
-                    : pop3_read_mailbox(worker, user, &found.reader);
-    }
-    return error;
-}
-
-static int prepare(struct load_worker *worker)
-{
-    return worker->options->verifies ? read_mailboxes(worker, true) : 0;
-}
-
-static void verify(struct load_worker *worker)
-{
-    read_mailboxes(worker, false);
-}
-
 /* ---------------------------------------------------------------- the rows */
 
 static const char *problem(const struct load_options *options)
@@ -163,7 +87,7 @@ static const char *problem(const struct load_options *options)
     "group then. Each message goes to --recipients of the users, chosen by the seed.\n"            \
     "With --verify the mailboxes of all users are read before and after the run, by --also\n"      \
     "imap://, imaps://, pop3:// or pop3s://: nothing accepted may be missing, altered or there\n"  \
-    "twice.\n"
+    "twice. What is on its way still is waited for, until nothing more comes for --timeout.\n"
 
 const struct load_scenario scenario_smtp = {
     .name = "smtp",
@@ -173,9 +97,9 @@ const struct load_scenario scenario_smtp = {
     .help = HELP "With --login each connection authenticates (AUTH PLAIN) as one of the users and\n"
                  "sends as that user.\n",
     .problem = problem,
-    .prepare = prepare,
+    .prepare = do_smtp_prepare,
     .work = work,
-    .verify = verify,
+    .verify = do_smtp_verify,
 };
 
 const struct load_scenario scenario_lmtp = {
@@ -185,7 +109,7 @@ const struct load_scenario scenario_lmtp = {
     .protocols = 1 << LOAD_LMTP,
     .help = HELP,
     .problem = problem,
-    .prepare = prepare,
+    .prepare = do_smtp_prepare,
     .work = work,
-    .verify = verify,
+    .verify = do_smtp_verify,
 };

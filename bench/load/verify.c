@@ -13,6 +13,7 @@
  *     missing  accepted + before - deleted > seen
  *     doubled  seen > accepted + maybe + before > 0
  *
+ * Of a user whose mailbox could not be read nothing is said (but the errors of reading are counted).
  * A message that was refused and is there all the same is not told, nor what others have put there.
  */
 #include "verify.h"
@@ -202,6 +203,30 @@ void verify_seen(struct load_core *at, uint64_t number, unsigned user)
     note(at, VERIFY_SEEN, number, user);
 }
 
+void verify_unread(struct load_core *at, unsigned user)
+{
+    note(at, VERIFY_UNREAD, 0, user);
+}
+
+static void count_users(const struct list *list, unsigned users, uint32_t change, uint32_t *counts)
+{
+    for (const struct chunk *chunk = list->newest; chunk != NULL; chunk = chunk->next)
+        for (unsigned i = 0; i < chunk->count; i++) {
+            uint64_t user = chunk->entries[i] & (((uint64_t)1 << USER_BITS) - 1);
+            if (user < users)
+                counts[user] += change;
+        }
+}
+
+void verify_expect(const struct verify *verify, unsigned users, uint32_t *counts)
+{
+    for (unsigned core = 0; core < verify->cores; core++) {
+        count_users(&verify->lists[core][VERIFY_ACCEPTED], users, 1, counts);
+        count_users(&verify->lists[core][VERIFY_BEFORE], users, 1, counts);
+        count_users(&verify->lists[core][VERIFY_DELETED], users, UINT32_MAX, counts);
+    }
+}
+
 /* ---------------------------------------------------------------- the end */
 
 /* By the bytes of the entries from the last to the first, those that are the same in all left out;
@@ -267,20 +292,35 @@ static int64_t take(struct sorted *sorted, uint64_t entry)
     return (int64_t)(sorted->at - before);
 }
 
+static bool is_unread(const struct sorted *unread, uint64_t entry)
+{
+    uint64_t user = entry & (((uint64_t)1 << USER_BITS) - 1), low = 0, high = unread->count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (unread->entries[middle] < user)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < unread->count && unread->entries[low] == user;
+}
+
 static void compare(struct sorted books[VERIFY_BOOK_COUNT], struct measure *measure)
 {
     for (;;) {
         uint64_t entry = UINT64_MAX;
-        int64_t times[VERIFY_BOOK_COUNT];
-        for (unsigned book = 0; book < VERIFY_BOOK_COUNT; book++) {
+        int64_t times[VERIFY_UNREAD];
+        for (unsigned book = 0; book < VERIFY_UNREAD; book++) {
             const struct sorted *sorted = &books[book];
             if (sorted->at < sorted->count && sorted->entries[sorted->at] < entry)
                 entry = sorted->entries[sorted->at];
         }
         if (entry == UINT64_MAX)
             return;
-        for (unsigned book = 0; book < VERIFY_BOOK_COUNT; book++)
+        for (unsigned book = 0; book < VERIFY_UNREAD; book++)
             times[book] = take(&books[book], entry);
+        if (is_unread(&books[VERIFY_UNREAD], entry))
+            continue;
         int64_t most = times[VERIFY_ACCEPTED] + times[VERIFY_BEFORE];
         int64_t least = most - times[VERIFY_DELETED];
         most += times[VERIFY_MAYBE];

@@ -36,6 +36,7 @@ enum verify_book {
     VERIFY_DELETED,
     VERIFY_BEFORE,
     VERIFY_SEEN,
+    VERIFY_UNREAD, /* number 0: the user's mailbox could not be read, nothing is said of it */
     VERIFY_BOOK_COUNT
 };
 int verify_create(unsigned cores, struct verify **ret_verify);
@@ -46,6 +47,9 @@ void verify_maybe(struct load_core *at, uint64_t number, unsigned user);
 void verify_deleted(struct load_core *at, uint64_t number, unsigned user);
 void verify_before(struct load_core *at, uint64_t number, unsigned user);
 void verify_seen(struct load_core *at, uint64_t number, unsigned user);
+void verify_unread(struct load_core *at, unsigned user);
+/* How many messages each of `users` must have: added to counts[user]. When no core writes. */
+void verify_expect(const struct verify *verify, unsigned users, uint32_t *counts);
 /* What these call. False: full, or no memory. */
 bool verify_note(struct verify *verify, unsigned core, enum verify_book book, uint64_t number,
                  unsigned user);

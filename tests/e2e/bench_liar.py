@@ -7,7 +7,9 @@ POP3 out, on loopback. What it does to which message is a function of the test's
 fate(stage, count) is asked at 'connect', 'hello', 'mail', 'rcpt', 'data' and 'message', count from
 1 at each stage over all connections. It returns None (be honest), a reply (bytes that are sent as
 they are), 'cut' (close without a word), and at 'message' also 'drop' (say 250, keep nothing),
-'alter', 'double', 'keep and cut', 'mute' (never answer)."""
+'alter', 'double', 'late' (in the mailbox a second later), 'keep and cut', 'mute' (never answer).
+`eager`: it says 354 to DATA though no recipient was accepted, as some servers do for clients that
+pipeline (RFC 2920 section 3.1)."""
 import contextlib
 import re
 import socket
@@ -129,8 +131,10 @@ class Liar:
             with self.lock:
                 self.counts['message'] = self.counts.get('message', 0) + 1
                 fate = self.fate('message', self.counts['message'])
-                held = {'drop': [], 'cut': [], 'double': [data, data],
+                held = {'drop': [], 'cut': [], 'late': [], 'double': [data, data],
                         'alter': [data[:-10] + bytes([data[-10] ^ 1]) + data[-9:]]}
+                if fate == 'late':
+                    threading.Timer(1, self.deliver, (group, data)).start()
                 for user in group:
                     self.mailboxes.setdefault(user, []).extend(
                         held.get(fate, [] if isinstance(fate, bytes) else [data]))
@@ -139,6 +143,11 @@ class Liar:
             if fate == 'mute':
                 continue
             sock.sendall(fate if isinstance(fate, bytes) else b'250 kept\r\n')
+
+    def deliver(self, users, data):
+        with self.lock:
+            for user in users:
+                self.mailboxes.setdefault(user, []).append(data)
 
     # --- POP3
 

@@ -218,6 +218,8 @@ def refusals(gateway):
 def lied_to(fate, *arguments, scenario='lmtp', status=1, messages=200, verifies=True, **more):
     with Liar(fate, **more) as liar:
         verify = ['--verify', '--also', f'pop3://127.0.0.1:{liar.pop3_port}'] if verifies else []
+        if '--timeout' not in arguments:
+            arguments = (*arguments, '--timeout', '3s')
         result = bench(scenario, '--target', f'127.0.0.1:{liar.smtp_port}', '--messages', messages,
                        '--connections', 4, *verify, *arguments, status=status)
         return result, liar.commands
@@ -237,6 +239,8 @@ def losses():
         check(result['operations'] == 200, 'operations')
     honest, _ = lied_to(lambda *_: None, status=0)
     clean(honest, 200)
+    queued, _ = lied_to(at('message', {200: 'late', 150: 'late'}), status=0)
+    clean(queued, 200)
     # Not acknowledged: neither there nor not there is wrong, but twice is.
     result, _ = lied_to(at('message', {30: 'cut', 50: 'keep and cut'}))
     check(result['verify'] == {'checked': 199, 'missing': 0, 'altered': 0, 'doubled': 0},

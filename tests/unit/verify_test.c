@@ -166,6 +166,25 @@ static void planted(void **state)
     }
 }
 
+static void unread(void **state)
+{
+    (void)state;
+    struct verify *verify;
+    uint32_t counts[10] = {0};
+    assert_int_equal(verify_create(1, &verify), 0);
+    for (unsigned user = 0; user < 12; user++)
+        for (uint64_t number = 0; number < 3; number++)
+            verify_note(verify, 0, VERIFY_ACCEPTED, 100 * user + number, user);
+    verify_note(verify, 0, VERIFY_BEFORE, 999, 4);
+    verify_note(verify, 0, VERIFY_DELETED, 301, 3);
+    verify_expect(verify, 10, counts);
+    for (unsigned user = 0; user < 10; user++)
+        assert_int_equal(counts[user], user == 4 ? 4 : user == 3 ? 2 : 3);
+    for (unsigned user = 0; user < 12; user += 2)
+        verify_note(verify, 0, VERIFY_UNREAD, 0, user);
+    finish(verify, 6 * 3 - 1, 0);
+}
+
 /* Many entries in any order, over several chunks and cores. */
 static void many(void **state)
 {
@@ -204,7 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits),  cmocka_unit_test(altered), cmocka_unit_test(not_ours),
-        cmocka_unit_test(planted), cmocka_unit_test(many),
+        cmocka_unit_test(planted), cmocka_unit_test(unread),  cmocka_unit_test(many),
     };
     return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }
