@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LABEL_WIDTH = 7, LABEL_GAP = 12, MARKERS_MAX = 40 };
+enum { LABEL_WIDTH = 7, NAME_WIDTH = 9, LABEL_GAP = 12, MARKERS_MAX = 40 };
 
 struct view {
     const struct chart *chart;
@@ -237,7 +237,7 @@ static void draw_axes(const struct view *view)
     }
     text_format(out, "</g><text class=\"name\" text-anchor=\"middle\" x=\"%.1f\" y=\"%.1f\">",
                 (view->left + view->right) / 2, view->height - 7);
-    text_html(out, slice_cstr(view->chart->x_name), TEXT_SHORT);
+    text_html(out, view->chart->x_name, (unsigned)((view->right - view->left) / NAME_WIDTH));
     text_put(out, "</text>");
 }
 
@@ -452,7 +452,7 @@ void chart_draw(struct text *out, const struct chart *chart)
     text_put(out, "<figure><figcaption><b>");
     text_html(out, chart->title, TEXT_LINE);
     text_put(out, "</b> <span>");
-    text_html(out, slice_cstr(chart->note), TEXT_LINE);
+    text_html(out, chart->note, TEXT_LINE);
     text_put(out, "</span>");
     if (chart->series_count > 1)
         draw_legend(out, chart);

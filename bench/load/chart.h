@@ -66,9 +66,9 @@ struct chart_series {
 };
 
 struct chart {
-    struct slice title; /* may be somebody else's words */
-    const char *note;   /* what y is; behind the title */
-    const char *x_name; /* below the axis */
+    struct slice title;  /* all three may be somebody else's words */
+    struct slice note;   /* what y is; behind the title */
+    struct slice x_name; /* below the axis */
     enum unit x_unit, y_unit;
     bool x_is_log, y_is_log;
     bool y_is_free;      /* a linear y axis need not begin at zero */

@@ -53,7 +53,7 @@ void chart_bar_axis(struct text *out, const struct chart_axis *axis)
     for (unsigned i = 0; i < axis->tick_count; i++) {
         char label[UNIT_TEXT_BYTES];
         chart_axis_label(axis, axis->ticks[i], label);
-        double x = place(axis, axis->ticks[i]), half = 3.5 * (double)strlen(label);
+        double x = place(axis, axis->ticks[i]), half = 3.5 * (double)strlen(label) + 2;
         double middle = fmin(fmax(x, half), BAR_WIDTH - half);
         if (middle - half < end + 8)
             continue;

@@ -146,8 +146,8 @@ static void draw_over_time(const struct timeline *timeline, const struct time_ch
     }
     if (is_worth_drawing(what, series, count))
         chart_draw(timeline->out, &(struct chart){.title = slice_cstr(what->title),
-                                                  .note = what->note,
-                                                  .x_name = "since the measuring began",
+                                                  .note = slice_cstr(what->note),
+                                                  .x_name = SLICE("since the measuring began"),
                                                   .x_unit = UNIT_SECONDS,
                                                   .y_unit = what->unit,
                                                   .y_is_log = what->is_log,
@@ -244,8 +244,8 @@ static void draw_distribution(struct text *out, const json_t *run)
                                           .style = i < 2 ? i : i + 1};
     }
     chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
-                                    .note = "of the whole run; both axes logarithmic",
-                                    .x_name = "this share took at most so long",
+                                    .note = SLICE("of the whole run; both axes logarithmic"),
+                                    .x_name = SLICE("this share took at most so long"),
                                     .x_unit = UNIT_NINES,
                                     .y_unit = UNIT_US,
                                     .x_is_log = true,

@@ -64,7 +64,7 @@ const char page_style[] =
     "figcaption{min-height:2.9em;margin:0 0 6px;line-height:1.45}\n"
     "figcaption b{font-weight:650}\n"
     "figcaption span{color:var(--soft);font-size:13px}\n"
-    "svg{display:block;width:100%;height:auto;overflow:visible}\n"
+    "svg{display:block;width:100%;height:auto}\n"
     "svg.narrow{display:none}\n"
     "svg text{font-size:11px;font-weight:400;fill:var(--soft);font-family:inherit}\n"
     "svg .none{font-size:14px}\n"

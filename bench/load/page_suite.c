@@ -287,15 +287,11 @@ static void draw_sweep(struct text *out, const json_t *sweep)
     }
     struct slice what = member_string(sweep, "what"), x = member_string(sweep, "x"),
                  y = member_string(sweep, "y");
-    char x_name[TEXT_SHORT + 1], note[TEXT_SHORT + 1];
-    memcpy(x_name, x.size ? x.data : "", x.size < TEXT_SHORT ? x.size : TEXT_SHORT);
-    x_name[x.size < TEXT_SHORT ? x.size : TEXT_SHORT] = '\0';
-    memcpy(note, y.size ? y.data : "", y.size < TEXT_SHORT ? y.size : TEXT_SHORT);
-    note[y.size < TEXT_SHORT ? y.size : TEXT_SHORT] = '\0';
+    what = what.size > 0 ? what : member_string(sweep, "name");
     chart_draw(
-        out, &(struct chart){.title = what.size ? what : member_string(sweep, "name"),
-                             .note = note,
-                             .x_name = x_name,
+        out, &(struct chart){.title = what.size > 0 ? what : SLICE("(no name)"),
+                             .note = y,
+                             .x_name = x,
                              .x_unit = unit_of_words(x),
                              .y_unit = unit_of_words(y),
                              .x_is_log = slice_equal(member_string(sweep, "x_scale"), SLICE("log")),

@@ -227,8 +227,8 @@ static struct text draw(struct chart_point *points, unsigned count, enum chart_s
     struct chart_series series = {
         .name = SLICE("<b>&\"'"), .points = points, .count = count, .shape = shape};
     struct chart chart = {.title = SLICE("</title><script>"),
-                          .note = "note",
-                          .x_name = "x",
+                          .note = SLICE("note"),
+                          .x_name = SLICE("x"),
                           .x_unit = UNIT_SECONDS,
                           .y_unit = UNIT_US,
                           .x_is_log = is_log,
