@@ -38,9 +38,10 @@ class Progress:
     done: float = 0
     number: int = 0
     name: str = ''
+    item_began: float = 0
 
     def begin(self, name):
-        self.number, self.name = self.number + 1, name
+        self.number, self.name, self.item_began = self.number + 1, name, time.monotonic()
         self.show(0)
 
     def show(self, share, text=''):
@@ -54,13 +55,15 @@ class Progress:
                 f' - some {left:.0f} s left' * (left < 60))
         if sys.stderr.isatty():
             print(f'\r\033[K{line[:110]}', end='', file=sys.stderr, flush=True)
-        elif share == 0:
+        elif share == 0 and not text:
             print(line, file=sys.stderr, flush=True)
 
     def end(self):
+        """How long the item took, in seconds."""
         self.done += self.weights[self.name]
         if sys.stderr.isatty():
             print('\r\033[K', end='', file=sys.stderr, flush=True)
+        return round(time.monotonic() - self.item_began, 1)
 
 
 class Session:

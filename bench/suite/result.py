@@ -113,14 +113,16 @@ def row_text(entry):
     ceiling = f'; {entry["ceiling"]["fraction"]:.0%} of {entry["ceiling"]["name"]}' \
         if entry['ceiling'] else ''
     target = f'; target {entry["target"]}: {verdict(entry)}' if entry['target'] else ''
-    lines = [f'{entry["name"]:15} {ours["server"]} {figure}{rate}{ceiling}{target}']
+    lines = [f'{entry["name"]:15} {ours["server"]} {figure}{rate}{ceiling}{target} '
+             f'({entry["seconds"]:.0f} s)']
     lines += [f'{"":15}   {text}' for text in peers_of(entry)]
     return '\n'.join(lines)
 
 
 def sweep_text(entry):
     lines = [f'{entry["name"]:15} {entry["y"]} by {entry["x"]}' +
-             (f'; target {entry["target"]}: {verdict(entry)}' if entry['target'] else '')]
+             (f'; target {entry["target"]}: {verdict(entry)}' if entry['target'] else '') +
+             f' ({entry["seconds"]:.0f} s)']
     for one in entry['series']:
         points = '  '.join(f'{point["x"]:,}: {point["y"]:,.1f}' for point in one['points'])
         lines.append(f'{"":15}   {one["server"]}: {points}')

@@ -9,6 +9,7 @@ a partial result that says so.
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -95,8 +96,8 @@ class Suite:
         result.write(os.path.join(self.options.out, 'suite.json'), self.data)
 
     def run(self):
-        version = run_command([self.session.programs['ringpost'], '--version']).stdout.split()
-        self.session.versions['ringpost'] = version[-1] if version else 'unknown'
+        said = run_command([self.session.programs['ringpost'], '--version']).stdout
+        self.session.versions['ringpost'] = re.search(r'[\d.]+\w*', said).group()
         self.progress.begin('ceilings')
         try:
             self.data['ceilings'] = ceilings(self.session)
@@ -107,14 +108,14 @@ class Suite:
         for row in self.options.rows:
             self.progress.begin(row.name)
             entry = self.run_row(row)
-            self.progress.end()
+            entry['seconds'] = self.progress.end()
             print(result.row_text(entry), flush=True)
         for sweep in self.options.sweeps:
             self.progress.begin(f'sweep {sweep.name}')
             entry = sweep.run(self.session, self.progress)
             self.failed += len(entry['problems'])
             self.data['sweeps'].append(entry)
-            self.progress.end()
+            entry['seconds'] = self.progress.end()
             self.save()
             print(result.sweep_text(entry), flush=True)
         self.data['complete'], self.data['why'] = True, None
