@@ -19,7 +19,7 @@ die() { printf 'image-root: ERROR: %s\n' "$*" >&2; exit 1; }
 # Everything that ldd finds, and what glibc and the gateway load by name later.
 libraries() {
     ldd "$1" | awk '$2 == "=>" {print $3} $1 ~ /^\// {print $1}'
-    ldconfig -p | awk '$1 == "libgcc_s.so.1" && /x86-64|AArch64/ {print $NF; exit}'
+    ldconfig -p | awk '$1 == "libgcc_s.so.1" && /x86-64|AArch64/ && !n++ {print $NF}'
 }
 
 copy_library() {

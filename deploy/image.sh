@@ -118,7 +118,7 @@ save() {
     say "$out: $(stat -c %s "$out") bytes packed," \
         "$(engine image inspect --format '{{.Size}}' localhost/ringpost:latest) unpacked"
     if [ "$format" = oci-archive ]; then
-        digest=$(tar -xOf "$out" index.json | grep -o 'sha256:[0-9a-f]*' | head -n 1)
+        digest=$(tar -xOf "$out" index.json | sed -n 's/.*"\(sha256:[0-9a-f]*\)".*/\1/p')
     else
         digest=$(engine image inspect --format '{{.Id}}' localhost/ringpost:latest)
     fi

@@ -57,9 +57,9 @@ static void variables_show(const struct config *config)
     for (unsigned i = 0; i < config->variable_count; i++) {
         const struct config_variable *variable = &config->variables[i];
         if (variable->over.file == NULL)
-            printf("%s: counts\n", variable->name);
+            printf("set by %s\n", variable->name);
         else
-            printf("%s: counts in place of %s:%u\n", variable->name, variable->over.file,
+            printf("set by %s, in place of %s:%u\n", variable->name, variable->over.file,
                    variable->over.line);
     }
 }

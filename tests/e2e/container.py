@@ -133,6 +133,12 @@ class Gateway:
                 return json.loads(line)
         raise AssertionError(f'no line {name} in {self.log()[-1000:]}')
 
+    def wait_for(self, name, seconds=20):
+        until = time.monotonic() + seconds
+        while f'"event":"{name}"' not in self.log():
+            check(time.monotonic() < until, f'no line {name}: {self.log()[-1000:]}')
+            time.sleep(0.1)
+
     def stop(self):
         self.world.podman('stop', '-t', '40', self.name)
         check(self.inspect('{{.State.ExitCode}}') == '0', f'after SIGTERM: {self.log()[-1000:]}')
@@ -144,9 +150,9 @@ class Gateway:
     def remove(self):
         self.world.podman('rm', '-f', '-i', '-t', '0', self.name, status=None)
 
-    def send(self, text):
+    def send(self, text, to=USER):
         with smtplib.SMTP('127.0.0.1', self.world.base + 25, timeout=30) as smtp:
-            smtp.sendmail('a@example.net', [USER], text)
+            smtp.sendmail('a@example.net', [to], text)
 
     def imap(self):
         context = ssl.create_default_context(cafile=f'{self.volume}/tls/certificate.pem')
@@ -226,8 +232,8 @@ def test_missing(world):
     volume = make_volume(world)
     said = world.once(volume, 'check', '--config', CONF, more=world.variables())
     check(f'{CONF}: OK: 1 domains, 1 users, 8 listeners' in said, said)
-    check('RINGPOST_HOST_NAME: counts\n' in said, said)
-    check(re.search(rf'RINGPOST_ADMIN__PORT: counts in place of {CONF}:\d+\n', said), said)
+    check('set by RINGPOST_HOST_NAME\n' in said, said)
+    check(re.search(rf'set by RINGPOST_ADMIN__PORT, in place of {CONF}:\d+\n', said), said)
 
 
 # --- io_uring -------------------------------------------------------------------------------------
@@ -268,6 +274,8 @@ def test_io_uring_blocked(world): # R11
 
 def test_serves(world):
     volume = make_volume(world)
+    said = world.once(volume, 'healthcheck', '--config', CONF, more=world.variables(), status=1)
+    check('does the gateway run?' in said, said)
     with Gateway(world, volume) as gateway:
         gateway.start()
         gateway.healthy()
@@ -292,6 +300,13 @@ def test_serves(world):
         check(imap.uid('SEARCH', 'CHARSET', 'UTF-8', 'SUBJECT')[1] == [b'1'],
               'a subject in ISO-2022-JP is not found: no charsets')
         imap.logout()
+        # a user more, after SIGHUP: the variables hold on
+        world.once(volume, 'user', 'add', '--file', 'users.passwd', '--scheme', 'sha512',
+                   'berta@example.org', stdin='pw\n')
+        world.podman('kill', '-s', 'HUP', gateway.name)
+        gateway.wait_for('reload')
+        check(gateway.event('reload')['level'] == 'info', gateway.event('reload'))
+        gateway.send('Subject: y\r\n\r\ny\r\n', 'berta@example.org')
         client = http.client.HTTPConnection('127.0.0.1', world.base + ADMIN, timeout=10)
         client.request('GET', '/ready')
         check(client.getresponse().status == 200, '/ready')

@@ -49,7 +49,7 @@ static void test_values(void **state)
     set("RINGPOST_STORE__CACHE", "1G");
     set("RINGPOST_LIMITS__IMAP_IDLE_TIME", "29m");
     set("RINGPOST_LIMITS__UNLIMITED_NETWORKS", "192.0.2.0/24 , 2001:db8::/32 ");
-    set("RINGPOST_AUTH__MECHANISMS", "PLAIN");
+    set("RINGPOST_AUTH__MECHANISMS", "PLAIN , LOGIN ");
     set("RINGPOST_TLS__PROFILE", "intermediate");
     set("RINGPOST_AUTH__TOKENS__AUDIENCE", "mail = all"); /* '=' in a value */
     struct config *config = load(HEAD DOMAIN LISTENER "cores = 2;\n");
@@ -61,7 +61,9 @@ static void test_values(void **state)
     assert_int_equal(config->limits.imap_idle_ms, 29 * 60000);
     assert_int_equal(config->limits.message_bytes, 50 << 20);
     assert_int_equal(config->limits.unlimited.count, 2);
-    assert_int_equal(config->auth.mechanisms.count, 1);
+    assert_int_equal(config->auth.mechanisms.count, 2);
+    assert_string_equal(config->auth.mechanisms.names[0], "PLAIN");
+    assert_string_equal(config->auth.mechanisms.names[1], "LOGIN");
     assert_int_equal(config->tls.profile, 1);
     assert_string_equal(config->auth.tokens.audience, "mail = all");
     /* a section that only a variable names is there, and told by it */
