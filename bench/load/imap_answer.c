@@ -334,7 +334,10 @@ static int take_untagged(struct scan *scan, unsigned flags, const struct mailbox
 {
     struct imap *imap = scan->imap;
     uint64_t number;
-    if (take_number(&scan->rest, UINT32_MAX, &number)) {
+    bool has_number = scan->rest.size > 0 && scan->rest.data[0] >= '0' && scan->rest.data[0] <= '9';
+    if (has_number && !take_number(&scan->rest, UINT32_MAX, &number))
+        return scan_nonsense(scan);
+    if (has_number) {
         bool has_word = take_char(&scan->rest, ' ');
         struct slice word = take_atom(&scan->rest);
         if (!has_word || word.size == 0)
