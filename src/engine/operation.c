@@ -294,7 +294,7 @@ int await_forbidden(struct core *core)
 {
     struct awaited awaited = awaited_begin(core);
     struct io_uring_sqe *sqe = ring_entry(core, &awaited.op);
-    io_uring_prep_socket(sqe, AF_UNSPEC, 0, 0, 0); /* no such family: -EAFNOSUPPORT */
+    io_uring_prep_fadvise(sqe, -1, 0, 0, 0); /* no such descriptor: -EBADF */
     tagged(sqe, &awaited.op);
     return awaited_end(&awaited);
 }
