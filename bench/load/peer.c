@@ -198,6 +198,11 @@ int peer_secure(struct peer *peer, struct load_worker *worker)
         return peer_fail(peer, kind, problem != NULL ? slice_cstr(problem) : SLICE(""));
     }
     measure_phase(peer->at, PHASE_TLS, peer->began_ns);
+    if (measure_of(peer->at)->tls[0] == '\0') {
+        struct tls_info info;
+        stream_tls_info(&peer->stream, &info);
+        measure_tls(peer->at, info.version, info.cipher);
+    }
     return 0;
 }
 
@@ -234,6 +239,7 @@ int peer_open(struct peer *peer, struct load_worker *worker, enum load_protocol 
     peer->capabilities = peer->tag = 0;
     peer->counted_in = peer->counted_out = 0;
     peer->is_released = false;
+    peer->is_new = true;
     struct stream_target target = endpoint->target;
     choose_source(&target, options->sources, number);
     struct core *core = load_engine(peer->at);
@@ -352,6 +358,9 @@ int peer_line(struct peer *peer, struct slice *ret_line)
         return peer_fail(peer, LOAD_NONSENSE, line);
     if (result < 0)
         return fail(peer, result);
+    if (peer->is_new && peer->endpoint->protocol == peer->options->target)
+        measure_greeting(peer->at, line);
+    peer->is_new = false;
     *ret_line = line;
     return 0;
 }

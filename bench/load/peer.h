@@ -27,6 +27,7 @@ struct peer {
     const struct load_endpoint *endpoint;
     struct fiber *closer; /* waits in peer_close */
     bool is_open, is_released;
+    bool is_new;           /* nothing was read yet: the next line is the greeting */
     uint32_t capabilities; /* the protocol's own bits, learned from EHLO, CAPA, CAPABILITY */
     uint32_t tag;          /* IMAP: of the last command */
     uint64_t began_ns;     /* of the command whose answer is awaited */

@@ -23,6 +23,7 @@
 #include "content.h"
 #include "load_private.h"
 #include "ringpost/kernel.h"
+#include "ringpost/number.h"
 
 enum { RAMP_MAX = 64, LOOK_MS = 250, UNREACHABLE_SECONDS = 3, GONE_ERRORS_MIN = 3 };
 
@@ -90,12 +91,16 @@ void *load_local(const struct load_core *at, enum load_local which)
 struct slice load_user(const struct load_options *options, unsigned number,
                        char text[LOAD_USER_BYTES_MAX])
 {
-    const char *format = options->user_format, *mark = strstr(format, "%d");
-    int before = mark != NULL ? (int)(mark - format) : 0;
-    int size = mark == NULL ? snprintf(text, LOAD_USER_BYTES_MAX, "%s", format)
-                            : snprintf(text, LOAD_USER_BYTES_MAX, "%.*s%u%s", before, format,
-                                       number, mark + 2);
-    return slice_of(text, size < LOAD_USER_BYTES_MAX ? (size_t)size : LOAD_USER_BYTES_MAX - 1);
+    const char *format = options->user_format;
+    size_t size = strlen(format), before = slice_find(slice_of(format, size), '%'), used = before;
+    assert(size + NUMBER_DECIMAL_BYTES_MAX <= LOAD_USER_BYTES_MAX && "checked with the options");
+    memcpy(text, format, before);
+    if (before < size) { /* "%d" */
+        used += number_decimal(text + used, number);
+        memcpy(text + used, format + before + 2, size - before - 2);
+        used += size - before - 2;
+    }
+    return slice_of(text, used);
 }
 
 void load_stop(struct load *load, const char *why)
