@@ -62,7 +62,7 @@ static int pair_take(WOLFSSL_CTX *library, const struct tls_pair *pair)
 
 static int library_fill(WOLFSSL_CTX *library, const struct tls_client_options *options)
 {
-    int result = tls_library_common(library, options->profile);
+    int result = tls_library_common(library, options->profile, options->tls_12_only);
     if (result == WOLFSSL_SUCCESS)
         result = wolfSSL_CTX_UseSessionTicket(library);
     if (result == WOLFSSL_SUCCESS)

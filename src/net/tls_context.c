@@ -57,10 +57,12 @@ void tls_library_close(void)
 
 /* ---------------------------------------------------------------- one certificate */
 
-int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile)
+int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile, bool only_12)
 {
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
     const char *suites = profile == TLS_INTERMEDIATE ? suites_intermediate : suites_modern;
+    if (only_12)
+        suites = strstr(suites, "ECDHE-"); /* those of TLS 1.3 come first */
     if (wolfSSL_CTX_SetDevId(library, TLS_DEVICE) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinVersion(library, WOLFSSL_TLSV1_2) != WOLFSSL_SUCCESS ||
         wolfSSL_CTX_SetMinRsaKey_Sz(library, TLS_KEY_BITS_MIN) != WOLFSSL_SUCCESS ||
@@ -74,7 +76,7 @@ int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile)
 static int library_fill(WOLFSSL_CTX *library, const struct tls_settings *settings, unsigned pair)
 {
     const struct tls_pair_kept *kept = &settings->pairs[pair];
-    int result = tls_library_common(library, settings->profile);
+    int result = tls_library_common(library, settings->profile, false);
     if (result != WOLFSSL_SUCCESS)
         return result;
     result = wolfSSL_CTX_use_certificate_chain_buffer(

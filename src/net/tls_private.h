@@ -154,7 +154,7 @@ void tls_handshake(struct stream *stream); /* as far as it can go */
 
 /* tls_context.c: what contexts of servers and clients have in common. WOLFSSL_SUCCESS, or
  * wolfSSL's error. */
-int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile);
+int tls_library_common(WOLFSSL_CTX *library, enum tls_profile profile, bool only_12);
 
 /* tls_ticket.c: SessionTicketEncCb */
 int tls_ticket(WOLFSSL *library, unsigned char *name, unsigned char *iv, unsigned char *mac,

@@ -150,7 +150,9 @@ int outgoing_option(struct sim *sim, int32_t socket, const struct io_uring_sqe *
         error = -EOPNOTSUPP;
     if (error == 0 && (!is_known || sqe->optlen != sizeof(int)))
         error = -ENOPROTOOPT;
-    if (error == 0 && sqe->optname == IP_BIND_ADDRESS_NO_PORT)
+    if (sqe->level == IPPROTO_TCP) /* in vain is all right */
+        sim->sockets[socket].is_undelayed = true;
+    else if (error == 0)
         sim->sockets[socket].is_port_late = true;
     return error;
 }
@@ -233,6 +235,9 @@ void outgoing_run(struct sim *sim, int32_t index)
             result = -EADDRNOTAVAIL;
         break;
     default:
+        if (sim->sockets[operation->object].family != AF_UNIX &&
+            !sim->sockets[operation->object].is_undelayed)
+            sim_fail(sim, "connected without TCP_NODELAY");
         result = wire(sim, operation->object, operation->path, (unsigned)operation->offset);
     }
     operation_end(sim, index, result, 0);

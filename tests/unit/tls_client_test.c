@@ -97,6 +97,15 @@ static void later_body(struct core *core, struct world *world)
         dialed_ask(&client, "sealed\r\n", "sealed");
         dialed_quit(&client);
     }
+    /* What came in clear and was not read is nobody's answer afterwards (T3). */
+    check_equal(dial(core, &client, &target, 0), 0);
+    dialed_ask(&client, "in clear\r\nsecure\r\n", "in clear");
+    while (stream_unread(&client.stream) < strlen("go\r\n"))
+        fiber_sleep(core, 8000000);
+    check_equal(stream_secure_client(&client.stream, tls, one, NULL), 0);
+    check_equal(stream_unread(&client.stream), 0);
+    dialed_ask(&client, "sealed\r\n", "sealed");
+    dialed_quit(&client);
     tls_client_free(tls);
 }
 
