@@ -19,7 +19,7 @@ struct login {
 
 static int login_imap(struct login *login, struct load_worker *worker, unsigned user)
 {
-    int error = imap_open(&login->imap, worker, worker->index);
+    int error = imap_connect(&login->imap, worker, worker->index);
     if (error == 0)
         error = imap_login(&login->imap, user);
     if (error == 0)
@@ -34,7 +34,7 @@ static int login_pop3(struct login *login, struct load_worker *worker, unsigned 
     if (error == 0)
         error = pop3_login(&login->pop3, user);
     if (error == 0)
-        return pop3_quit(&login->pop3);
+        return pop3_leave(&login->pop3);
     peer_close(&login->pop3.peer);
     return error;
 }

@@ -14,15 +14,15 @@ int pop3_session(struct pop3 *pop3, struct load_worker *worker, unsigned user, b
     if (error == 0)
         error = pop3_login(pop3, user);
     if (error == 0)
-        error = pop3_stat(pop3);
+        error = pop3_read_stat(pop3);
     if (error == 0)
-        error = pop3_list(pop3);
+        error = pop3_read_list(pop3);
     if (error == 0 && pop3->messages > 0)
         error = pop3_retrieve(pop3, 1, pop3->messages, reader);
     if (error == 0 && pop3->messages > 0 && deletes)
         error = pop3_delete(pop3, 1, pop3->messages);
     if (error == 0)
-        return pop3_quit(pop3);
+        return pop3_leave(pop3);
     peer_close(&pop3->peer); /* without QUIT: nothing is deleted */
     return error;
 }

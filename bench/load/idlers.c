@@ -146,7 +146,7 @@ static int open_idler(struct load_worker *worker, struct idlers *idlers, struct 
     unsigned number = idlers_user_number(idlers, user);
     unsigned nth = (unsigned)(idler - idlers->all) - user->first;
     struct imap *imap = &idler->imap;
-    int error = imap_open(imap, worker, number + nth * idlers->users);
+    int error = imap_connect(imap, worker, number + nth * idlers->users);
     if (error == 0)
         error = imap_login(imap, number);
     if (error == 0)

@@ -27,7 +27,7 @@ static int command(struct imap *imap, enum load_phase phase, unsigned flags, con
 {
     uint32_t tag = next_tag(imap);
     peer_printf(&imap->peer, "a%u %s\r\n", tag, text);
-    int error = imap_answer(imap, tag, flags, NULL);
+    int error = imap_read_answer(imap, tag, flags, NULL);
     if (error == 0 && phase < PHASE_COUNT)
         measure_phase(imap->peer.at, phase, imap->peer.began_ns);
     return error;
@@ -56,7 +56,7 @@ static int start_tls(struct imap *imap)
     return error;
 }
 
-int imap_open(struct imap *imap, struct load_worker *worker, unsigned number)
+int imap_connect(struct imap *imap, struct load_worker *worker, unsigned number)
 {
     imap->worker = worker;
     imap->is_selected = imap->is_idle = imap->is_refused = false;
@@ -112,14 +112,14 @@ static int authenticate_plain(struct imap *imap, struct slice user, struct slice
     uint32_t tag = next_tag(imap);
     peer_printf(&imap->peer, "a%u AUTHENTICATE PLAIN%s", tag, at_once ? " " : "\r\n");
     if (!at_once) {
-        int error = imap_answer(imap, tag, IMAP_WANTS_PLUS | IMAP_LOGS_IN, NULL);
+        int error = imap_read_answer(imap, tag, IMAP_WANTS_PLUS | IMAP_LOGS_IN, NULL);
         if (error != IMAP_CONTINUES)
             return error == 0 ? peer_fail(&imap->peer, LOAD_NONSENSE, SLICE("OK to a half log-in"))
                               : error;
     }
     peer_write(&imap->peer, response);
     peer_write(&imap->peer, SLICE("\r\n"));
-    return imap_answer(imap, tag, IMAP_LOGS_IN, NULL);
+    return imap_read_answer(imap, tag, IMAP_LOGS_IN, NULL);
 }
 
 static int login(struct imap *imap, struct slice user, struct slice password)
@@ -140,7 +140,7 @@ static int login(struct imap *imap, struct slice user, struct slice password)
     peer_write(&imap->peer, SLICE(" "));
     peer_write(&imap->peer, slice_cstr(word));
     peer_write(&imap->peer, SLICE("\r\n"));
-    return imap_answer(imap, tag, IMAP_LOGS_IN, NULL);
+    return imap_read_answer(imap, tag, IMAP_LOGS_IN, NULL);
 }
 
 int imap_login(struct imap *imap, unsigned user)
@@ -180,7 +180,7 @@ static int fetch(struct imap *imap, uint32_t first, uint32_t last, const char *i
         peer_printf(&imap->peer, "a%u FETCH %u (%s)\r\n", tag, first, items);
     else
         peer_printf(&imap->peer, "a%u FETCH %u:%u (%s)\r\n", tag, first, last, items);
-    int error = imap_answer(imap, tag, imap->is_shared ? IMAP_NO_IS_FINE : 0, reader);
+    int error = imap_read_answer(imap, tag, imap->is_shared ? IMAP_NO_IS_FINE : 0, reader);
     if (error != 0)
         return error;
     measure_phase(imap->peer.at, PHASE_FETCH, imap->peer.began_ns);
@@ -211,7 +211,7 @@ int imap_store(struct imap *imap, uint32_t uid, uint32_t sequence, bool on, cons
     peer_printf(&imap->peer, "a%u %sSTORE %u %cFLAGS.SILENT (%s)\r\n", tag, uid != 0 ? "UID " : "",
                 uid != 0 ? uid : sequence, on ? '+' : '-', flag);
     unsigned flags = (uid != 0 ? IMAP_MAY_EXPUNGE : 0) | (imap->is_shared ? IMAP_NO_IS_FINE : 0);
-    int error = imap_answer(imap, tag, flags, NULL);
+    int error = imap_read_answer(imap, tag, flags, NULL);
     if (error == 0)
         measure_phase(imap->peer.at, PHASE_STORE, imap->peer.began_ns);
     return error;
@@ -222,13 +222,13 @@ int imap_search(struct imap *imap, const char *criteria)
     uint32_t tag = next_tag(imap);
     imap->found = 0;
     peer_printf(&imap->peer, "a%u UID SEARCH %s\r\n", tag, criteria);
-    int error = imap_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
+    int error = imap_read_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
     if (error == 0)
         measure_phase(imap->peer.at, PHASE_SEARCH, imap->peer.began_ns);
     return error;
 }
 
-int imap_expunge(struct imap *imap, uint32_t uid)
+int imap_expunge_uid(struct imap *imap, uint32_t uid)
 {
     char text[48];
     bool has_uid = uid != 0 && (imap->peer.capabilities & IMAP_UIDPLUS);
@@ -262,7 +262,7 @@ int imap_append_send(struct imap *imap, const struct content_message *message)
 
 int imap_append_answer(struct imap *imap, uint32_t tag)
 {
-    int error = imap_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
+    int error = imap_read_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
     if (error == 0)
         measure_phase(imap->peer.at, PHASE_APPEND, imap->peer.began_ns);
     return error;
@@ -279,14 +279,14 @@ int imap_append(struct imap *imap, const struct content_message *message)
     imap->uid = 0;
     peer_printf(&imap->peer, "a%u APPEND INBOX {%zu%s}\r\n", tag, size, at_once ? "+" : "");
     if (!at_once) {
-        int error = imap_answer(imap, tag, IMAP_MAY_EXPUNGE | IMAP_WANTS_PLUS, NULL);
+        int error = imap_read_answer(imap, tag, IMAP_MAY_EXPUNGE | IMAP_WANTS_PLUS, NULL);
         if (error != IMAP_CONTINUES)
             return error == 0 ? peer_fail(&imap->peer, LOAD_NONSENSE, SLICE("OK to half an APPEND"))
                               : error;
     }
     int error = send_message(imap, message);
     if (error == 0)
-        error = imap_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
+        error = imap_read_answer(imap, tag, IMAP_MAY_EXPUNGE, NULL);
     if (error == 0)
         measure_phase(imap->peer.at, PHASE_APPEND, began_ns);
     return error;
@@ -298,7 +298,7 @@ int imap_idle(struct imap *imap)
 {
     uint32_t tag = next_tag(imap);
     peer_printf(&imap->peer, "a%u IDLE\r\n", tag);
-    int error = imap_answer(imap, tag, IMAP_MAY_EXPUNGE | IMAP_WANTS_PLUS, NULL);
+    int error = imap_read_answer(imap, tag, IMAP_MAY_EXPUNGE | IMAP_WANTS_PLUS, NULL);
     if (error == 0)
         return peer_fail(&imap->peer, LOAD_NONSENSE, SLICE("OK to IDLE that was not ended"));
     if (error == IMAP_CONTINUES) {
@@ -313,7 +313,7 @@ int imap_idle_done(struct imap *imap)
     imap->is_idle = false;
     peer_begin(&imap->peer);
     peer_write(&imap->peer, SLICE("DONE\r\n"));
-    return imap_answer(imap, imap->peer.tag, IMAP_MAY_EXPUNGE, NULL);
+    return imap_read_answer(imap, imap->peer.tag, IMAP_MAY_EXPUNGE, NULL);
 }
 
 int imap_logout(struct imap *imap)
@@ -340,7 +340,7 @@ int imap_read_mailbox(struct load_worker *worker, unsigned user,
     struct imap *imap = calloc(1, sizeof *imap);
     if (imap == NULL)
         return measure_error(worker->at, LOAD_OURS, SLICE(""));
-    int error = imap_open(imap, worker, worker->index);
+    int error = imap_connect(imap, worker, worker->index);
     if (error == 0)
         error = imap_login(imap, user);
     if (error == 0)

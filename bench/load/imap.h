@@ -52,7 +52,7 @@ struct imap {
 };
 
 /* Connects, greeting, TLS, and what the server can do. `number` as in peer_open. */
-int imap_open(struct imap *imap, struct load_worker *worker, unsigned number);
+int imap_connect(struct imap *imap, struct load_worker *worker, unsigned number);
 /* As user number `user`: LOGIN, or AUTHENTICATE PLAIN where that is disabled. */
 int imap_login(struct imap *imap, unsigned user);
 int imap_select(struct imap *imap); /* INBOX */
@@ -73,7 +73,7 @@ int imap_append(struct imap *imap, const struct content_message *message);
 int imap_append_send(struct imap *imap, const struct content_message *message);
 int imap_append_answer(struct imap *imap, uint32_t tag);
 /* UID EXPUNGE of one message where the server can, else EXPUNGE. */
-int imap_expunge(struct imap *imap, uint32_t uid);
+int imap_expunge_uid(struct imap *imap, uint32_t uid);
 /* IDLE until the continuation; then the connection may be left without a fiber. Ends it by DONE. */
 int imap_idle(struct imap *imap);
 int imap_idle_done(struct imap *imap);

@@ -152,7 +152,7 @@ static int take_value(struct scan *scan)
 
 /* ---------------------------------------------------------------- capabilities and codes */
 
-void imap_capabilities(struct imap *imap, struct slice list)
+void imap_learn(struct imap *imap, struct slice list)
 {
     static const struct {
         struct slice name;
@@ -184,7 +184,7 @@ static void take_code(struct imap *imap, struct slice text)
     struct slice code = slice_first(text, end - 1);
     uint64_t number;
     if (take_word(&code, SLICE("CAPABILITY "))) {
-        imap_capabilities(imap, slice_of(code.data - 1, code.size + 1));
+        imap_learn(imap, slice_of(code.data - 1, code.size + 1));
     } else if (take_word(&code, SLICE("UIDVALIDITY "))) {
         if (slice_number(code, UINT32_MAX, &number))
             imap->uid_validity = (uint32_t)number;
@@ -360,7 +360,7 @@ static int take_untagged(struct scan *scan, unsigned flags, const struct mailbox
         return 0;
     }
     if (slice_equal_nocase(word, SLICE("CAPABILITY"))) {
-        imap_capabilities(imap, scan->rest);
+        imap_learn(imap, scan->rest);
         return 0;
     }
     return slice_equal_nocase(word, SLICE("SEARCH")) ? take_search(scan) : pass_over(scan);
@@ -400,8 +400,8 @@ static uint64_t take_tag(struct slice *rest)
     return tag;
 }
 
-int imap_answer(struct imap *imap, uint32_t tag, unsigned flags,
-                const struct mailbox_reader *reader)
+int imap_read_answer(struct imap *imap, uint32_t tag, unsigned flags,
+                     const struct mailbox_reader *reader)
 {
     struct scan scan = {.imap = imap};
     imap->is_refused = false;

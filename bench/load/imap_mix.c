@@ -72,7 +72,7 @@ int imap_play_begin(struct imap_play *play, struct load_worker *worker, unsigned
     play->commands = 0;
     play->imap.is_shared = options->users < mailbox_workers(worker);
     mailbox_check_init(&play->check, worker);
-    int error = imap_open(&play->imap, worker, worker->index);
+    int error = imap_connect(&play->imap, worker, worker->index);
     if (error == 0)
         error = imap_login(&play->imap, user);
     if (error == 0)
@@ -101,7 +101,7 @@ static int expunge(struct imap_play *play, uint32_t sequence)
     uint32_t uid = (imap->peer.capabilities & IMAP_UIDPLUS) ? imap->uid : 0;
     int error = imap_store(imap, uid, sequence, true, "\\Deleted");
     if (error == 0)
-        error = imap_expunge(imap, uid);
+        error = imap_expunge_uid(imap, uid);
     imap->uid = 0;
     return error;
 }

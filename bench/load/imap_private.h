@@ -25,11 +25,11 @@ enum { IMAP_CONTINUES = -1 };
 /* Reads until the tagged answer of `tag` (or what `flags` say): 0, IMAP_CONTINUES or an enum
  * load_error, counted; after NO and BAD the connection goes on. Bodies of messages go to `reader`
  * (may be NULL). */
-int imap_answer(struct imap *imap, uint32_t tag, unsigned flags,
-                const struct mailbox_reader *reader);
+int imap_read_answer(struct imap *imap, uint32_t tag, unsigned flags,
+                     const struct mailbox_reader *reader);
 /* The first line of a connection. */
 int imap_greeting(struct imap *imap);
 /* Learns what "CAPABILITY" is followed by: a list of atoms. */
-void imap_capabilities(struct imap *imap, struct slice list);
+void imap_learn(struct imap *imap, struct slice list);
 
 #endif

@@ -118,7 +118,7 @@ static int append(struct mailbox_sender *sender, unsigned user,
         imap_logout(imap);
     int error = 0;
     if (!peer_is_open(&imap->peer)) {
-        error = imap_open(imap, sender->worker, sender->worker->index);
+        error = imap_connect(imap, sender->worker, sender->worker->index);
         if (error == 0)
             error = imap_login(imap, user);
         sender->user = user;
@@ -188,7 +188,7 @@ static int count_messages(struct load_worker *worker, unsigned user, uint32_t *r
         return measure_error(worker->at, LOAD_OURS, SLICE(""));
     int error;
     if (worker->options->endpoints[LOAD_IMAP].is_set) {
-        error = imap_open(&use->imap, worker, worker->index);
+        error = imap_connect(&use->imap, worker, worker->index);
         if (error == 0)
             error = imap_login(&use->imap, user);
         if (error == 0)
@@ -201,9 +201,9 @@ static int count_messages(struct load_worker *worker, unsigned user, uint32_t *r
         if (error == 0)
             error = pop3_login(&use->pop3, user);
         if (error == 0)
-            error = pop3_stat(&use->pop3);
+            error = pop3_read_stat(&use->pop3);
         *ret_messages = use->pop3.messages;
-        if (pop3_quit(&use->pop3) != 0)
+        if (pop3_leave(&use->pop3) != 0)
             error = error != 0 ? error : LOAD_CLOSED;
         pop3_forget(&use->pop3);
     }
@@ -243,7 +243,7 @@ static int fill_by_append(struct load_worker *worker, unsigned user, uint32_t wa
     struct imap *imap = calloc(1, sizeof *imap);
     if (imap == NULL)
         return measure_error(worker->at, LOAD_OURS, SLICE(""));
-    int error = imap_open(imap, worker, worker->index);
+    int error = imap_connect(imap, worker, worker->index);
     if (error == 0)
         error = imap_login(imap, user);
     if (error == 0)

@@ -222,7 +222,7 @@ int pop3_login(struct pop3 *pop3, unsigned user)
 
 /* ---------------------------------------------------------------- the maildrop */
 
-int pop3_stat(struct pop3 *pop3)
+int pop3_read_stat(struct pop3 *pop3)
 {
     struct slice text;
     uint64_t messages, bytes;
@@ -266,7 +266,7 @@ static int read_list(struct pop3 *pop3, bool has_sizes)
     return error;
 }
 
-int pop3_list(struct pop3 *pop3)
+int pop3_read_list(struct pop3 *pop3)
 {
     bool has_ids = pop3->peer.capabilities & POP3_UIDL;
     bool at_once = has_ids && (pop3->peer.capabilities & POP3_PIPELINING);
@@ -377,7 +377,7 @@ int pop3_delete(struct pop3 *pop3, uint32_t first, uint32_t last)
     return for_each(pop3, PHASE_DELE, first, last, NULL);
 }
 
-int pop3_quit(struct pop3 *pop3)
+int pop3_leave(struct pop3 *pop3)
 {
     if (!peer_is_open(&pop3->peer))
         return 0;
@@ -401,11 +401,11 @@ int pop3_read_mailbox(struct load_worker *worker, unsigned user,
     if (error == 0)
         error = pop3_login(pop3, user);
     if (error == 0)
-        error = pop3_stat(pop3);
+        error = pop3_read_stat(pop3);
     if (error == 0 && pop3->messages > 0)
         error = pop3_retrieve(pop3, 1, pop3->messages, reader);
     if (peer_is_open(&pop3->peer)) {
-        int quit_error = pop3_quit(pop3);
+        int quit_error = pop3_leave(pop3);
         error = error != 0 ? error : quit_error;
     }
     pop3_forget(pop3);

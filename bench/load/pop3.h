@@ -37,15 +37,15 @@ struct pop3 {
 /* Connects, greeting, CAPA, TLS, CAPA again. `number` as in peer_open. */
 int pop3_open(struct pop3 *pop3, struct load_worker *worker, unsigned number);
 int pop3_login(struct pop3 *pop3, unsigned user);
-int pop3_stat(struct pop3 *pop3);
+int pop3_read_stat(struct pop3 *pop3);
 /* LIST, and UIDL where there is one: as many lines as STAT said. */
-int pop3_list(struct pop3 *pop3);
+int pop3_read_list(struct pop3 *pop3);
 /* RETR of messages first ... last, streamed to the reader (NULL: passed over). */
 int pop3_retrieve(struct pop3 *pop3, uint32_t first, uint32_t last,
                   const struct mailbox_reader *reader);
 int pop3_delete(struct pop3 *pop3, uint32_t first, uint32_t last);
 /* QUIT, and closes. An error: deletions may not have been done. */
-int pop3_quit(struct pop3 *pop3);
+int pop3_leave(struct pop3 *pop3);
 /* Before the worker ends. */
 void pop3_forget(struct pop3 *pop3);
 
