@@ -157,10 +157,10 @@ def test_certificate(place): # C05, T13
         file.write('no key\n')
     os.chmod(key, 0o600)
     problem(place, 10, f'{place.path}/certificate.pem: ')
-    run('certificate', 'make', '--dir', os.path.join(place.path, 'none'), 'x', status=1)
+    run('certificate', 'make', '--dir', os.path.join(place.path, 'none/none'), 'x', status=1)
     other = os.path.join(place.path, 'other')
-    os.mkdir(other)
-    run('certificate', 'make', '--dir', other, 'mx.example.test')
+    run('certificate', 'make', '--dir', other, 'mx.example.test') # makes the folder
+    check(os.stat(other).st_mode & 0o777 == 0o700, 'the mode of a new folder')
     shutil.copy(os.path.join(other, 'key.pem'), key)
     problem(place, 10, f'{place.path}/certificate.pem: ') # another certificate's
     subprocess.run(['openssl', 'ec', '-in', os.path.join(other, 'key.pem'), '-aes128', '-passout',
