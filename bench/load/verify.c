@@ -13,8 +13,8 @@
  *     missing  accepted + before - deleted > seen
  *     doubled  seen > accepted + maybe + before > 0
  *
- * Of a user whose mailbox could not be read nothing is said (but the errors of reading are counted).
- * A message that was refused and is there all the same is not told, nor what others have put there.
+ * Of a user whose mailbox could not be read nothing is said, but that is an error that counts. A
+ * message that was refused and is there all the same is not told, nor what others have put there.
  */
 #include "verify.h"
 

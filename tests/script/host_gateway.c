@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The whole gateway as a host: services smtp, lmtp, pop3, imap, submission; users anna, bert and
- * carl of example.org with the password "secret", an alias "both" for anna and bert, no such user
- * "nobody".
+ * The whole gateway as a host: services smtp, lmtp, pop3, imap, submission; users anna, bert, carl,
+ * and u0 to u2, of example.org with the password "secret", an alias "both" for anna and bert, no
+ * such user "nobody".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,17 +45,19 @@ static void must(int result)
 
 static void make_users(struct gateway_host *host)
 {
-    static const char *const names[] = {"anna@example.org", "bert@example.org", "carl@example.org"};
-    char hash[256], text[1200];
+    static const char *const names[] = {"anna@example.org", "bert@example.org", "carl@example.org",
+                                        "u0@example.org",   "u1@example.org",   "u2@example.org"};
+    enum { COUNT = sizeof names / sizeof names[0] };
+    char hash[256], text[2400];
     size_t size = 0;
     must(auth_hash(SLICE(""), SLICE("secret"), SLICE("0123456789abcdef"), 1, hash));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < COUNT; i++)
         size += (size_t)snprintf(text + size, sizeof text - size, "%s:%s\n", names[i], hash);
     must(auth_users_parse(slice_of(text, size), problem, NULL, &host->users));
     must(route_create(&host->routes));
     struct route_domain_options domain = {.separator = SLICE("+")};
     must(route_add_domain(host->routes, SLICE("example.org"), &domain));
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < COUNT; i++)
         must(route_add_user(host->routes, slice_cstr(names[i])));
     must(route_add_alias(host->routes, SLICE("both@example.org"), slice_cstr(names[0])));
     must(route_add_alias(host->routes, SLICE("both@example.org"), slice_cstr(names[1])));

@@ -18,7 +18,9 @@
     ROW(disk_nameless, true, "the same, but it never syncs the directory")                         \
     ROW(store, false, "users and deliveries over shards, checkpoints, crashes, against a model")   \
     ROW(store_full, false, "a disk that fills up, is read, is emptied and heals")                  \
-    ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")
+    ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")          \
+    ROW(load, false, "the load generator and the gateway in one world: --verify, no false alarm")  \
+    ROW(load_lossy, true, "the same, and somebody deletes a message")
 
 #define SCENARIO_DECLARE(name, has_to_fail, help) sim_scenario_run scenario_##name;
 SCENARIO_TABLE(SCENARIO_DECLARE)
