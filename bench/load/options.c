@@ -324,8 +324,8 @@ void options_help(const struct load_scenario *scenario, FILE *file)
             scenario->summary);
     if (scenario->help != NULL)
         fprintf(file, "%s", scenario->help);
-    fprintf(file, "An operation, which --rate, --messages and latency count, is a %s.\n",
-            scenario->operation);
+    fprintf(file, "An operation, which --rate, --messages and latency count, is %s %s.\n",
+            strchr("aeiou", scenario->operation[0]) != NULL ? "an" : "a", scenario->operation);
     const char *group = NULL;
     for (unsigned i = 0; i < option_row_count; i++) {
         const struct option_row *row = &option_rows[i];

@@ -299,7 +299,8 @@ bool pace_is_over(const struct load_worker *worker)
 {
     const struct load_core *at = worker->at;
     bool has_end = at->stage == LOAD_WARM_UP || at->stage == LOAD_MEASURE;
-    return at->is_over || (has_end && load_now(at) >= stop_of(at));
+    bool has_more = is_open_loop(at) && !at->pace.is_timed && at->pace.due_ns < end_of(at);
+    return at->is_over || (has_end && load_now(at) >= (has_more ? stop_of(at) : end_of(at)));
 }
 
 /* ---------------------------------------------------------------- what run.c calls */

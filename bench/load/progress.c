@@ -214,6 +214,11 @@ static void show_verify(const struct watch *watch, FILE *file)
                 checked, sum->missing, sum->altered, sum->doubled);
 }
 
+static const char *article(const char *word)
+{
+    return strchr("aeiou", *word) != NULL ? "an" : "a";
+}
+
 static void show_cost(const struct watch *watch, FILE *file)
 {
     uint64_t operations = watch->sum->operations;
@@ -226,14 +231,14 @@ static void show_cost(const struct watch *watch, FILE *file)
         double cpu = watch->now.cpu_seconds - watch->begin.cpu_seconds;
         show_bytes(watch->memory_most, memory);
         show_bytes(watch->now.disk_bytes - watch->begin.disk_bytes, disk);
-        fprintf(file, "  server    %.1f us CPU a %s (%.2f s), memory at most %s, %s written%s\n",
-                cpu * each, what, cpu, memory, disk,
+        fprintf(file, "  server    %.1f us CPU %s %s (%.2f s), memory at most %s, %s written%s\n",
+                cpu * each, article(what), what, cpu, memory, disk,
                 watch->server_is_gone ? "; it ended meanwhile" : "");
     }
     double self = watch->self_now.cpu_seconds - watch->self_begin.cpu_seconds;
     show_bytes(watch->self_now.memory_bytes, memory);
-    fprintf(file, "  generator %.1f us CPU a %s (%.2f s), memory %s\n", self * each, what, self,
-            memory);
+    fprintf(file, "  generator %.1f us CPU %s %s (%.2f s), memory %s\n", self * each, article(what),
+            what, self, memory);
 }
 
 void progress_summary(const struct watch *watch, FILE *file)

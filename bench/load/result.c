@@ -140,13 +140,22 @@ static json_t *server_of(const struct watch *watch)
     return server;
 }
 
-/* The label that was given, else what the greeting begins with ("220 mx.example ESMTP Postfix"). */
+/* The label that was given, else what the greeting says behind its code: "mx.example ESMTP Postfix"
+ * of "220 mx.example ESMTP Postfix", "ready" of "* OK [CAPABILITY ...] ready". */
 static void put_label(json_t *result, const struct watch *watch)
 {
-    const char *label = watch->options->label, *greeting = watch->sum->greeting;
-    char text[80];
-    if (label == NULL && *greeting != '\0') {
-        snprintf(text, sizeof text, "%.70s", greeting);
+    enum { LABEL_BYTES_MAX = 60 };
+    const char *label = watch->options->label, *at = watch->sum->greeting;
+    char text[LABEL_BYTES_MAX + 1];
+    if (strncmp(at, "* ", 2) == 0)
+        at += 2;
+    at += strcspn(at, " ");
+    at += strspn(at, " ");
+    if (*at == '[' && strchr(at, ']') != NULL)
+        at = strchr(at, ']') + 1;
+    at += strspn(at, " ");
+    if (label == NULL && *at != '\0') {
+        snprintf(text, sizeof text, "%s", at);
         label = text;
     }
     put_text(result, "label", label != NULL ? label : watch->options->target);
