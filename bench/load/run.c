@@ -360,7 +360,7 @@ static bool is_warm(const struct load_core *at, uint64_t now)
 {
     const struct load *load = at->load;
     uint64_t until = word_get(&load->begin_ns) + load->options->warm_up_ns;
-    bool is_ramped = at->started == at->worker_count && at->unramped == 0;
+    bool is_ramped = at->started == at->worker_count; /* some may never end an operation */
     return at->is_over || !has_workers(at) || word_get(&load->measure_ns) != 0 ||
            (now >= until && (is_ramped || now >= until + load->options->timeout_ns));
 }

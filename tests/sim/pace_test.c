@@ -89,8 +89,10 @@ static void work_timed(struct load_worker *worker)
     uint64_t due = load_now(worker->at) + worker->index * MS;
     while (worker->index == 0 && !pace_is_over(worker)) /* one who only waits */
         fiber_sleep(load_engine(worker->at), 50 * MS);
-    if (worker->index == 0)
+    if (worker->index == 0) {
         world.left_ns = load_now(worker->at);
+        return;
+    }
     while (pace_take_at(worker, due, &operation) == 0) {
         world.taken[operation.number]++;
         world.intended[operation.number] = operation.intended_ns;
