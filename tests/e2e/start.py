@@ -128,9 +128,31 @@ def forbid_io_uring():
 
 def test_io_uring_forbidden(): # R11
     with Server(preexec_fn=forbid_io_uring) as server:
-        server.refused('io_uring', 'kernel.io_uring_disabled', 'seccomp profile')
+        server.refused('io_uring', 'kernel.io_uring_disabled is 0', 'seccomp profile',
+                       '--security-opt seccomp=deploy/seccomp.json')
         store = f'{server.path}/store' # as root it makes the folder for whom it becomes
         check(not os.path.exists(store) or not os.listdir(store), 'it made a store')
+
+
+def test_io_uring_disabled(): # R11
+    """By the sysctl, which this machine has for all: a file in its place, seen by one process."""
+    if os.geteuid() != 0:
+        print('not root: no file can be put over another')
+        return
+    with tempfile.NamedTemporaryFile('w') as file:
+        file.write('2\n')
+        file.flush()
+        os.chmod(file.name, 0o644)
+
+        def forbid():
+            libc = ctypes.CDLL(None, use_errno=True)
+            new_namespace, private, bind = 0x20000, 0x44000, 0x1000
+            libc.unshare(new_namespace)
+            libc.mount(b'none', b'/', None, private, None)
+            libc.mount(file.name.encode(), b'/proc/sys/kernel/io_uring_disabled', None, bind, None)
+            forbid_io_uring()
+        with Server(preexec_fn=forbid) as server:
+            server.refused('kernel.io_uring_disabled is 2 here: set it to 0')
 
 
 def test_port_forbidden(): # C07
@@ -237,8 +259,8 @@ def test_more_cores_than_cpus(): # F11
 
 
 def main():
-    for test in (test_privileges, test_io_uring_forbidden, test_port_forbidden,
-                 test_few_descriptors, test_log_blocked, test_log_file,
+    for test in (test_privileges, test_io_uring_forbidden, test_io_uring_disabled,
+                 test_port_forbidden, test_few_descriptors, test_log_blocked, test_log_file,
                  test_more_cores_than_cpus):
         test()
         print(f'{test.__name__}: ok', flush=True)
