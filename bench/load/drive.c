@@ -30,7 +30,13 @@
 #include "ringpost/tls.h"
 #include "watch.h"
 
-enum { SPARE_CONNECTIONS = 256, SPARE_FIBERS = 128, STACK_BYTES = 65536, BUFFERS_MAX = 2048 };
+enum {
+    SPARE_CONNECTIONS = 256,
+    SPARE_FIBERS = 128,
+    STACK_BYTES = 65536,
+    BUFFERS_MAX = 2048,
+    TURN_SECONDS_MAX = 600
+};
 
 struct drive {
     struct bench_options options;
@@ -82,6 +88,26 @@ static bool raise_descriptors(const struct load_options *options, unsigned conne
     return false;
 }
 
+/* The stack of each worker's fiber is two maps of memory. */
+static bool check_maps(unsigned workers)
+{
+    enum { MAPS_OF_OURS = 2000 };
+    char text[32] = "";
+    uint64_t most = 0, wanted = 2 * (uint64_t)workers + MAPS_OF_OURS;
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file != NULL && fgets(text, sizeof text, file) != NULL)
+        slice_number(slice_of(text, strcspn(text, "\n")), UINT64_MAX, &most);
+    if (file != NULL)
+        fclose(file);
+    if (most == 0 || most >= wanted)
+        return true;
+    complain("%u workers need %llu maps of memory, and the kernel allows %llu: "
+             "sysctl -w vm.max_map_count=%llu",
+             workers, (unsigned long long)wanted, (unsigned long long)most,
+             (unsigned long long)wanted);
+    return false;
+}
+
 static bool open_output(struct output *output, const char *option, const char *path, FILE *out)
 {
     int result = output_open(output, path, out);
@@ -114,7 +140,8 @@ static int prepare(struct drive *drive, const struct load_scenario *scenario, in
         complain("%s", short_problem);
         return BENCH_USAGE;
     }
-    if (!raise_descriptors(&options->load, load_connections(drive->load)))
+    if (!raise_descriptors(&options->load, load_connections(drive->load)) ||
+        !check_maps(load_workers(drive->load)))
         return BENCH_USAGE;
     drive->has_watch = true;
     if (watch_open(&drive->watch, options, drive->load, problem) < 0) {
@@ -167,6 +194,7 @@ static int make_engine(struct drive *drive)
         .buffers = power_of_two(2 * connections),
         .fibers_max = workers + SPARE_FIBERS,
         .stack_bytes = STACK_BYTES,
+        .turn_seconds_max = TURN_SECONDS_MAX, /* sorting the books of --verify takes long */
         .connects = true,
     };
     int result = 0;

@@ -216,6 +216,18 @@ def test_few_descriptors(_):
         USAGE, '--connections 5000: this process may have 500 descriptors', 'ulimit -n')
 
 
+def test_few_maps(_):
+    """Each worker's stack takes two of the kernel's maps."""
+    with open('/proc/sys/vm/max_map_count', encoding='ascii') as file:
+        if int(file.read()) >= 400000:
+            print('this kernel allows many maps')
+            return
+    run = Run('smtp', '--target', '127.0.0.1:1', '--connections', '200000', '--threads', '32')
+    if 'descriptors' not in run.err: # few of these are allowed too
+        run.ends(USAGE, '200000 workers need 402000 maps', 'sysctl -w vm.max_map_count=402000')
+    run.ends(USAGE)
+
+
 def open_to_all(path):
     while path != '/':
         if not os.stat(path).st_mode & 0o001:
@@ -407,6 +419,33 @@ def test_results(folder):
     check(set(os.listdir(folder)) == {'run.html'}, os.listdir(folder))
 
 
+def members(value):
+    """All names in it."""
+    if isinstance(value, list):
+        return set().union(*map(members, value)) if value else set()
+    if isinstance(value, dict):
+        return set(value).union(*map(members, value.values()))
+    return set()
+
+
+def test_schema(folder):
+    """Every member that docs/bench-json.md has is in a result, but for those below a null."""
+    path = f'{folder}/run.json'
+    with Server(smtp) as server:
+        Run('smtp', '--target', server.target, '--messages', '200', '--warm-up', '0',
+            '--server-pid', str(os.getpid()), '--json', path).ends(OK)
+    page = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../docs/bench-json.md')
+    with open(page, encoding='utf-8') as file:
+        example = file.read().split('# What the suite writes')[0]
+    wanted = set(re.findall(r'"(\w+)":', re.sub(r'//.*', '', example)))
+    check(len(wanted) > 70, f'{len(wanted)} members in {page}')
+    missing = wanted - members(measured(path)) - {'checked', 'missing', 'altered', 'doubled',
+                                                   'error', 'said', 'connection refused'}
+    check(not missing, f'not in the result: {missing}')
+    cost = measured(path)['cost']
+    check(cost['server']['cpu_seconds'] > 0 and cost['server']['memory_bytes_most'] > 1e6, cost)
+
+
 def test_open_loop(folder):
     path = f'{folder}/run.json'
     with Server(smtp) as server:
@@ -471,7 +510,8 @@ def main():
     alone = (test_few_descriptors, test_io_uring_forbidden) # they fork with code of ours
     beside = (test_terminal, test_lying_servers, test_interrupt, test_server_goes_away, test_help,
               test_refusals, test_only_loopback, test_nobody_there, test_silent_server_is_gone,
-              test_refusing_server, test_full_disk, test_results, test_open_loop)
+              test_refusing_server, test_full_disk, test_few_maps, test_results,
+              test_schema, test_open_loop)
     chosen = sys.argv[1:] or [test.__name__ for test in alone + beside]
     problems = [play(test) for test in alone if test.__name__ in chosen]
     with concurrent.futures.ThreadPoolExecutor(4) as pool: # most of it is waiting
