@@ -352,14 +352,20 @@ static void bad_paths(void **state)
     char problem[200];
     assert_int_equal(mkfifo(path_of("fifo"), 0600), 0);
     assert_int_equal(mkdir(path_of("nothing"), 0700), 0);
+    put_file("message", SLICE("Subject: x\n\n")); /* sparse: nothing of it is on the disk */
+    assert_int_equal(truncate(path_of("message"), LOAD_MESSAGE_BYTES_MAX + 1), 0);
+    put_file("mbox", SLICE("From me\n"));
+    assert_int_equal(truncate(path_of("mbox"), INT64_C(3) << 30), 0);
     static const struct {
         const char *name;
         int result;
         const char *says;
     } rows[] = {{"absent", -ENOENT, "No such file"},
                 {"fifo", -EINVAL, "neither a folder nor a file"},
-                {"nothing", -ENODATA, "no message in"}};
-    for (unsigned i = 0; i < 3; i++) {
+                {"nothing", -ENODATA, "no message in"},
+                {"message", -EFBIG, "larger than 256 MiB"},
+                {"mbox", -E2BIG, "too many messages or bytes"}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct load_options options = {.from_path = path_of(rows[i].name)};
         problem[0] = '\0';
         assert_int_equal(content_open(&options, &content, problem), rows[i].result);
@@ -368,6 +374,8 @@ static void bad_paths(void **state)
         assert_null(content);
     }
     unlink(path_of("fifo"));
+    unlink(path_of("message"));
+    unlink(path_of("mbox"));
     rmdir(path_of("nothing"));
 }
 
