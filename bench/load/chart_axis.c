@@ -28,9 +28,10 @@ static double nice_step(enum unit unit, double raw)
 
 static void fit_linear(struct chart_axis *axis, double low, double high, unsigned wanted)
 {
-    if (high - low <= fabs(high) * 1e-9) { /* one value */
-        double around = high == 0 ? 1 : fabs(high) / 2;
-        low = low > 0 && low - around < 0 ? 0 : low - around;
+    enum { SMALLEST_PARTS = 1000000000 };
+    if (high - low <= fmax(fabs(high), 1) / SMALLEST_PARTS) { /* one value, or as good as one */
+        double around = fabs(high) < 1e-6 ? 1 : fabs(high) / 2;
+        low = low >= 0 && high > 0 && low - around < 0 ? 0 : low - around;
         high += around;
     }
     double step = nice_step(axis->unit, (high - low) / wanted);

@@ -231,17 +231,23 @@ static void draw_distribution(struct text *out, const json_t *run)
     struct phase phases[LINES_MAX];
     struct chart_series series[LINES_MAX];
     unsigned count = choose_phases(member(run, "phases"), phases, LINES_MAX);
-    struct chart_point *points = calloc((size_t)LINES_MAX * (HISTOGRAM_MAX + 1), sizeof *points);
+    size_t sizes[LINES_MAX], room = 1;
+    for (unsigned i = 0; i < count; i++) {
+        size_t size = json_array_size(phases[i].histogram);
+        sizes[i] = (size < HISTOGRAM_MAX ? size : HISTOGRAM_MAX) + 1;
+        room += sizes[i];
+    }
+    struct chart_point *points = calloc(room, sizeof *points), *own = points;
     if (points == NULL) {
         out->error = -ENOMEM;
         return;
     }
     for (unsigned i = 0; i < count; i++) {
-        struct chart_point *own = points + (size_t)i * (HISTOGRAM_MAX + 1);
         series[i] = (struct chart_series){.name = slice_cstr(phases[i].name),
                                           .points = own,
                                           .count = read_histogram(phases[i].histogram, own),
                                           .style = i < 2 ? i : i + 1};
+        own += sizes[i];
     }
     chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
                                     .note = SLICE("of the whole run; both axes logarithmic"),

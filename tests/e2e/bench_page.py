@@ -87,7 +87,8 @@ for (const e of document.querySelectorAll('main *')) {
   if (e.tagName == 'text') colour = style.fill;
   else if (/line|whisker|stroke/.test(e.getAttribute('class') || ''))
    [colour, least] = [style.stroke, 3];
- } else if ([...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim())) colour = style.color;
+ } else if ([...e.childNodes].some(n => n.nodeType == 3 && n.textContent.trim()))
+  colour = style.color;
  if (colour && ratio(numbers(colour), ground(e)) < least)
   found.add(e.tagName + '.' + (e.getAttribute('class') || '') + ' ' + colour + ' on ' + ground(e));
 }
@@ -95,13 +96,13 @@ return [...found]'''
 
 # What must not be there whatever the input says.
 INERT = r'''
-return [...document.querySelectorAll('img, iframe, object, embed, form, a, main script, main style')]
+return [...document.querySelectorAll('img, iframe, object, embed, form, a, main script, b b')]
  .map(e => e.tagName)
  .concat([...document.querySelectorAll('*')].flatMap(e => [...e.attributes])
   .filter(a => /^on/i.test(a.name) || ['href', 'src', 'action'].includes(a.name) &&
    a.value != 'data:,').map(a => a.name + '=' + a.value))
  .concat(document.scripts.length == 1 ? [] : [document.scripts.length + ' scripts'])
- .concat(/pwned|^1$/.test(document.title) && !document.title.includes('<') ? [document.title] : [])'''
+ .concat(['pwned', '1'].includes(document.title) ? [document.title] : [])'''
 
 # For who does not see it, and for who prints it.
 NAMED = r'''
@@ -221,7 +222,7 @@ def test_script(browser, pages):
                       'return [b.x + b.width / 2, b.y + b.height / 2]')
     browser.point(*box)
     tip = browser.run('return [...document.querySelectorAll(".tip")].map(e => e.innerText)')
-    check(len(tip) == 1 and re.search(r'operations [\d,]{3,}$', tip[0]), f'under the pointer: {tip}')
+    check(len(tip) == 1 and re.search(r'operations [\d,]{3,}$', tip[0]), f'at the pointer: {tip}')
     browser.point(2, 2)
     check(browser.run('return document.querySelectorAll(".tip, .hair").length') == 0, 'tip stays')
     column = 'return [...document.querySelectorAll("table.sortable tbody tr")].map(r => ' \

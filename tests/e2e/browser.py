@@ -121,7 +121,8 @@ class Browser:
 
     def point(self, x, y, click=False):
         """Moves the pointer to a place of the window."""
-        steps = [{'type': 'pointerMove', 'duration': 0, 'x': int(x) + d, 'y': int(y)} for d in (0, 1)]
+        steps = [{'type': 'pointerMove', 'duration': 0, 'x': int(x) + step, 'y': int(y)}
+                 for step in (0, 1)]
         if click:
             steps += [{'type': 'pointerDown', 'button': 0}, {'type': 'pointerUp', 'button': 0}]
         self.call('POST', '/actions', {'actions': [

@@ -46,6 +46,7 @@ static void ticks_linear(void **state)
     expect_ticks(UNIT_COUNT, false, -30, 30, 4, "-40|-20|0|20|40");
     expect_ticks(UNIT_COUNT, false, 5, 5, 4, "2|4|6|8");
     expect_ticks(UNIT_COUNT, false, 0, 0, 2, "-1|0|1");
+    expect_ticks(UNIT_PLAIN, false, 0, 5e-324, 2, "0|0.5|1");
     expect_ticks(UNIT_US, false, 0, 1800, 4, "0 us|500 us|1 ms|1.5 ms|2 ms");
     expect_ticks(UNIT_BYTES, false, 0, 31e6, 4, "0 B|8 MiB|16 MiB|24 MiB|32 MiB");
     expect_ticks(UNIT_SECONDS, false, 0, 60, 6, "0 s|10 s|20 s|30 s|40 s|50 s|60 s");
