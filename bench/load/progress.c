@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 enum { LINE_SECONDS = 10, LINE_BYTES_MAX = 400 };
+static const double BUSY_MAX = 0.9;
 static const uint64_t SECOND_NS = UINT64_C(1000000000);
 
 void progress_time(double ns, char text[24])
@@ -267,6 +268,15 @@ void progress_summary(const struct watch *watch, FILE *file)
         fprintf(file, "The server did not keep up with --rate: %s operations were never begun.\n",
                 count);
     }
+    double busy = seconds > 0.5 ? (watch->self_now.cpu_seconds - watch->self_begin.cpu_seconds) /
+                                      (seconds * options->load.threads)
+                                : 0;
+    if (busy > BUSY_MAX)
+        fprintf(file,
+                "The generator's %u %s busy %.0f%% of the time: this may be its limit and not the "
+                "server's. Take more --threads.\n",
+                options->load.threads, options->load.threads == 1 ? "thread was" : "threads were",
+                100 * busy);
     show_phases(sum, file);
     show_errors(sum, file);
     show_verify(watch, file);

@@ -136,6 +136,9 @@ static struct load_options plain(void)
                                  .timeout_ns = 30 * SECOND};
 }
 
+static uint64_t fail_nth; /* allocation of the next run; 0: none */
+static bool has_failed;
+
 /* The whole run; fills `sum` and `times`. Its reason for being partial, or NULL. */
 static const char *run(const struct load_options *options, uint64_t seed)
 {
@@ -150,13 +153,18 @@ static const char *run(const struct load_options *options, uint64_t seed)
     assert_int_equal(load_create(options, &load, problem), 0);
     struct sim *sim = sim_create(&sim_options);
     assert_int_equal(sim_start(sim), 0);
+    if (fail_nth > 0)
+        sim_fail_nth(sim, SIM_OPERATION_MEMORY, fail_nth, 0, false);
     for (unsigned i = 0; i < options->threads; i++)
         assert_int_equal(sim_spawn(sim, i, load_run, load, &results[i]), 0);
     while (load_stage(load) != LOAD_ENDED)
         assert_true(sim_step(sim));
     assert_int_equal(sim_pass(sim, 100 * MS), 0);
+    has_failed = sim_nth_failed(sim);
     for (unsigned i = 0; i < options->threads; i++)
-        assert_int_equal(results[i], 0);
+        assert_true(results[i] == 0 || (has_failed && results[i] == -ENOMEM));
+    for (unsigned i = 1; i < options->threads; i++)
+        assert_int_equal(results[i], results[0]);
     assert_int_equal(measure_sum(load, &sum), 0);
     load_times(load, &times);
     const char *why = load_why(load);
@@ -412,6 +420,31 @@ static void a_run_that_is_stopped(void **state)
     assert_int_equal(world.working, 0);
 }
 
+/* No allocation that fails holds a core up or loses memory; at most seconds are not told apart. */
+static void each_allocation_fails(void **state)
+{
+    (void)state;
+    struct load_options options = plain();
+    unsigned whole = 0;
+    forget();
+    options.threads = 2;
+    options.connections = 4;
+    options.messages = 400;
+    options.duration_ns = 0;
+    options.verifies = true;
+    for (fail_nth = 1;; fail_nth++) {
+        const char *why = run(&options, 10);
+        if (!has_failed)
+            break;
+        assert_true(fail_nth < 1000);
+        if (why == NULL && sum.operations > 0)
+            assert_int_equal(sum.operations, 400);
+        whole += sum.operations == 400;
+    }
+    assert_true(fail_nth > 8 && whole > 0 && whole < fail_nth - 1);
+    fail_nth = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,7 +453,7 @@ int main(void)
         cmocka_unit_test(poisson_arrivals),           cmocka_unit_test(a_count_is_kept),
         cmocka_unit_test(clocks_of_the_scenario),     cmocka_unit_test(a_server_that_is_not_there),
         cmocka_unit_test(a_server_that_refuses),      cmocka_unit_test(a_server_that_goes),
-        cmocka_unit_test(a_run_that_is_stopped),
+        cmocka_unit_test(a_run_that_is_stopped),      cmocka_unit_test(each_allocation_fails),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     measure_free(&sum);
