@@ -387,7 +387,7 @@ static void alarm_fire(void *argument)
     struct alarm *alarm = argument;
     uint64_t now = core_now_ns(alarm->core);
     check(now >= alarm->due_ns);
-    alarm->late += now >= alarm->due_ns + 4000000; /* half a tick of the wheel */
+    alarm->late += now >= alarm->due_ns + 100000;
     if (++alarm->fired % 10 == 0) {
         if (!alarm->is_busy)
             fiber_wake(alarm->core, alarm->fiber);
@@ -411,7 +411,8 @@ static void alarms_body(struct core *core, struct world *world)
             fiber_yield(core);
     }
     check_equal(alarm.fired, 200);
-    check(alarm.late < 100); /* not the wheel's 8 ms; the machine may be busy */
+    if (harness_is_simulated()) /* whose time is not the machine's */
+        check_equal(alarm.late, 0);
     core_alarm(core, core_now_ns(core) + 1000000, alarm_fire, &alarm);
     core_alarm(core, UINT64_MAX, NULL, NULL);
     fiber_sleep(core, 20000000);
