@@ -113,6 +113,15 @@ static void extend(struct extent *extent, double x, double y)
     extent->y_high = fmax(extent->y_high, y);
 }
 
+/* Of a step or bar: the last one may be cut short. */
+static double end_of(const struct chart *chart, const struct chart_point *point)
+{
+    double end = point->x + chart->width;
+    if (chart->x_to > chart->x_from && point->x < chart->x_to && end > chart->x_to)
+        return chart->x_to;
+    return end;
+}
+
 static struct extent find_extent(const struct chart *chart)
 {
     struct extent extent = {0};
@@ -122,8 +131,8 @@ static struct extent find_extent(const struct chart *chart)
             if (!can_draw(chart, point))
                 continue;
             extend(&extent, point->x, point->y);
-            if (chart->series[s].shape != CHART_LINE && isfinite(chart->width))
-                extend(&extent, point->x + chart->width, point->y);
+            if (chart->series[s].shape != CHART_LINE)
+                extend(&extent, end_of(chart, point), point->y);
             if (has_band(chart, point)) {
                 extend(&extent, point->x, point->low);
                 extend(&extent, point->x, point->high);
@@ -281,7 +290,7 @@ static void draw_line(const struct view *view, const struct chart_series *series
         is_open = true;
         bool is_last = i + 1 == series->count || !can_draw(view->chart, point + 1);
         if (is_step && is_last)
-            text_format(out, "H%.1f", x_of(view, point->x + view->chart->width));
+            text_format(out, "H%.1f", x_of(view, end_of(view->chart, point)));
     }
     text_put(out, "\"/>");
 }
@@ -296,7 +305,7 @@ static void draw_bars(const struct view *view, const struct chart_series *series
         if (!can_draw(view->chart, point) || point->y == 0)
             continue;
         double x = x_of(view, point->x), y = y_of(view, point->y);
-        double end = fmax(x_of(view, point->x + view->chart->width) - 1, x + 1);
+        double end = fmax(x_of(view, end_of(view->chart, point)) - 1, x + 1);
         text_format(out, "M%.1f %.1fV%.1fH%.1fV%.1fz", x, zero, y, fmin(end, view->right), zero);
     }
     text_put(out, "\"/>");

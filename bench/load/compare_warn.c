@@ -22,9 +22,20 @@ static void put_name(struct text *text, const char *name)
 /* Settings that say nothing about the work that was done. */
 static bool is_harmless(const char *setting)
 {
-    static const char *const names[] = {
-        "target", "label",    "json",        "html", "server_pid",        "server_cgroup", "also",
-        "quiet",  "password", "user_format", "seed", "i_own_this_server", "verify"};
+    static const char *const names[] = {"target",
+                                        "label",
+                                        "json",
+                                        "html",
+                                        "server_pid",
+                                        "server_cgroup",
+                                        "also",
+                                        "quiet",
+                                        "workers",
+                                        "password",
+                                        "user_format",
+                                        "seed",
+                                        "i_own_this_server",
+                                        "verify"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(setting, names[i]) == 0)
             return true;

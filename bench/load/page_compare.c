@@ -6,7 +6,9 @@
 #include "compare.h"
 #include "page_parts.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 static void put_header(struct text *out, const struct compare *compare, json_t *const *runs)
 {
@@ -192,6 +194,41 @@ static void put_table(struct text *out, const struct compare *compare)
     section_end(out);
 }
 
+/* Latencies of all runs of each group together, over each other. */
+static void put_distributions(struct text *out, const struct compare *compare, json_t *const *runs)
+{
+    struct chart_series series[COMPARE_GROUPS_MAX];
+    struct chart_point *points[COMPARE_GROUPS_MAX] = {NULL};
+    for (unsigned g = 0; g < compare->group_count; g++) {
+        const struct compare_group *group = &compare->groups[g];
+        const json_t *histograms[PAGE_RUNS_MAX];
+        for (unsigned i = 0; i < group->count; i++)
+            histograms[i] = member(runs[group->runs[i]], "phases.operation.histogram");
+        points[g] = calloc(distribution_room(histograms, group->count), sizeof *points[g]);
+        unsigned count =
+            points[g] == NULL ? 0 : distribution_points(histograms, group->count, points[g]);
+        if (points[g] == NULL)
+            out->error = -ENOMEM;
+        series[g] = (struct chart_series){
+            .name = group->label, .points = points[g], .count = count, .style = g % CHART_STYLES};
+    }
+    section_begin(out, "latency", "Latency");
+    text_put(out, "<div class=\"charts\">");
+    chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
+                                    .note = SLICE("all runs of a label together; logarithmic"),
+                                    .x_name = SLICE("this share took at most so long"),
+                                    .x_unit = UNIT_NINES,
+                                    .y_unit = UNIT_US,
+                                    .x_is_log = true,
+                                    .y_is_log = true,
+                                    .series = series,
+                                    .series_count = compare->group_count});
+    text_put(out, "</div>\n");
+    section_end(out);
+    for (unsigned g = 0; g < compare->group_count; g++)
+        free(points[g]);
+}
+
 static void put_runs(struct text *out, json_t *const *runs, const char *const *names,
                      unsigned count)
 {
@@ -240,6 +277,7 @@ int page_compare(json_t *const *runs, const char *const *names, unsigned count, 
     put_header(out, compare, runs);
     put_warnings(out, compare);
     put_table(out, compare);
+    put_distributions(out, compare, runs);
     put_runs(out, runs, names, count);
     put_where(out, runs[0]);
     page_end(out, runs[0]);

@@ -39,6 +39,12 @@ void pair_value(struct text *out, const char *name, enum unit unit, double value
 void pair_words(struct text *out, const char *name, struct slice words);
 void pair_json(struct text *out, struct slice name, const json_t *value);
 
+/* Histograms of runs, [[upper end in us, count], ...], taken together, as points of 1 / (1 - p) and
+ * microseconds; `points` has distribution_room of them. Returns how many. */
+size_t distribution_room(const json_t *const *histograms, unsigned count);
+unsigned distribution_points(const json_t *const *histograms, unsigned count,
+                             struct chart_point *points);
+
 /* The machine, the command with its words quoted for a shell. */
 void part_machine(struct text *out, const json_t *machine);
 void part_command(struct text *out, const json_t *command);

@@ -10,7 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LINES_MAX = 4, TIMELINE_MAX = 20000, HISTOGRAM_MAX = 20000 };
+enum { LINES_MAX = 4, TIMELINE_MAX = 20000 };
+#define SLIVER_SECONDS 0.2
 
 struct timeline {
     struct text *out;
@@ -78,9 +79,11 @@ static const struct time_chart time_charts[] = {
      .lines = {{"connections", "connections", 0, false, CHART_STEP}}},
 };
 
-static void read_line(const struct timeline *timeline, const struct line *line,
+/* Returns whether there is any value. */
+static bool read_line(const struct timeline *timeline, const struct line *line,
                       struct chart_point *points)
 {
+    bool has_any = false;
     for (unsigned i = 0; i < timeline->count; i++) {
         const json_t *row = json_array_get(timeline->rows, i);
         double at = member_number(row, "second"), seconds = member_number(row, "seconds");
@@ -88,9 +91,11 @@ static void read_line(const struct timeline *timeline, const struct line *line,
         seconds = seconds > 0 ? seconds : 1;
         if (line->shape == CHART_LINE)
             at += seconds / 2;
+        has_any = has_any || isfinite(value);
         points[i] = CHART_POINT(at, line->is_rate ? value / seconds : value);
     }
     chart_sort(points, timeline->count);
+    return has_any;
 }
 
 static bool is_worth_drawing(const struct time_chart *what, const struct chart_series *series,
@@ -137,7 +142,8 @@ static void draw_over_time(const struct timeline *timeline, const struct time_ch
     }
     for (unsigned i = 0; i < LINES_MAX && what->lines[i].name != NULL; i++) {
         struct chart_point *own = points + (size_t)i * timeline->count;
-        read_line(timeline, &what->lines[i], own);
+        if (!read_line(timeline, &what->lines[i], own) && !what->always)
+            continue;
         series[count++] = (struct chart_series){.name = slice_cstr(what->lines[i].name),
                                                 .points = own,
                                                 .count = timeline->count,
@@ -158,38 +164,7 @@ static void draw_over_time(const struct timeline *timeline, const struct time_ch
     free(points);
 }
 
-/* ---- distribution */
-
-/* Points of 1 / (1 - p) from a histogram of [upper end, count], in ascending order. Returns how
- * many; `points` has room for one more than there are buckets. */
-static unsigned read_histogram(const json_t *histogram, struct chart_point *points)
-{
-    size_t size = json_array_size(histogram);
-    unsigned count = 0;
-    double total = 0, until = 0;
-    for (size_t i = 0; i < size && i < HISTOGRAM_MAX; i++) {
-        const json_t *bucket = json_array_get(histogram, i);
-        double value = json_finite(json_array_get(bucket, 0));
-        double number = json_finite(json_array_get(bucket, 1));
-        if (!isfinite(value) || !(number > 0) || number > CHART_VALUE_MAX)
-            continue;
-        points[count++] = (struct chart_point){.x = value, .y = number};
-        total += number;
-    }
-    chart_sort(points, count);
-    double first = count > 0 ? points[0].x : 0;
-    for (unsigned i = 0; i < count; i++) { /* x is the value here, y how often */
-        until += points[i].y;
-        double left = total - until;
-        points[i] = CHART_POINT(left >= 1 ? total / left : total, points[i].x);
-    }
-    if (count > 0) {
-        memmove(points + 1, points, count * sizeof *points);
-        points[0] = CHART_POINT(1, first);
-        count++;
-    }
-    return count;
-}
+/* ---- distribution (page_distribution.c has the points) */
 
 struct phase {
     const char *name;
@@ -233,8 +208,7 @@ static void draw_distribution(struct text *out, const json_t *run)
     unsigned count = choose_phases(member(run, "phases"), phases, LINES_MAX);
     size_t sizes[LINES_MAX], room = 1;
     for (unsigned i = 0; i < count; i++) {
-        size_t size = json_array_size(phases[i].histogram);
-        sizes[i] = (size < HISTOGRAM_MAX ? size : HISTOGRAM_MAX) + 1;
+        sizes[i] = distribution_room(&phases[i].histogram, 1);
         room += sizes[i];
     }
     struct chart_point *points = calloc(room, sizeof *points), *own = points;
@@ -243,10 +217,11 @@ static void draw_distribution(struct text *out, const json_t *run)
         return;
     }
     for (unsigned i = 0; i < count; i++) {
-        series[i] = (struct chart_series){.name = slice_cstr(phases[i].name),
-                                          .points = own,
-                                          .count = read_histogram(phases[i].histogram, own),
-                                          .style = i < 2 ? i : i + 1};
+        series[i] =
+            (struct chart_series){.name = slice_cstr(phases[i].name),
+                                  .points = own,
+                                  .count = distribution_points(&phases[i].histogram, 1, own),
+                                  .style = i < 2 ? i : i + 1};
         own += sizes[i];
     }
     chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
@@ -266,6 +241,10 @@ void page_run_charts(struct text *out, const json_t *run)
     struct timeline timeline = {.out = out, .rows = member(run, "timeline")};
     size_t size = json_array_size(timeline.rows);
     timeline.count = size < TIMELINE_MAX ? (unsigned)size : TIMELINE_MAX;
+    /* What ended in a few milliseconds is neither a rate nor a percentile of a second. */
+    const json_t *last = json_array_get(timeline.rows, timeline.count > 1 ? timeline.count - 1 : 0);
+    bool is_sliver = timeline.count > 1 && member_number(last, "seconds") < SLIVER_SECONDS;
+    timeline.count -= is_sliver;
     section_begin(out, "charts", "Over time and by percentile");
     text_put(out, "<div class=\"charts\">\n");
     for (unsigned i = 0; i < sizeof time_charts / sizeof time_charts[0]; i++) {
@@ -274,5 +253,10 @@ void page_run_charts(struct text *out, const json_t *run)
             draw_distribution(out, run);
     }
     text_put(out, "</div>\n");
+    if (is_sliver) {
+        text_put(out, "<p class=\"soft\">Left out of the charts over time: the last ");
+        text_value(out, UNIT_SECONDS, member_number(last, "seconds"));
+        text_put(out, ", too short for a rate.</p>\n");
+    }
     section_end(out);
 }

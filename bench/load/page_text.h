@@ -50,7 +50,7 @@ double member_number(const json_t *object, const char *path);
 struct slice member_string(const json_t *object, const char *path);
 double json_finite(const json_t *value);
 struct slice json_words(const json_t *value);
-/* Any value in few words: strings, numbers, true, false; null and missing are "-". */
+/* Any value in few words: strings, numbers, yes, no, lists of them; null and missing are "-". */
 void text_json(struct text *text, const json_t *value, bool is_html);
 
 #endif

@@ -152,9 +152,29 @@ struct slice member_string(const json_t *object, const char *path)
     return json_words(member(object, path));
 }
 
+static void put_list(struct text *text, const json_t *list, bool is_html)
+{
+    enum { ITEMS_MAX = 8 };
+    size_t count = json_array_size(list);
+    text_put(text, count == 0 ? "none" : "");
+    for (size_t i = 0; i < count && i < ITEMS_MAX; i++) {
+        const json_t *item = json_array_get(list, i);
+        text_put(text, i ? ", " : "");
+        if (json_is_array(item))
+            text_put(text, "(a list)");
+        else
+            text_json(text, item, is_html);
+    }
+    text_put(text, count > ITEMS_MAX ? ", ..." : "");
+}
+
 void text_json(struct text *text, const json_t *value, bool is_html)
 {
     char shown[64] = "-";
+    if (json_is_array(value)) {
+        put_list(text, value, is_html);
+        return;
+    }
     if (json_is_string(value)) {
         if (is_html)
             text_html(text, json_words(value), TEXT_LINE);
@@ -168,7 +188,7 @@ void text_json(struct text *text, const json_t *value, bool is_html)
         snprintf(shown, sizeof shown, "%.6g", json_real_value(value));
     else if (json_is_boolean(value))
         snprintf(shown, sizeof shown, "%s", json_is_true(value) ? "yes" : "no");
-    else if (json_is_array(value) || json_is_object(value))
-        snprintf(shown, sizeof shown, "(%s)", json_is_array(value) ? "a list" : "an object");
+    else if (json_is_object(value))
+        snprintf(shown, sizeof shown, "(an object)");
     text_put(text, shown);
 }
