@@ -282,7 +282,8 @@ static const char help[] =
     "all\" that from the first delivery until the last connection was told. An operation is a\n"
     "message of which everybody has been told. IDLE is renewed before 29 minutes; a connection "
     "that\n"
-    "is thrown out is an error, and comes back. Beyond 28,000 connections give --sources.\n";
+    "is thrown out is an error, and comes back. Where that is allowed, many connections come from\n"
+    "several loopback addresses (--sources).\n";
 
 const struct load_scenario scenario_idle = {
     .name = "idle",

@@ -297,6 +297,13 @@ static const char *connect_error(const struct measure *sum)
     return "no answer";
 }
 
+/* Connections were all that was asked for (idle without --messages), and there were some. */
+static bool has_held(const struct drive *drive, const struct measure *sum)
+{
+    const struct load_options *options = &drive->options.load;
+    return options->scenario->ends_itself && options->messages == 0 && sum->connections_most > 0;
+}
+
 static int report(struct drive *drive)
 {
     struct measure *sum = drive->watch.sum;
@@ -314,7 +321,7 @@ static int report(struct drive *drive)
     int status = write_results(drive) < 0 || has_failures(sum) ? BENCH_ERRORS : BENCH_OK;
     if (drive->watch.signals > 0)
         status = BENCH_INTERRUPTED;
-    else if (sum->operations == 0)
+    else if (sum->operations == 0 && !has_held(drive, sum))
         status = BENCH_NOTHING;
     measure_free(sum);
     if (fflush(drive->out) != 0 && status == BENCH_OK) {

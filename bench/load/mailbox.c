@@ -292,7 +292,7 @@ int mailbox_prepare(struct load_worker *worker)
             error = fill_by_delivery(worker, sender, user, wanted);
         else if (wanted > 0 && appends)
             error = fill_by_append(worker, user, wanted);
-        else if (!appends)
+        else if (wanted > 0 && options->endpoints[LOAD_POP3].is_set)
             error = need_messages(worker, user);
     }
     mailbox_sender_free(sender);
