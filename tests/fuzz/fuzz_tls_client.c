@@ -13,8 +13,8 @@
  * The handshakes are our own server's, recorded once when the program starts: the client's
  * randomness is the same for each input, so the same bytes finish it again, which is checked.
  *
- * What must hold: no server gets through a handshake that it changed on the way, none at all through
- * one that is verified, and nobody who lacks the keys gets a byte to the reader.
+ * What must hold: no server gets through a handshake that was changed on the way, none at all
+ * through one that is verified, and nobody who lacks the keys gets a byte to the reader.
  *
  * Built and run by tests/run.sh --suite fuzz.
  */
