@@ -14,13 +14,14 @@ import contextlib
 import ctypes
 import glob
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import time
 
 TICKS = os.sysconf('SC_CLK_TCK')
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, FILES_MAX = 1, 150000
 FIRST_ID = 64200 # of users that only a name space knows
 USERS = ('postfix', 'postdrop', 'dovecot', 'dovenull', 'vmail', 'Debian-exim', 'opensmtpd',
          'opensmtpq')
@@ -71,7 +72,11 @@ def pss_bytes(pids):
 
 
 def die_with_parent():
-    """For a child before exec: killed when its parent goes."""
+    """For a child before exec: killed when its parent goes; it may have FILES_MAX descriptors if it
+    asks for them (the soft limit stays, since some servers close all that it allows)."""
+    with contextlib.suppress(OSError, ValueError):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(hard, FILES_MAX)))
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

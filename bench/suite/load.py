@@ -80,13 +80,10 @@ class Session:
                 raise Failed(f'{path} is not there: build {name} (bench/run.sh does)')
         self.ground = peers.Ground(options.dir, options.port_base, options.prefix,
                                    self.programs['ringpost'])
-        self.servers, self.versions, self.processes = {}, {}, []
+        self.servers, self.versions, self.idle_runs = {}, {}, {}
 
     def close(self):
         self.stop_servers()
-        for child in self.processes:
-            child.kill()
-            child.wait()
         self.ground.close()
 
     # --- servers
