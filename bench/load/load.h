@@ -8,14 +8,16 @@
  *                                          fill        not        counted    what is there
  *                                          mailboxes   counted               is what was sent
  *
- *   main.c     the program: commands, start, end          options.c   the command line, a table
- *   run.c      stages and workers of all cores            pace.c      when an operation begins
- *   measure.c  phases, errors, seconds                    histogram.c log-linear histograms
- *   peer.c     one connection to the server               content.c   messages, by number and seed
+ *   main.c     the program: commands                      drive.c    a run of the program, in order
+ *   options*.c the command line, a table                  endpoint.c where the server is (L3)
+ *   run.c      stages and workers of all cores            pace.c     when an operation begins (L2)
+ *   measure.c  phases, errors, seconds                    histogram.c  log-linear histograms
+ *   peer.c     one connection to the server               content*.c messages, by number and seed
  *   smtp.c imap.c pop3.c   the protocols, a function a command
- *   do_*.c     a scenario each                            verify.c    what came back
- *   cost.c     what the server pays                       result.c    a run as JSON
- *   progress.c what a terminal shows                      page*.c chart*.c compare.c   reports
+ *   do_*.c     a scenario each; scenarios.c lists them    verify.c   what came back
+ *   cost*.c    what the server pays                       watch.c    signals, a look each second
+ *   progress.c what a terminal shows                      result.c output.c  a run as JSON, files
+ *   page*.c chart*.c compare*.c   reports: pure functions from JSON to text
  *
  * Invariants:
  *   L1 Everything a run does follows from its options and its seed; only times are measured.

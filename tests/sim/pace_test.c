@@ -32,8 +32,9 @@ static struct world {
     uint64_t intended[NUMBERS_MAX];
     uint8_t taken[NUMBERS_MAX], core[NUMBERS_MAX];
     unsigned count, prepared, verified, working;
-    uint64_t left_ns;     /* when the one who waits for the end saw it */
-    const char *stop_why; /* given when so many operations are done */
+    unsigned first, first_most; /* workers in their first operation: now, and at most */
+    uint64_t left_ns;           /* when the one who waits for the end saw it */
+    const char *stop_why;       /* given when so many operations are done */
     unsigned stop_after;
 } world;
 
@@ -65,8 +66,11 @@ static void serve(struct load_worker *worker)
 static void work(struct load_worker *worker)
 {
     struct operation operation;
+    bool is_first = true;
     world.working++;
     while (pace_take(worker, &operation) == 0) {
+        world.first += is_first;
+        world.first_most = world.first > world.first_most ? world.first : world.first_most;
         assert(operation.number < NUMBERS_MAX);
         world.taken[operation.number]++;
         world.core[operation.number] = (uint8_t)core_index(load_engine(worker->at));
@@ -76,6 +80,8 @@ static void work(struct load_worker *worker)
             serve(worker);
         if (error != 0)
             measure_error(worker->at, (enum load_error)error, SLICE("no"));
+        world.first -= is_first;
+        is_first = false;
         pace_done(worker, &operation, error);
         if (++world.count == world.stop_after)
             load_stop(load_of(worker->at), world.stop_why);
@@ -329,6 +335,24 @@ static void a_count_is_kept(void **state)
     assert_int_equal(world.count, 1);
 }
 
+/* Many connections are not opened all at once. */
+static void workers_begin_by_and_by(void **state)
+{
+    (void)state;
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        struct load_options options = plain();
+        forget();
+        options.connections = 500;
+        options.messages = 4000;
+        options.warm_up_ns = 0;
+        options.threads = threads;
+        assert_null(run(&options, threads));
+        assert_int_equal(world.working, 500);
+        assert_int_equal(world.first_most, 64);
+        assert_int_equal(sum.operations, 4000);
+    }
+}
+
 static void clocks_of_the_scenario(void **state)
 {
     (void)state;
@@ -451,9 +475,10 @@ int main(void)
         cmocka_unit_test(an_open_loop_shows_a_stall), cmocka_unit_test(a_closed_loop_hides_it),
         cmocka_unit_test(a_stall_at_the_end_shows),   cmocka_unit_test(equal_gaps_over_all_cores),
         cmocka_unit_test(poisson_arrivals),           cmocka_unit_test(a_count_is_kept),
-        cmocka_unit_test(clocks_of_the_scenario),     cmocka_unit_test(a_server_that_is_not_there),
-        cmocka_unit_test(a_server_that_refuses),      cmocka_unit_test(a_server_that_goes),
-        cmocka_unit_test(a_run_that_is_stopped),      cmocka_unit_test(each_allocation_fails),
+        cmocka_unit_test(workers_begin_by_and_by),    cmocka_unit_test(clocks_of_the_scenario),
+        cmocka_unit_test(a_server_that_is_not_there), cmocka_unit_test(a_server_that_refuses),
+        cmocka_unit_test(a_server_that_goes),         cmocka_unit_test(a_run_that_is_stopped),
+        cmocka_unit_test(each_allocation_fails),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     measure_free(&sum);
