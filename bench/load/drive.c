@@ -365,6 +365,11 @@ int drive(const struct load_scenario *scenario, int argc, char *const *argv, con
     int status = prepare(drive, scenario, argc, argv);
     if (status == BENCH_OK) {
         bool has_ended = run(drive);
+        if (drive->watch.signals > 1) {
+            output_drop(&drive->json);
+            output_drop(&drive->html);
+            _exit(BENCH_INTERRUPTED);
+        }
         if (has_ended && drive->engine_result < 0) {
             say_engine(drive->engine_result);
             status = BENCH_NOTHING;

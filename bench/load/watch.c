@@ -13,7 +13,7 @@
 
 #include "progress.h"
 
-enum { LOOK_MS = 20, MEMORY_SECONDS = 5, PATIENCE_SECONDS = 3, STATUS_INTERRUPTED = 130 };
+enum { LOOK_MS = 20, MEMORY_SECONDS = 5, PATIENCE_SECONDS = 3 };
 static const uint64_t SECOND_NS = UINT64_C(1000000000);
 
 static uint64_t now_ns(void)
@@ -152,7 +152,7 @@ bool watch_run(struct watch *watch, const uint32_t *is_over)
         look(watch, &next_ns);
         if (take_signal(LOOK_MS)) {
             if (++watch->signals > 1)
-                _exit(STATUS_INTERRUPTED);
+                break;
             load_stop(watch->load, "interrupted");
             patience_ns = now_ns() + PATIENCE_SECONDS * SECOND_NS;
         }

@@ -40,8 +40,8 @@ struct watch {
 /* Opens the cost reading and takes the first one. 0, or -errno and why in problem. */
 int watch_open(struct watch *watch, const struct bench_options *options, struct load *load,
                char problem[OPTIONS_PROBLEM_BYTES]);
-/* Until *is_over (atomic) is set, or a run that was interrupted does not end: then false. SIGINT
- * and SIGTERM must be blocked in all threads; the second one ends the process with 130. */
+/* Until *is_over (atomic) is set; false: a run that was interrupted does not end, or a second
+ * signal came (signals > 1). SIGINT and SIGTERM must be blocked in all threads. */
 bool watch_run(struct watch *watch, const uint32_t *is_over);
 void watch_close(struct watch *watch);
 /* The measured time, up to now when it has not ended. */
