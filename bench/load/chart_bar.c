@@ -55,7 +55,7 @@ void chart_bar_axis(struct text *out, const struct chart_axis *axis)
         chart_axis_label(axis, axis->ticks[i], label);
         double x = place(axis, axis->ticks[i]), half = 3.5 * (double)strlen(label) + 2;
         double middle = fmin(fmax(x, half), BAR_WIDTH - half);
-        if (middle - half < end + 8)
+        if (middle - half < end + 3)
             continue;
         end = middle + half;
         text_format(out, "<path class=\"reference\" d=\"M%.1f 15V20\"/>", x);

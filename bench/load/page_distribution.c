@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Latencies by percentile: histograms, of one run or of several together, as points of a chart whose
- * x is 1 / (1 - p), so that each further nine is as far as the one before.
+ * Latencies by percentile: histograms, of one run or of several together, as points of a chart
+ * whose x is 1 / (1 - p), so that each further nine is as far as the one before.
  */
 #include "page_parts.h"
 
