@@ -22,6 +22,8 @@
 #   fuzz   libFuzzer targets by clang, a million inputs or 25 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores (tests/cuts.sh), and the mutants
 #          of the log and the store that must be caught, for six minutes (tests/sim/mutants.py)
+#   micro  instructions per message, command and byte, counted by callgrind, against the record
+#          (bench/micro/run.py); more than 5 % above it fails
 #   e2e    each executable tests/e2e/*.sh and *.py against the release build (-O2, LTO; build/lto),
 #          RINGPOST         the binary                  RINGPOST_BUILD   build/gcc
 #          RINGPOST_PREFIX  where deps.sh installed     RINGPOST_SAMPLES messages to try
@@ -36,7 +38,7 @@ prefix=${RINGPOST_PREFIX:-$HOME/.cache/ringpost/prefix}
 build=$here/build
 log=$build/log
 results=$log/results
-suites='tidy gcc asan tsan fuzz cuts e2e'
+suites='tidy gcc asan tsan fuzz cuts micro e2e'
 e2e_seconds_max=600
 began=$SECONDS child=
 
@@ -220,6 +222,12 @@ suite_cuts() {
     timed cuts 'mutants' env RINGPOST_PREFIX="$prefix" \
         python3 "$here/tests/sim/mutants.py" --quick || return 0
     tail -n 1 "$log/cuts-mutants.log" | indent
+}
+
+suite_micro() {
+    build_gcc || return 0
+    timed micro 'instructions' python3 "$here/bench/micro/run.py" --build "$build/gcc" || return 0
+    tail -n 1 "$log/micro-instructions.log" | indent
 }
 
 suite_e2e() {
