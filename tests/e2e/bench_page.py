@@ -172,6 +172,9 @@ def check_looks(browser, name):
         ground = browser.run('return getComputedStyle(document.body).backgroundColor')
         is_light = int(re.search(r'\d+', ground).group()) > 128
         check(is_light == (scheme == 'light'), f'{name}: {ground} in {scheme}')
+    browser.paper(True)
+    none(browser.run(WIDE) + browser.run(CONTRAST), f'{name} on paper')
+    browser.paper(False)
     browser.scheme('light')
 
 
@@ -305,6 +308,9 @@ def shots(browser, pages, folder):
                 browser.scheme(scheme)
                 browser.open(path)
                 browser.shot(os.path.join(folder, f'{name}-{width}-{scheme}.png'))
+        browser.paper(True)
+        browser.shot(os.path.join(folder, f'{name}-paper.png'))
+        browser.paper(False)
 
 
 def main(arguments):

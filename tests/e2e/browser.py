@@ -108,6 +108,11 @@ class Browser:
         self.command('Emulation.setEmulatedMedia', features=[
             {'name': 'prefers-color-scheme', 'value': which}])
 
+    def paper(self, is_on):
+        """As if printed on A4 with margins of 14 mm, or on the screen again."""
+        self.size(688 if is_on else 1280)
+        self.command('Emulation.setEmulatedMedia', media='print' if is_on else '', features=[])
+
     def log(self, kind):
         """What came since the last call: of browser (the console) or performance (the network)."""
         return self.call('POST', '/se/log', {'type': kind})
