@@ -162,7 +162,6 @@ void op_option_set(struct core *core, struct op *op, unsigned slot, int level, i
 void op_bind(struct core *core, struct op *op, unsigned slot, const void *address, unsigned size);
 void op_connect(struct core *core, struct op *op, unsigned slot, const void *address,
                 unsigned size);
-void op_shutdown(struct core *core, struct op *op, unsigned slot);
 void op_close_slot(struct core *core, struct op *op, unsigned slot);
 void op_close_fd(struct core *core, struct op *op, int fd);
 /* The victim still completes, exactly once. */

@@ -26,7 +26,7 @@
  * exactly these. */
 /* clang-format off */
 #define KERNEL_OPERATIONS(each)                                                                    \
-    each(NOP) each(SEND) each(SENDMSG) each(SHUTDOWN) each(READ) each(WRITE) each(WRITEV)          \
+    each(NOP) each(SEND) each(SENDMSG) each(READ) each(WRITE) each(WRITEV)                         \
     each(FSYNC) each(UNLINKAT) each(RENAMEAT) each(FALLOCATE)                                      \
     each(ACCEPT)       /* multishot, direct */                                                     \
     each(RECV)         /* multishot with buffer selection, and single into memory */               \

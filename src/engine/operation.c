@@ -102,13 +102,6 @@ void op_connect(struct core *core, struct op *op, unsigned slot, const void *add
     on_slot(sqe, op);
 }
 
-void op_shutdown(struct core *core, struct op *op, unsigned slot)
-{
-    struct io_uring_sqe *sqe = ring_entry(core, op);
-    io_uring_prep_shutdown(sqe, (int)slot, SHUT_RDWR);
-    on_slot(sqe, op);
-}
-
 void op_close_slot(struct core *core, struct op *op, unsigned slot)
 {
     struct io_uring_sqe *sqe = ring_entry(core, op);

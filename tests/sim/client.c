@@ -26,8 +26,6 @@ static size_t to_server_size(const struct sim_client *client)
     if (client->socket == NONE)
         return client->unsent.size;
     const struct socket *socket = &client->sim->sockets[client->socket];
-    if (socket->is_shut)
-        return client->unsent.size;
     size_t room = socket->received.size < SOCKET_RECEIVE_BYTES
                       ? SOCKET_RECEIVE_BYTES - socket->received.size
                       : 0;
@@ -57,7 +55,7 @@ static bool server_has_ended(const struct sim_client *client)
     if (client->socket == NONE)
         return client->tail.size == 0;
     const struct socket *socket = &client->sim->sockets[client->socket];
-    return socket->is_reset || (socket->is_shut && socket->sending.size == 0);
+    return socket->is_reset;
 }
 
 /* Schedules what can move now. */
@@ -120,7 +118,7 @@ static size_t segment_size(struct sim *sim, const struct sim_client *client, siz
 static void deliver(struct sim *sim, struct sim_client *client)
 {
     size_t size = segment_size(sim, client, to_server_size(client));
-    if (client->socket != NONE && !sim->sockets[client->socket].is_shut) {
+    if (client->socket != NONE) {
         struct socket *socket = &sim->sockets[client->socket];
         bytes_add(&socket->received, bytes_at(&client->unsent), size);
     }

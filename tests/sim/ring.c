@@ -75,8 +75,8 @@ int kernel_ring_open(struct kernel *kernel, struct io_uring *ring,
 static bool is_of_socket(unsigned opcode)
 {
     return opcode == IORING_OP_ACCEPT || opcode == IORING_OP_RECV || opcode == IORING_OP_SEND ||
-           opcode == IORING_OP_SENDMSG || opcode == IORING_OP_SHUTDOWN ||
-           opcode == IORING_OP_URING_CMD || opcode == IORING_OP_CONNECT || opcode == IORING_OP_BIND;
+           opcode == IORING_OP_SENDMSG || opcode == IORING_OP_URING_CMD ||
+           opcode == IORING_OP_CONNECT || opcode == IORING_OP_BIND;
 }
 
 static void operation_free(struct sim *sim, int32_t index)
@@ -352,7 +352,6 @@ static void submit(struct kernel *kernel, const struct io_uring_sqe *sqe)
     case IORING_OP_RECV:
     case IORING_OP_SEND:
     case IORING_OP_SENDMSG:
-    case IORING_OP_SHUTDOWN:
     case IORING_OP_URING_CMD:
         socket_submit(kernel, index, sqe);
         break;

@@ -254,7 +254,7 @@ static int receive_end(struct socket *socket)
         socket->reset_told = true;
         return -ECONNRESET;
     }
-    return socket->is_reset || socket->is_shut || socket->end_came ? 0 : 1;
+    return socket->is_reset || socket->end_came ? 0 : 1;
 }
 
 static void receive_buffered(struct sim *sim, int32_t index)
@@ -285,7 +285,7 @@ static void receive_buffered(struct sim *sim, int32_t index)
     }
     operation_more(sim, index, (int)size, flags);
     socket = &sim->sockets[sim->operations[index].object];
-    if (socket->received.size > 0 || socket->end_came || socket->is_shut || socket->is_reset)
+    if (socket->received.size > 0 || socket->end_came || socket->is_reset)
         go_on(sim, index);
 }
 
@@ -315,7 +315,7 @@ static void receive_run(struct sim *sim, int32_t index)
     if (!operation->is_whole)
         size = shortened(sim, size, SIM_FAULT_SHORT_RECV);
     if (size == 0) {
-        if (socket->is_reset || socket->is_shut || socket->end_came)
+        if (socket->is_reset || socket->end_came)
             finish(sim, index, operation->done > 0 ? (int)operation->done : receive_end(socket), 0);
         return;
     }
@@ -324,7 +324,7 @@ static void receive_run(struct sim *sim, int32_t index)
     socket_taken(sim, socket, size);
     if (operation->done == operation->size || !operation->is_whole)
         finish(sim, index, (int)operation->done, 0);
-    else if (socket->received.size > 0 || socket->end_came || socket->is_shut || socket->is_reset)
+    else if (socket->received.size > 0 || socket->end_came || socket->is_reset)
         go_on(sim, index);
 }
 
@@ -358,7 +358,7 @@ static int send_error(struct socket *socket)
         socket->reset_told = true;
         return -ECONNRESET;
     }
-    return socket->is_reset || socket->is_shut ? -EPIPE : 0;
+    return socket->is_reset ? -EPIPE : 0;
 }
 
 static void send_run(struct sim *sim, int32_t index)
@@ -523,14 +523,8 @@ void socket_submit(struct kernel *kernel, int32_t index, const struct io_uring_s
     struct socket *socket = &sim->sockets[object];
     socket->references++;
     prepare(sim, operation, sqe);
-    if (sqe->opcode == IORING_OP_SHUTDOWN) {
-        operation->error = socket->is_reset ? -ENOTCONN : 0;
-        socket->is_shut = true;
-        socket_kick(sim, object);
-        client_kick(sim, socket->peer);
-    } else if (sqe->opcode != IORING_OP_URING_CMD) {
+    if (sqe->opcode != IORING_OP_URING_CMD)
         wait_on(sim, index);
-    }
     go_on(sim, index);
 }
 

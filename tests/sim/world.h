@@ -151,7 +151,7 @@ struct socket {
     int32_t receives, sends; /* operations waiting, oldest first */
     struct listening *listening;
     struct sim_client *peer; /* of a connection; it outlives the socket */
-    bool is_shut, end_came, is_reset, reset_told, is_port_late, is_undelayed;
+    bool end_came, is_reset, reset_told, is_port_late, is_undelayed;
     struct bytes received; /* not yet taken by the program */
     struct bytes sending;  /* not yet taken by the client */
     size_t send_capacity;
