@@ -30,12 +30,14 @@ static void parse(parse_function *function, struct slice text)
     }
 
 /* clang-format off */
-PARSE(run_smtp_mail, smtp_parse_mail, "FROM:<anna.example@mail.example.org> SIZE=10240 BODY=8BITMIME")
+PARSE(run_smtp_mail, smtp_parse_mail,
+      "FROM:<anna.example@mail.example.org> SIZE=10240 BODY=8BITMIME")
 PARSE(run_smtp_rcpt, smtp_parse_rcpt, "TO:<bert.example@mail.example.net>")
 PARSE(run_smtp_hello, smtp_parse_hello, "client.mail.example.org")
 PARSE(run_imap_login, imap_login_parse, "\"anna@example.org\" \"secret word\"")
 PARSE(run_imap_fetch, imap_fetch_parse,
-      "1:100 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (From To Cc Subject Date)])")
+      "1:100 (UID FLAGS INTERNALDATE RFC822.SIZE "
+      "BODY.PEEK[HEADER.FIELDS (From To Cc Subject Date)])")
 PARSE(run_imap_search, imap_search_parse,
       "UNSEEN SINCE 1-Nov-2026 OR FROM \"anna\" SUBJECT \"weather\" NOT DELETED")
 PARSE(run_imap_store, imap_store_parse, "1:20,30,40 +FLAGS.SILENT (\\Seen \\Answered)")
