@@ -23,6 +23,8 @@ enum {
     LOOK_RARELY_MS = 1000
 };
 
+static const uint64_t MS = UINT64_C(1000000);
+
 enum stage { STAGE_RAMP, STAGE_QUIET, STAGE_DELIVER, STAGE_CLOSE };
 
 /* What the cores share; atomic. */
@@ -171,6 +173,15 @@ static enum stage stage_of(struct idle_core *idle)
     return get(&shared->delivered) == idle->cores ? STAGE_CLOSE : STAGE_DELIVER;
 }
 
+/* How long nothing need be looked at, in milliseconds: idlers that want care wake us anyway. */
+static unsigned patience(const struct idle_core *idle, enum stage stage)
+{
+    uint64_t until = get(&idle->shared->quiet_until_ns), now = load_now(idle->at);
+    if (stage != STAGE_QUIET || until < now + LOOK_MS * MS)
+        return LOOK_MS;
+    return until < now + LOOK_RARELY_MS * MS ? (unsigned)((until - now) / MS) + 1 : LOOK_RARELY_MS;
+}
+
 static void play(struct load_worker *worker, struct idle_core *idle, struct mailbox_sender **sender)
 {
     /* The first of a core looks often, and delivers only when it is alone: somebody must be free
@@ -185,7 +196,7 @@ static void play(struct load_worker *worker, struct idle_core *idle, struct mail
             (stage == STAGE_DELIVER && delivers && deliver_next(worker, idle, sender)))
             continue;
         idlers_scan(idle->idlers);
-        idlers_wait(idle->idlers, is_first ? LOOK_MS : LOOK_RARELY_MS);
+        idlers_wait(idle->idlers, is_first ? patience(idle, stage) : LOOK_RARELY_MS);
         if (is_first && stage_of(idle) != stage)
             idlers_wake(idle->idlers);
     }

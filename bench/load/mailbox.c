@@ -211,29 +211,43 @@ static int count_messages(struct load_worker *worker, unsigned user, uint32_t *r
     return error;
 }
 
-/* APPENDs messages first ... wanted - 1, some ahead of their answers where the server lets us. */
-static int append_many(struct imap *imap, unsigned user, uint32_t first, uint32_t wanted)
+/* Sends APPENDs from *message on, as many as go ahead of their answers; or does one, where the
+ * server does not let us. */
+static int append_some(struct imap *imap, unsigned user, uint32_t *message, uint32_t wanted,
+                       uint32_t *ret_sent)
 {
     struct load_core *at = imap->peer.at;
-    struct content *content = load_content(load_of(at));
     bool at_once = imap->peer.capabilities & IMAP_LITERAL_PLUS;
+    size_t bytes = 0;
     int error = 0;
-    for (uint32_t message = first; error == 0 && message < wanted;) {
-        uint32_t tag = imap->peer.tag + 1, sent = 0;
-        size_t bytes = 0;
-        peer_begin(&imap->peer);
-        while (error == 0 && message < wanted && sent < IMAP_PIPELINED_MAX &&
-               bytes < AHEAD_BYTES_MAX && (at_once || sent == 0)) {
-            struct content_message made;
-            if (content_make(content, fill_number(user, message++), &made) < 0)
-                return measure_error(at, LOAD_OURS, SLICE(""));
-            bytes += made.head.size + made.body.size;
-            sent++;
-            error = at_once ? imap_append_send(imap, &made) : imap_append(imap, &made);
-            content_release(&made);
-        }
-        for (; at_once && error == 0 && sent > 0; sent--)
+    peer_begin(&imap->peer);
+    *ret_sent = 0;
+    while (error == 0 && *message < wanted && *ret_sent < IMAP_PIPELINED_MAX &&
+           bytes < AHEAD_BYTES_MAX) {
+        struct content_message made;
+        if (content_make(load_content(load_of(at)), fill_number(user, (*message)++), &made) < 0)
+            return measure_error(at, LOAD_OURS, SLICE(""));
+        bytes += made.head.size + made.body.size;
+        error = at_once ? imap_append_send(imap, &made) : imap_append(imap, &made);
+        content_release(&made);
+        if (!at_once)
+            break;
+        (*ret_sent)++;
+    }
+    return error;
+}
+
+/* APPENDs messages first ... wanted - 1. */
+static int append_many(struct imap *imap, unsigned user, uint32_t first, uint32_t wanted)
+{
+    int error = 0;
+    for (uint32_t message = first, sent; error == 0 && message < wanted;) {
+        uint32_t tag = imap->peer.tag + 1;
+        error = append_some(imap, user, &message, wanted, &sent);
+        for (; error == 0 && sent > 0; sent--)
             error = imap_append_answer(imap, tag++);
+        if (sent > 0)
+            peer_close(&imap->peer); /* other answers are still to come */
     }
     return error;
 }

@@ -15,41 +15,23 @@
 #include "content.h"
 #include "measure.h"
 #include "ringpost/hash.h"
+#include "scenario_load.h"
 #include "scenarios.h"
 
-enum {
-    PORT_BASE = 25,
-    PORT_SMTP = PORT_BASE,
-    PORT_LMTP = PORT_BASE + 1,
-    PORT_POP3 = PORT_BASE + 2,
-    PORT_IMAP = PORT_BASE + 3,
-    USERS = 3,
-    TRIES_MAX = 10
-};
+enum { PORT_POP3 = 27, TRIES_MAX = 10 };
 static const uint64_t SECOND_NS = UINT64_C(1000000000);
 static const uint64_t PATIENCE_NS = UINT64_C(2000000000000);
 
-struct trial {
-    struct sim *sim;
-    const uint32_t *faults;
-    void *state; /* of the host */
-    struct load_options options;
-    struct load *load;
-    unsigned cores;
-    int results[CORES_MAX];
-    bool is_lossy, has_deleted;
-};
-
 static bool all_returned(void *argument)
 {
-    const struct trial *trial = argument;
+    const struct load_trial *trial = argument;
     for (unsigned i = 0; i < trial->cores; i++)
         if (trial->results[i] == INT_MAX)
             return false;
     return true;
 }
 
-static int on_all_cores(struct trial *trial, int (*body)(struct core *core, void *argument),
+static int on_all_cores(struct load_trial *trial, int (*body)(struct core *core, void *argument),
                         uint64_t patience_ns)
 {
     for (unsigned i = 0; i < trial->cores; i++) {
@@ -66,18 +48,18 @@ static int on_all_cores(struct trial *trial, int (*body)(struct core *core, void
 
 static int open_body(struct core *core, void *argument)
 {
-    return host_gateway.open(core, ((struct trial *)argument)->state);
+    return host_gateway.open(core, ((struct load_trial *)argument)->state);
 }
 
 static int close_body(struct core *core, void *argument)
 {
-    host_gateway.close(core, ((struct trial *)argument)->state);
+    host_gateway.close(core, ((struct load_trial *)argument)->state);
     return 0;
 }
 
 static int load_body(struct core *core, void *argument)
 {
-    return load_run(core, ((struct trial *)argument)->load);
+    return load_run(core, ((struct load_trial *)argument)->load);
 }
 
 /* ---------------------------------------------------------------- who deletes a message */
@@ -101,7 +83,7 @@ static bool delete_one(struct sim_actor *actor, struct sim_client *client)
 
 static void thief(struct sim_actor *actor, void *argument)
 {
-    struct trial *trial = argument;
+    struct load_trial *trial = argument;
     while (!trial->has_deleted && load_stage(trial->load) <= LOAD_MEASURE && !all_returned(trial)) {
         sim_actor_sleep(actor, 20000000);
         struct sim_client *client = sim_connect(trial->sim, "127.0.0.1", PORT_POP3);
@@ -112,15 +94,27 @@ static void thief(struct sim_actor *actor, void *argument)
 
 /* ---------------------------------------------------------------- the run */
 
-static struct load_endpoint endpoint(enum load_protocol protocol, uint16_t port)
+void load_trial_endpoint(struct load_trial *trial, enum load_protocol protocol)
 {
-    return (struct load_endpoint){.is_set = true,
-                                  .protocol = protocol,
-                                  .host = "127.0.0.1",
-                                  .target = {.family = 4, .address = {127, 0, 0, 1}, .port = port}};
+    static const uint16_t ports[] = {[LOAD_SMTP] = LOAD_TRIAL_PORT_BASE,
+                                     [LOAD_LMTP] = LOAD_TRIAL_PORT_BASE + 1,
+                                     [LOAD_POP3] = PORT_POP3,
+                                     [LOAD_IMAP] = LOAD_TRIAL_PORT_BASE + 3};
+    trial->options.endpoints[protocol] = (struct load_endpoint){
+        .is_set = true,
+        .protocol = protocol,
+        .host = "127.0.0.1",
+        .target = {.family = 4, .address = {127, 0, 0, 1}, .port = ports[protocol]}};
 }
 
-static void choose_options(struct trial *trial)
+void load_trial_scenario(struct load_trial *trial, const char *name)
+{
+    for (unsigned i = 0; load_scenarios[i] != NULL; i++)
+        if (strcmp(load_scenarios[i]->name, name) == 0)
+            trial->options.scenario = load_scenarios[i];
+}
+
+static void choose_options(struct load_trial *trial)
 {
     static const unsigned sizes[] = {500, 900, 2000, 9000};
     struct sim *sim = trial->sim;
@@ -129,42 +123,36 @@ static void choose_options(struct trial *trial)
         .target = target,
         .threads = trial->cores,
         .connections = trial->cores + sim_below(sim, 6), /* a worker on each core */
-        .users = USERS,
+        .users = LOAD_TRIAL_USERS,
         .user_format = "u%d@example.org",
         .password = "secret",
         .messages = 1 + sim_below(sim, 40),
         .seed = sim_random(sim),
         .timeout_ns = 300 * SECOND_NS,
         .size_bytes = sizes[sim_below(sim, 4)],
-        .recipients = 1 + sim_below(sim, USERS),
+        .recipients = 1 + sim_below(sim, LOAD_TRIAL_USERS),
         .per_connection = sim_below(sim, 4),
         .is_pipelined = sim_below(sim, 2) == 0,
         .is_chunked = sim_below(sim, 3) == 0,
         .verifies = true};
     if (sim_below(sim, 4) == 0)
         trial->options.rate = 50;
-    trial->options.endpoints[target] =
-        endpoint(target, target == LOAD_SMTP ? PORT_SMTP : PORT_LMTP);
-    if (sim_below(sim, 2) == 0)
-        trial->options.endpoints[LOAD_IMAP] = endpoint(LOAD_IMAP, PORT_IMAP);
-    else
-        trial->options.endpoints[LOAD_POP3] = endpoint(LOAD_POP3, PORT_POP3);
-    for (unsigned i = 0; load_scenarios[i] != NULL; i++)
-        if (strcmp(load_scenarios[i]->name, target == LOAD_SMTP ? "smtp" : "lmtp") == 0)
-            trial->options.scenario = load_scenarios[i];
+    load_trial_endpoint(trial, target);
+    load_trial_endpoint(trial, sim_below(sim, 2) == 0 ? LOAD_IMAP : LOAD_POP3);
+    load_trial_scenario(trial, target == LOAD_SMTP ? "smtp" : "lmtp");
 }
 
 static int destroy_body(struct core *core, void *argument)
 {
     (void)core;
-    load_destroy(((struct trial *)argument)->load);
+    load_destroy(((struct load_trial *)argument)->load);
     return 0;
 }
 
 static int create_body(struct core *core, void *argument)
 {
     (void)core;
-    struct trial *trial = argument;
+    struct load_trial *trial = argument;
     char problem[200] = "";
     int result = load_create(&trial->options, &trial->load, problem);
     if (result < 0)
@@ -172,14 +160,16 @@ static int create_body(struct core *core, void *argument)
     return result;
 }
 
-static void judge(struct trial *trial)
+static bool is_calm(const struct load_trial *trial)
 {
-    struct measure *sum = calloc(1, sizeof *sum);
-    if (sum == NULL || measure_sum(trial->load, sum) < 0)
-        abort();
-    for (unsigned i = 0; i < sum->example_count; i++)
-        sim_trace(trial->sim, "%s: %s", load_error_name(sum->examples[i].error),
-                  sum->examples[i].text);
+    bool is_calm = true;
+    for (unsigned fault = 0; fault < SIM_FAULT_COUNT; fault++)
+        is_calm &= trial->faults[fault] == 0;
+    return is_calm;
+}
+
+static void judge_mail(struct load_trial *trial, const struct measure *sum, bool is_calm)
+{
     sim_trace(trial->sim, "%llu messages, %llu verified, %s", (unsigned long long)sum->operations,
               (unsigned long long)sum->verified,
               load_why(trial->load) != NULL ? load_why(trial->load) : "complete");
@@ -187,19 +177,27 @@ static void judge(struct trial *trial)
         sim_fail(trial->sim, "of %llu messages %llu missing, %llu altered, %llu doubled",
                  (unsigned long long)sum->operations, (unsigned long long)sum->missing,
                  (unsigned long long)sum->altered, (unsigned long long)sum->doubled);
-    bool is_calm = true;
-    for (unsigned fault = 0; fault < SIM_FAULT_COUNT; fault++)
-        is_calm &= trial->faults[fault] == 0;
     uint64_t wanted = trial->options.messages * trial->options.recipients;
     if (is_calm && !trial->is_lossy && (sum->verified != wanted || load_why(trial->load) != NULL))
         sim_fail(trial->sim, "nothing fails, and %llu of %llu are verified: %s",
                  (unsigned long long)sum->verified, (unsigned long long)wanted,
                  load_why(trial->load));
+}
+
+static void judge(struct load_trial *trial)
+{
+    struct measure *sum = calloc(1, sizeof *sum);
+    if (sum == NULL || measure_sum(trial->load, sum) < 0)
+        abort();
+    for (unsigned i = 0; i < sum->example_count; i++)
+        sim_trace(trial->sim, "%s: %s", load_error_name(sum->examples[i].error),
+                  sum->examples[i].text);
+    trial->judge(trial, sum, is_calm(trial));
     measure_free(sum);
     free(sum);
 }
 
-static void play(struct trial *trial)
+static void play(struct load_trial *trial)
 {
     struct sim *sim = trial->sim;
     int result = sim_run(sim, 0, create_body, trial);
@@ -221,7 +219,7 @@ static void play(struct trial *trial)
         sim_fail(sim, "load_destroy did not return");
 }
 
-static bool start(struct trial *trial)
+static bool start(struct load_trial *trial)
 {
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         host_gateway.begin(trial->state);
@@ -237,7 +235,8 @@ static bool start(struct trial *trial)
     return false;
 }
 
-static int run(const struct sim_case *one, bool is_lossy, char *why, size_t why_size)
+int load_trial_run(const struct sim_case *one, const struct load_trial *start_with, char *why,
+                   size_t why_size)
 {
     struct sim_options options;
     uint32_t faults[SIM_FAULT_COUNT];
@@ -249,15 +248,15 @@ static int run(const struct sim_case *one, bool is_lossy, char *why, size_t why_
     options.engine.fibers_max = 200;
     options.engine.connections_max = 200;
     options.engine.stack_bytes = 131072;
-    struct trial *trial = sim_keep_alloc(sizeof *trial);
-    *trial = (struct trial){.sim = sim_create(&options),
-                            .faults = faults,
-                            .cores = options.engine.core_count,
-                            .is_lossy = is_lossy};
+    struct load_trial *trial = sim_keep_alloc(sizeof *trial);
+    *trial = *start_with;
+    trial->sim = sim_create(&options);
+    trial->faults = faults;
+    trial->cores = options.engine.core_count;
     struct sim *sim = trial->sim;
     sim_heal(sim);
-    trial->state = host_gateway.make(trial->cores, PORT_BASE, "/store");
-    choose_options(trial);
+    trial->state = host_gateway.make(trial->cores, LOAD_TRIAL_PORT_BASE, "/store");
+    trial->choose(trial);
     if (trial->state == NULL)
         abort();
     sim_directory_make(sim, "/store");
@@ -281,10 +280,12 @@ static int run(const struct sim_case *one, bool is_lossy, char *why, size_t why_
 
 int scenario_load(const struct sim_case *one, char *why, size_t why_size)
 {
-    return run(one, false, why, why_size);
+    struct load_trial trial = {.choose = choose_options, .judge = judge_mail};
+    return load_trial_run(one, &trial, why, why_size);
 }
 
 int scenario_load_lossy(const struct sim_case *one, char *why, size_t why_size)
 {
-    return run(one, true, why, why_size);
+    struct load_trial trial = {.choose = choose_options, .judge = judge_mail, .is_lossy = true};
+    return load_trial_run(one, &trial, why, why_size);
 }

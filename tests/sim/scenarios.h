@@ -20,7 +20,10 @@
     ROW(store_full, false, "a disk that fills up, is read, is emptied and heals")                  \
     ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")          \
     ROW(load, false, "the load generator and the gateway in one world: --verify, no false alarm")  \
-    ROW(load_lossy, true, "the same, and somebody deletes a message")
+    ROW(load_lossy, true, "the same, and somebody deletes a message")                              \
+    ROW(load_imap, false, "the load generator's scenario imap beside the gateway")                 \
+    ROW(load_pop3, false, "its scenario pop3")                                                     \
+    ROW(load_idle, false, "its scenario idle: everybody is told")
 
 #define SCENARIO_DECLARE(name, has_to_fail, help) sim_scenario_run scenario_##name;
 SCENARIO_TABLE(SCENARIO_DECLARE)
