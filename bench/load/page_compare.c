@@ -27,12 +27,15 @@ static void put_header(struct text *out, const struct compare *compare, json_t *
 
 static void put_warnings(struct text *out, const struct compare *compare)
 {
+    if (compare->warning_count == 0)
+        return;
+    notice_begin(out, "note");
+    text_put(out, "<strong>Warning:</strong>");
     for (unsigned i = 0; i < compare->warning_count; i++) {
-        notice_begin(out, "note");
-        text_put(out, "<strong>Warning:</strong> ");
+        text_put(out, i > 0 ? "<br>" : " ");
         text_html(out, slice_of(compare->warnings[i].data, compare->warnings[i].size), TEXT_LINE);
-        notice_end(out);
     }
+    notice_end(out);
 }
 
 /* ---- axes of the bars */
@@ -216,7 +219,7 @@ static void put_distributions(struct text *out, const struct compare *compare, j
     text_put(out, "<div class=\"charts\">");
     chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
                                     .note = SLICE("all runs of a label together; logarithmic"),
-                                    .x_name = SLICE("this share took at most so long"),
+                                    .x_name = SLICE("percentile"),
                                     .x_unit = UNIT_NINES,
                                     .y_unit = UNIT_US,
                                     .x_is_log = true,

@@ -226,7 +226,7 @@ static void draw_distribution(struct text *out, const json_t *run)
     }
     chart_draw(out, &(struct chart){.title = SLICE("Latency by percentile"),
                                     .note = SLICE("of the whole run; both axes logarithmic"),
-                                    .x_name = SLICE("this share took at most so long"),
+                                    .x_name = SLICE("percentile"),
                                     .x_unit = UNIT_NINES,
                                     .y_unit = UNIT_US,
                                     .x_is_log = true,
