@@ -15,7 +15,7 @@ import re
 import sys
 
 PAGE, TESTS = 'docs/bad-input.md', ('tests', 'bench')
-ID = r'[SIPMTAXDCNRF]\d\d'
+ID = r'[SIPMTAXDCNRFG]\d\d'
 ROW = re.compile(rf'\| ({ID}(?:-{ID})?) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$')
 SHOWN = re.compile(r'`([\w./-]+)`(?: (\w+))?$')
 READ = r'\.(c|h|py|sh|t)$'

@@ -187,7 +187,7 @@ def test_refusals(folder):
         check(server.count == 0, 'it connected though the command line was refused')
 
 
-def test_only_loopback(_):
+def test_only_loopback(_):  # G01
     Run('smtp', '--target', '192.0.2.1:25').ends(
         USAGE, '192.0.2.1 is not loopback', '--i-own-this-server 192.0.2.1')
     Run('imap', '--target', '127.0.0.1:1', '--also', 'lmtp://[2001:db8::1]:24').ends(
@@ -201,7 +201,7 @@ def test_only_loopback(_):
         Run('smtp', '--target', f'{name}:25').ends(USAGE, f'--i-own-this-server {name}')
 
 
-def test_few_descriptors(_):
+def test_few_descriptors(_):  # G07
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))
         if os.geteuid() == 0: # else it would raise it
@@ -247,14 +247,14 @@ def forbid_io_uring():
     libc.prctl(22, 2, ctypes.create_string_buffer(filter_), 0, 0)
 
 
-def test_io_uring_forbidden(_):
+def test_io_uring_forbidden(_):  # R11
     Run('smtp', '--target', '127.0.0.1:1', preexec_fn=forbid_io_uring).ends(
         NOTHING, 'io_uring: Operation not permitted', 'seccomp')
 
 
 # --- servers --------------------------------------------------------------------------------------
 
-def test_nobody_there(folder):
+def test_nobody_there(folder):  # G02
     target, path = closed_port(), f'{folder}/run.json'
     run = Run('smtp', '--target', target, '--json', path).ends(
         NOTHING, f'cannot connect to {target}: Connection refused')
@@ -268,7 +268,7 @@ def test_nobody_there(folder):
     Run('imap', '--target', target).ends(NOTHING, 'Connection refused') # it prepares mailboxes
 
 
-def test_lying_servers(folder):
+def test_lying_servers(folder):  # G03
     for talk, kinds, more in (
             (silent, {'no answer in time'}, ('--timeout', '1s')),
             (garbage, {'answer is not of the protocol'}, ()),
@@ -310,7 +310,7 @@ def test_refusing_server(folder):
           result['phases'].keys())
 
 
-def test_server_goes_away(folder):
+def test_server_goes_away(folder):  # G04
     """Errors are counted to the end of the run; what was measured before is there."""
     path = f'{folder}/run.json'
     with Server(smtp) as server:
@@ -345,7 +345,7 @@ def interrupted(target, path, after, *more, signals=1):
         return time.monotonic() - began, out
 
 
-def test_interrupt(folder):
+def test_interrupt(folder):  # G05
     path = f'{folder}/run.json'
     with Server(smtp) as server:
         seconds, out = interrupted(server.target, path, 3)
@@ -373,7 +373,7 @@ def small_disk(folder):
     return path if done.returncode == 0 else None
 
 
-def test_full_disk(folder):
+def test_full_disk(folder):  # G06
     with Server(smtp) as server:
         at = ('smtp', '--target', server.target, '--messages', '300', '--warm-up', '0')
         run = Run(*at, '--json', '/dev/full').ends(

@@ -263,7 +263,7 @@ def test_io_uring_blocked(world): # R11
 # --- running --------------------------------------------------------------------------------------
 
 
-def test_serves(world):
+def test_serves(world): # F09
     volume = make_volume(world)
     said = world.once(volume, 'healthcheck', '--config', CONF, more=world.variables(), status=1)
     check('does the gateway run?' in said, said)
@@ -330,7 +330,7 @@ class Sender(threading.Thread):
                     self.number += 1
 
 
-def test_stop_and_kill(world):
+def test_stop_and_kill(world): # F01
     """`docker stop` and a kill under load, each on the volume of the one before."""
     volume, sent = make_volume(world), []
     for turn, how in enumerate(('stop', 'kill', 'stop')):
@@ -354,7 +354,7 @@ def test_stop_and_kill(world):
     print(f'{len(sent)} acknowledged; {said.strip().splitlines()[-1]}')
 
 
-def test_root_becomes_user(world):
+def test_root_becomes_user(world): # F08
     """Started as root it becomes the image's user; without the right to, it says so."""
     volume = make_volume(world)
     with Gateway(world, volume, more=['--user=0:0', '--cap-add=SETUID,SETGID,DAC_OVERRIDE,CHOWN']) \
@@ -412,7 +412,7 @@ def unit_profile(world):
     return path
 
 
-def test_unit(world):
+def test_unit(world): # F09
     """systemd finds nothing wrong with it, it is tight, and the gateway runs and confines itself
     with the system calls that it leaves."""
     if shutil.which('systemd-analyze') is None:

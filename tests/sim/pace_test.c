@@ -199,6 +199,7 @@ static uint64_t measured_ns(void)
 
 /* ---------------------------------------------------------------- a server that stalls */
 
+/* G08 */
 static void an_open_loop_shows_a_stall(void **state)
 {
     (void)state;
@@ -369,6 +370,7 @@ static void clocks_of_the_scenario(void **state)
 
 /* ---------------------------------------------------------------- errors and ends */
 
+/* G02 */
 static void a_server_that_is_not_there(void **state)
 {
     (void)state;
@@ -398,7 +400,7 @@ static void a_server_that_refuses(void **state)
     assert_true(sum.errors[LOAD_PERMANENT] >= 500);
 }
 
-/* Errors are counted to the end; or, when nothing at all comes for --timeout, the run ends. */
+/* Errors are counted to the end; or, when nothing at all comes for --timeout, the run ends (G04). */
 static void a_server_that_goes(void **state)
 {
     (void)state;
@@ -444,7 +446,8 @@ static void a_run_that_is_stopped(void **state)
     assert_int_equal(world.working, 0);
 }
 
-/* No allocation that fails holds a core up or loses memory; at most seconds are not told apart. */
+/* No allocation that fails holds a core up or loses memory; at most seconds are not told apart
+ * (G09). */
 static void each_allocation_fails(void **state)
 {
     (void)state;
