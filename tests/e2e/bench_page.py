@@ -178,7 +178,7 @@ def check_looks(browser, name):
     browser.scheme('light')
 
 
-def test_every_page(browser, pages):
+def test_every_page(browser, pages):  # G12
     """Each page: loads alone, complains of nothing, is drawn well, can be read and printed."""
     for name, path in pages.items():
         browser.requests()
@@ -239,7 +239,7 @@ def test_script(browser, pages):
     check(up == sorted(before) and down == up[::-1] and up != before, f'{before} {up} {down}')
 
 
-def test_hostile(browser, pages):
+def test_hostile(browser, pages):  # G11
     """What a server says is shown as what it is, and cut."""
     browser.open(pages['hostile'])
     text = browser.run('return document.body.innerText')
@@ -287,7 +287,7 @@ def test_content(browser, pages):
     check('in turns' in text and '0.937' in text, 'compare')
 
 
-def test_refused(*_):
+def test_refused(*_):  # G12
     """Files that are no results."""
     for words, code in ((['page', *data('cut'), '--html', '-'], 2),
                         (['compare', *data('run', 'cut')], 2),

@@ -2,7 +2,7 @@
  *
  * libFuzzer: results of any shape, made of the members that pages look for, with numbers without
  * sense and strings that are no text. Whatever they are, pages are made, are UTF-8 without control
- * characters, hold the one script that is ours, and draw no number that is none.
+ * characters, hold the one script that is ours, and draw no number that is none (row G12).
  */
 #include <errno.h>
 #include <stdlib.h>

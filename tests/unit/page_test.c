@@ -33,6 +33,7 @@ static void expect_words(struct slice words, unsigned max, const char *html, con
     text_free(&out);
 }
 
+/* G11 */
 static void words_are_harmless(void **state)
 {
     (void)state;
