@@ -48,7 +48,7 @@ def row_entry(row, samples, why, ceilings):
     entry = {'name': row.name, 'what': row.what, 'operation': row.operation, 'unit': row.unit,
              'metric': row.metric, 'better': 'lower',
              'target': row.target.text if row.target else None,
-             'met': row.target.is_met(servers) if row.target else None,
+             'met': row.target.is_met(list(servers.values())) if row.target else None,
              'ceiling': None, 'servers': list(servers.values())}
     known = ceilings.get(row.ceiling[0]) if row.ceiling else None
     if known and known['value'] and servers[names[0]]['median']:
@@ -90,7 +90,10 @@ def factor(ratio):
 def verdict(entry):
     if entry['target'] is None:
         return ''
-    return {True: 'met', False: 'NOT MET', None: 'not measured'}[entry['met']]
+    if entry['met'] is None:
+        measured = entry['series'] if 'series' in entry else entry['servers'][0]['values']
+        return 'within the spread' if measured else 'not measured'
+    return 'met' if entry['met'] else 'NOT MET'
 
 
 def peers_of(entry):
