@@ -248,6 +248,8 @@ static const char *conflict(const struct bench_options *options)
         return "--server-pid and --server-cgroup say the same twice; give one of them";
     if (load->is_poisson && load->rate <= 0)
         return "--arrivals poisson is about --rate, which is not given";
+    if (load->scenario->workers == NULL && load->threads > load->connections)
+        return "--threads is more than --connections: one without a connection would do nothing";
     return NULL;
 }
 

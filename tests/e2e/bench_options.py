@@ -183,6 +183,7 @@ def test_refusals(folder):
         Run(*at, '--json', f'{folder}/x', '--html', f'{folder}/x').ends(USAGE, 'the same file')
         Run(*at, '--server-pid', '4194303').ends(USAGE, 'there is no process 4194303')
         Run(*at, '--verify').ends(USAGE, '--verify')
+        Run(*at, '--threads', '2', '--connections', '1').ends(USAGE, '--threads is more than')
         check(os.listdir(folder) == [], f'left behind: {os.listdir(folder)}')
         check(server.count == 0, 'it connected though the command line was refused')
 

@@ -400,7 +400,8 @@ static void a_server_that_refuses(void **state)
     assert_true(sum.errors[LOAD_PERMANENT] >= 500);
 }
 
-/* Errors are counted to the end; or, when nothing at all comes for --timeout, the run ends (G04). */
+/* Errors are counted to the end; or, when nothing at all comes for --timeout, the run ends
+ * (G04). */
 static void a_server_that_goes(void **state)
 {
     (void)state;
