@@ -34,7 +34,8 @@ def woken(gateway):
     smtp = ('--also', f'smtp://127.0.0.1:{gateway.port(SMTP)}')
     for connections, messages, more in (
             (2000, 200, ('--target', clear, *lmtp, '--server-pid', gateway.process.pid)),
-            (400, 150, ('--target', clear)), (300, 100, ('--target', clear, '--tls', 'start', *smtp)),
+            (400, 150, ('--target', clear)),
+            (300, 100, ('--target', clear, '--tls', 'start', *smtp)),
             (300, 100, ('--target', tls, '--tls', 'implicit', *lmtp, '--threads', 2)),
             (200, 60, ('--target', clear, *lmtp, '--rate', 60, '--sources', 3)),
             (300, 0, ('--target', clear))):
@@ -74,7 +75,8 @@ def lies():
         check(result['errors'] == {kind: 1}, f'{fate[:40]}: {result["errors"]}')
         came_back = commands.count('IDLE')
         check(came_back == (4 if fate == 'mute' else 5), f'{fate[:40]}: {came_back} IDLEs')
-    for stage, fate, kind in (('IDLE', b'TAG NO not you\r\n', 'refused for now (4xx, NO, SYS/TEMP)'),
+    refused = 'refused for now (4xx, NO, SYS/TEMP)'
+    for stage, fate, kind in (('IDLE', b'TAG NO not you\r\n', refused),
                               ('IDLE', b'TAG OK\r\n', NONSENSE), ('LOGIN', 'cut', CLOSED),
                               ('greeting', b'* BYE full\r\n', CLOSED)):
         result, commands = lied_to(at(stage, (2,), fate))
@@ -85,8 +87,8 @@ def lies():
 def given_up():
     """One that is never let in does not hold the others up."""
     with ImapLiar(at('IDLE', range(2, 100), b'TAG NO no\r\n')) as liar:
-        result = bench('idle', '--target', f'127.0.0.1:{liar.port}', '--connections', 2, '--messages',
-                       4, '--duration', '100ms', status=1, users=2)
+        result = bench('idle', '--target', f'127.0.0.1:{liar.port}', '--connections', 2,
+                       '--messages', 4, '--duration', '100ms', status=1, users=2)
         check(result['operations'] == 4, result['operations'])
         check(result['errors'] == {'refused for now (4xx, NO, SYS/TEMP)': 5}, result['errors'])
 

@@ -10,7 +10,8 @@ import tempfile
 from bench_smtp import BENCH, bench
 from harness import IMAP, IMAPS, LMTP, POP3, SMTP, SUBMISSIONS, Gateway, check
 
-OFFICE = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../bench/scenarios/office.conf')
+HERE = os.path.dirname(os.path.abspath(__file__))
+OFFICE = os.path.join(HERE, '../../bench/scenarios/office.conf')
 WHOLE = {'commit', 'fetch', 'store', 'search', 'append', 'retr', 'list', 'log-in', 'wake-up'}
 
 

@@ -173,7 +173,8 @@ def lies():
     for stage, number, lie, kind in (
             ('greeting', 3, b'* OK imap\r\n', NONSENSE), ('greeting', 3, 'cut', CLOSED),
             ('greeting', 3, b'-ERR [SYS/TEMP] later\r\n', TEMPORARY),
-            ('PASS', 3, b'-ERR wrong\r\n', REFUSED), ('PASS', 3, b'-ERR [IN-USE] you\r\n', TEMPORARY),
+            ('PASS', 3, b'-ERR wrong\r\n', REFUSED),
+            ('PASS', 3, b'-ERR [IN-USE] you\r\n', TEMPORARY),
             ('STAT', 3, b'+OK x 3\r\n', NONSENSE), ('STAT', 3, b'+OK 99999999999 3\r\n', NONSENSE),
             ('LIST', 3, b'+OK\r\n1 20\r\n2 20\r\n.\r\n', NONSENSE),
             ('LIST', 3, b'+OK\r\n1 20\r\n2 20\r\n3 20\r\n4 20\r\n.\r\n', NONSENSE),

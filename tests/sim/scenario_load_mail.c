@@ -128,6 +128,8 @@ static void judge_idle(struct load_trial *trial, const struct measure *sum, bool
     if (told > wanted || (is_calm && told != wanted))
         sim_fail(trial->sim, "%llu were told, not %llu", (unsigned long long)told,
                  (unsigned long long)wanted);
+    if (is_calm && sum->phases[PHASE_OPERATION].max_ns > 10 * SECOND_NS) /* of virtual time */
+        sim_fail(trial->sim, "a delivery of which all were told went on waiting");
     if (is_calm && sum->phases[PHASE_WAKE_ALL].count != 1)
         sim_fail(trial->sim, "nobody says how long it took until all were told");
 }
