@@ -41,17 +41,20 @@ static unsigned class_of(char byte)
 enum { BLOCK = 64, STEPS = 4 /* by the table, before a block is tried again */ };
 
 #if defined(__SSE2__)
-static uint64_t matches(const char *data, char byte)
+static inline uint64_t matches_16(const char *data, __m128i wanted)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)data);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted));
+}
+
+/* Written out: at -O2 a loop stays one, and costs a third of the decoder's time. */
+static inline uint64_t matches(const char *data, char byte)
 {
     const __m128i wanted = _mm_set1_epi8(byte);
-    uint64_t mask = 0;
-    for (int i = 0; i < BLOCK / 16; i++) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i));
-        uint64_t part = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, wanted));
-        mask |= part << (16 * i);
-    }
-    return mask;
+    return matches_16(data, wanted) | matches_16(data + 16, wanted) << 16 |
+           matches_16(data + 32, wanted) << 32 | matches_16(data + 48, wanted) << 48;
 }
+_Static_assert(BLOCK == 64, "four times 16 bytes");
 #else
 static uint64_t matches(const char *data, char byte)
 {
