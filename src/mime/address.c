@@ -24,6 +24,18 @@ struct extent {
     char delimiter;           /* , ; : or 0 at the end */
 };
 
+/* Bytes that mean something in an address list; all others are passed over quickly. */
+static const bool is_special[256] = {
+    ['"'] = true,  ['('] = true,  ['\\'] = true, ['<'] = true, ['>'] = true,
+    ['@'] = true,  [':'] = true,  [';'] = true,  [','] = true, [' '] = true,
+    ['\t'] = true, ['\r'] = true, ['\n'] = true,
+};
+
+static bool special(char c)
+{
+    return is_special[(unsigned char)c];
+}
+
 static const char *quoted_skip(const char *at, const char *end)
 {
     while (at < end && *at != '"')
@@ -59,6 +71,10 @@ static const char *extent_scan(const char *at, const char *end, bool in_group,
     bool fresh = false;    /* only blanks and comments since "<" */
     bool in_route = false; /* "<@a,@b:" up to the colon */
     for (; at < end; at++) {
+        if (!special(*at)) {
+            fresh = false;
+            continue;
+        }
         bool in_angle = extent->angle != NULL && extent->angle_end == NULL;
         const char *behind = opaque_skip(at, end);
         if (behind != NULL) {
@@ -118,6 +134,8 @@ static struct slice words_clean(struct mime_address_writer *writer, size_t *used
         if (*from != '"') {
             from += *from == '\\' && to - from > 1;
             out[size++] = *from++;
+            while (from < to && !special(*from))
+                out[size++] = *from++;
             continue;
         }
         for (from++; from < to && *from != '"'; from++) {
