@@ -161,14 +161,7 @@ class Peer:
         if not keep:
             shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir, exist_ok=True)
-        for port in self.ports.values():
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(('127.0.0.1', port))
-                except OSError:
-                    raise PeerError(f'{self.name}: port {port} is taken by another program') \
-                        from None
+        self.check_ports()
         for file in ('certificate.pem', 'key.pem'):
             shutil.copy(self.ground.path(file), self.dir)
         self.prepare()
@@ -190,6 +183,19 @@ class Peer:
             self.stop()
             raise
         return self
+
+    def check_ports(self):
+        """What answers later must be this server; one that is just going is waited for."""
+        until = time.monotonic() + 5
+        for port in self.ports.values():
+            while True:
+                with socket.socket() as probe, contextlib.suppress(OSError):
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(('127.0.0.1', port))
+                    break
+                if time.monotonic() > until:
+                    raise PeerError(f'{self.name}: port {port} is taken by another program')
+                time.sleep(0.1)
 
     def wait_for(self, port):
         until = time.monotonic() + START_SECONDS_MAX

@@ -96,7 +96,7 @@ class Connections(Sweep):
         count = 300 if session.quick else max(10000, 2 * x)
         return session.run('smtp', server, 'smtp', '--no-pipelining', '--connections', x,
                            '--messages', max(count, x), '--warm-up', 0, '--sources',
-                           max(x // 5000, 1))['cost']['server']['cpu_us_per_operation']
+                           max(x // 5000, 1))['cpu_us']
 
 
 class Size(Sweep):
@@ -108,7 +108,7 @@ class Size(Sweep):
         count = max(4, min(10000, whole // (x << 10)))
         return session.run('smtp', session.servers[name][0], 'smtp', '--no-pipelining', '--size',
                            f'{x}k', '--connections', min(20, count), '--messages', count,
-                           '--warm-up', 0)['cost']['server']['cpu_us_per_operation']
+                           '--warm-up', 0)['cpu_us']
 
 
 class Mailbox(Sweep):
@@ -133,7 +133,7 @@ class Mailbox(Sweep):
 
     def measure(self, session, name, x):
         result = self.read(session, name, 400 if session.quick else 8000)
-        return result['cost']['server']['cpu_us_per_operation']
+        return result['cpu_us']
 
 
 class Store(Sweep):
@@ -147,7 +147,7 @@ class Store(Sweep):
     def measure(self, session, name, x):
         return session.run('smtp', session.servers[name][0], 'smtp', '--no-pipelining',
                            '--messages', 400 if session.quick else 10000, '--warm-up',
-                           0)['cost']['server']['cpu_us_per_operation']
+                           0)['cpu_us']
 
 
 class Cores(Sweep):
@@ -161,7 +161,7 @@ class Cores(Sweep):
     def measure(self, session, name, x):
         return session.run('smtp', session.servers[name][0], 'smtp', '--no-pipelining',
                            '--messages', 400 if session.quick else 20000, '--warm-up',
-                           0)['cost']['server']['cpu_us_per_operation']
+                           0)['cpu_us']
 
 
 def sweeps():
