@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 enum {
-    FAILURES_MAX = 5,         /* in a row; then the connection is given up */
+    FAILURES_MAX = 5,         /* in a row; then one that was never up is given up */
     UNREAD_BYTES_MAX = 32768, /* that an idler is sent without a line */
     RETRY_MS = 20,
     SCAN_SECONDS = 30
@@ -163,7 +163,8 @@ static void came_up(struct idlers *idlers, struct idler *idler)
     idler->was_up = true;
 }
 
-/* Opens it, anew when it has gone; once more later when that fails, and not for ever. */
+/* Opens it, anew when it has gone. When that fails once more later: for ever if it was up once (the
+ * server may come back), else a few times. */
 static void bring_up(struct load_worker *worker, struct idlers *idlers, struct idler *idler)
 {
     peer_close(&idler->imap.peer);
@@ -173,7 +174,9 @@ static void bring_up(struct load_worker *worker, struct idlers *idlers, struct i
         return;
     }
     peer_close(&idler->imap.peer);
-    if (++idler->failures == FAILURES_MAX) {
+    if (idler->failures < FAILURES_MAX)
+        idler->failures++;
+    if (idler->failures == FAILURES_MAX && !idler->was_up) {
         idler->care = CARE_NONE;
         came_up(idlers, idler);
         return;

@@ -2,8 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ringpost-bench idle: 2,000 connections in IDLE at the gateway, each told of its user's mail, in
 clear and under TLS; and a server that tells nobody, tells lies, or throws those who idle out."""
+import json
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 
 from bench_imap_liar import ImapLiar
 from bench_smtp import BENCH, bench
@@ -46,6 +52,38 @@ def woken(gateway):
         if '--server-pid' in more:
             each = result['cost']['server']['memory_bytes_per_connection']
             check(0 < each < 20000, f'{each} bytes a connection')
+
+
+def come_back(gateway):
+    """The gateway is killed and started again while all idle: they come back and are told."""
+    def again():
+        gateway.kill()
+        gateway.start(wait=False)
+    timer = threading.Timer(3, again)
+    timer.start()
+    result = bench('idle', '--target', f'127.0.0.1:{gateway.port(IMAP)}', '--connections', 200,
+                   '--duration', '15s', '--messages', 50, status=1, users=USERS)
+    timer.join()
+    check(result['errors'].get(CLOSED, 0) + result['errors'].get('connection reset', 0) == 200,
+          result['errors'])
+    check(result['operations'] == 50, result['operations'])
+    check(result['phases']['wake-up']['count'] == 100, result['phases']['wake-up'])
+
+
+def interrupted(gateway):
+    """What was measured until then is written, and says so."""
+    with tempfile.TemporaryDirectory(prefix='ringpost-bench-') as folder:
+        path = os.path.join(folder, 'result.json')
+        with subprocess.Popen([BENCH, 'idle', '--target', f'127.0.0.1:{gateway.port(IMAP)}',
+                               '--connections', '100', '--duration', '100s', '--quiet', '--json',
+                               path], stdout=subprocess.DEVNULL) as process:
+            time.sleep(2)
+            process.send_signal(signal.SIGINT)
+            check(process.wait(30) == 130, process.returncode)
+        with open(path, encoding='utf-8') as file:
+            result = json.load(file)
+    check(result['complete'] is False and result['why'] == 'interrupted', result['why'])
+    check(result['phases']['select']['count'] == 100, result['phases'])
 
 
 # --- a server that lies
@@ -108,6 +146,8 @@ def main():
     given_up()
     with Gateway(users=USERS) as gateway:
         woken(gateway)
+        come_back(gateway)
+        interrupted(gateway)
     print('bench_idle: ok')
     return 0
 
