@@ -355,17 +355,15 @@ static const char help[] =
     "connections that idle, log-ins; each with its rate, by --mix FILE. "
     "bench/scenarios/office.conf\n"
     "is such a file, commented, and what is played without one (as far as there are endpoints).\n"
-    "--target is one endpoint of the server; name the others by --also. An operation is a "
-    "message,\n"
-    "a session or a log-in, each meant for its time; the phases tell them apart: data and commit,\n"
-    "fetch, retr, wake-up, log-in. --rate R scales all rates so that they are R together. "
-    "Mailboxes\n"
-    "are filled up to --mailbox messages before.\n";
+    "--target is one endpoint of the server; name the others by --also. A visit is a message that\n"
+    "is delivered, a session or a log-in, each meant for its time; the phases tell them apart:\n"
+    "commit, fetch, retr, wake-up, log-in. --rate R scales all rates so that they are R together.\n"
+    "Mailboxes are filled up to --mailbox messages before.\n";
 
 const struct load_scenario scenario_mix = {
     .name = "mix",
     .summary = "a whole population: arriving mail, readers, idlers, by a scenario file",
-    .operation = "operation",
+    .operation = "visit",
     .protocols = 1 << LOAD_SMTP | 1 << LOAD_LMTP | 1 << LOAD_IMAP | 1 << LOAD_POP3,
     .help = help,
     .problem = problem,

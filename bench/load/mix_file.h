@@ -9,7 +9,7 @@
 
 enum { MIX_FILE_BYTES_MAX = 1 << 20, MIX_CONNECTIONS_MAX = 10000, MIX_COMMANDS_MAX = 100000 };
 
-/* Its name in the file; what an operation of it is, and at which endpoints. */
+/* Its name in the file. */
 #define MIX_KIND_TABLE(each)                                                                       \
     each(IDLERS, "idlers") each(DELIVER, "deliver") each(READERS, "readers")                       \
         each(CHECKERS, "checkers") each(LOGINS, "logins")
