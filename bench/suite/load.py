@@ -207,9 +207,12 @@ def last_line(done):
 def run_command(command, seconds=RUN_SECONDS_MAX):
     """Its output as text; killed with its starter. A Ctrl-C reaches it too, as it is of our
     group."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          stdin=subprocess.DEVNULL,
-                          preexec_fn=process.die_with_parent) as child:
+    try:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 stdin=subprocess.DEVNULL, preexec_fn=process.die_with_parent)
+    except OSError as error:
+        raise Failed(f'{command[0]}: {error.strerror}') from None
+    with child:
         try:
             out, said = child.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:

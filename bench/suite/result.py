@@ -45,10 +45,11 @@ def row_entry(row, samples, why, ceilings):
             'p99_us': middle(sample.p99_us for sample in got),
             'generator_us': middle(sample.generator_us for sample in got),
             'ratio': ratio, 'why': why.get(name)}
+    target = row.target.here(ceilings) if row.target else None
     entry = {'name': row.name, 'what': row.what, 'operation': row.operation, 'unit': row.unit,
              'metric': row.metric, 'better': 'lower',
-             'target': row.target.text if row.target else None,
-             'met': row.target.is_met(list(servers.values())) if row.target else None,
+             'target': target.text if target else None,
+             'met': target.is_met(list(servers.values())) if target else None,
              'ceiling': None, 'servers': list(servers.values())}
     known = ceilings.get(row.ceiling[0]) if row.ceiling else None
     if known and known['value'] and servers[names[0]]['median']:
