@@ -276,7 +276,8 @@ class Ringpost(Peer):
 
     def __init__(self, ground, cores=1, users=100, environment=None):
         super().__init__(ground, cores=cores, users=users)
-        self.environment = environment or {}
+        # It greets at once, as its peers do: by default port 25 waits for early talkers.
+        self.environment = {'RINGPOST_LIMITS__GREETING_DELAY': '0s', **(environment or {})}
 
     def problem(self):
         return None if shutil.which(self.ground.ringpost) else \
