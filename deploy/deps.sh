@@ -97,6 +97,7 @@ golang-github-jhillyerd-enmime-dev  100 MIME samples, many of them broken
 slapd                               an LDAP server, for tests/e2e/directories.py
 libodbc2                            slapd needs it
 libltdl7                            the same
+libwrap0                            the same
 '
 binaries_unpacked='smtp-source smtp-sink'
 # A mail server a line: folder under PREFIX/peers, then packages, which are unpacked there with what

@@ -19,12 +19,13 @@
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
 #          and tests/e2e/load.py
 #          and the whole program under load (tests/e2e/load.py)
-#   fuzz   libFuzzer targets by clang, a million inputs or 25 s each  build/fuzz
+#   fuzz   libFuzzer targets by clang, a million inputs or 15 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores (tests/cuts.sh), and the mutants
 #          of the log and the store that must be caught, for six minutes (tests/sim/mutants.py)
 #   micro  instructions per message, command and byte, counted by callgrind, against the record
 #          (bench/micro/run.py); more than 5 % above it fails
 #   e2e    each executable tests/e2e/*.sh and *.py against the release build (-O2, LTO; build/lto),
+#          two at a time, those with a line `# alone: why` by themselves behind them
 #          RINGPOST         the binary                  RINGPOST_BUILD   build/gcc
 #          RINGPOST_PREFIX  where deps.sh installed     RINGPOST_SAMPLES messages to try
 #          and smtp-source, smtp-sink in PATH; exit status 0 passes, 77 skips, others fail
@@ -196,6 +197,17 @@ e2e_one() {
     esac
 }
 
+# e2e_lane BINARY SCRIPT...: runs those of the scripts that no other lane has begun.
+e2e_lane() {
+    local binary=$1 script
+    shift
+    trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 1' INT TERM
+    for script in "$@"; do
+        ! mkdir "$log/e2e-begun/$(basename "$script")" 2>/dev/null ||
+            e2e_one e2e "$script" "$binary"
+    done
+}
+
 suite_tsan() {
     local file=$log/tsan-tests.json
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
@@ -231,9 +243,10 @@ suite_micro() {
 }
 
 suite_e2e() {
-    local script scripts=() binary
+    local script scripts=() alone=() binary lanes
     for script in "$here"/tests/e2e/*.sh "$here"/tests/e2e/*.py; do
-        [ ! -f "$script" ] || [ ! -x "$script" ] || scripts+=("$script")
+        [ -f "$script" ] && [ -x "$script" ] || continue
+        if grep -q '^# alone: ' "$script"; then alone+=("$script"); else scripts+=("$script"); fi
     done
     [ ${#scripts[@]} -gt 0 ] || { echo 'e2e: no tests'; return 0; }
     build_gcc || return 0
@@ -245,7 +258,16 @@ suite_e2e() {
         report FAIL e2e 'find the program' 0 "$log/e2e.log"
         return 0
     fi
-    for script in "${scripts[@]}"; do e2e_one e2e "$script" "$binary"; done
+    rm -rf "$log/e2e-begun"
+    mkdir "$log/e2e-begun"
+    e2e_lane "$binary" "${scripts[@]}" &
+    lanes=$!
+    e2e_lane "$binary" "${scripts[@]}" &
+    lanes="$lanes $!"
+    child=$lanes
+    wait $lanes || true # what failed is on record
+    child=
+    for script in "${alone[@]}"; do e2e_one e2e "$script" "$binary"; done
 }
 
 # --- all together ---------------------------------------------------------------------------------
@@ -270,7 +292,7 @@ finish() {
 
 interrupted() {
     trap '' INT TERM
-    [ -z "$child" ] || { kill "$child" 2>/dev/null; wait "$child" || true; }
+    [ -z "$child" ] || { kill $child 2>/dev/null; wait $child || true; }
     record FAIL run "stopped by a signal after $((SECONDS - began)) s" 0
     finish || true
     exit 1

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: its servers take ports far apart, and what is measured quickly is meant to work at all
 """ringpost-bench against other people's servers, Postfix and Dovecot: every scenario that they
 speak, in clear and under TLS; what it counts is compared with what their mailboxes hold. Then
 `bench/run.sh --quick`: suite.json has every row and sweep, and interrupted it says so."""

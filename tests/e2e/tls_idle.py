@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: 20,000 connections want the machine's ports and descriptors
 """20,000 connections in IDLE under TLS, each logged in, held by one process in at most 6 KiB each
 (row R01 of docs/bad-input.md); then each user gets a message, and every connection is told."""
 import json

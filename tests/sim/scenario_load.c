@@ -84,7 +84,8 @@ static bool delete_one(struct sim_actor *actor, struct sim_client *client)
 static void thief(struct sim_actor *actor, void *argument)
 {
     struct load_trial *trial = argument;
-    while (!trial->has_deleted && load_stage(trial->load) <= LOAD_MEASURE && !all_returned(trial)) {
+    /* When all have returned the run may be gone. */
+    while (!trial->has_deleted && !all_returned(trial) && load_stage(trial->load) <= LOAD_MEASURE) {
         sim_actor_sleep(actor, 20000000);
         struct sim_client *client = sim_connect(trial->sim, "127.0.0.1", PORT_POP3);
         trial->has_deleted = delete_one(actor, client);
