@@ -23,8 +23,8 @@ sys.dont_write_bytecode = True
 # --- the tables: to add a folder, a contract or a ban, add a row ----------------------------------
 
 LAYER = {'base': 0, 'engine': 1, 'mime': 1, 'net': 2, 'store': 2, 'auth': 2, 'route': 2,
-         'session': 3, 'directory': 3, 'relay': 3, 'proxy': 3,
-         'smtp': 4, 'imap': 4, 'pop3': 4, 'sieve': 4, 'admin': 5, 'main': 6}
+         'session': 3, 'directory': 3, 'relay': 3, 'backend': 3, 'proxy': 4,
+         'smtp': 5, 'imap': 5, 'pop3': 5, 'sieve': 5, 'admin': 6, 'control': 6, 'main': 7}
 
 # Which folder answers for include/ringpost/NAME.h.
 OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'limits': 'base',
@@ -34,7 +34,7 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
          'mime': 'mime', 'stream': 'net', 'tls': 'net', 'log': 'store', 'store': 'store',
          'auth': 'auth', 'directory': 'auth', 'directories': 'directory', 'route': 'route',
          'session': 'session', 'dot': 'session',
-         'relay': 'relay', 'proxy': 'proxy', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
+         'relay': 'relay', 'proxy': 'proxy', 'backend': 'backend', 'control': 'control', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
          'sieve': 'sieve', 'admin': 'admin', 'gateway': 'main'}
 
 # Libraries with one door: header, the places that may include it, what others use.

@@ -94,6 +94,10 @@ struct auth_options {
     uint64_t failure_ms_first, failure_ms_max; /* delay after a failure, doubling, per client
                                                   network (IPv4 /24... /32, IPv6 /48) and per
                                                   account */
+    /* Users of these domains (lower case, sorted) are known to the backends only: a name is taken as
+     * it is, a password or token is not judged here (auth_judged), SCRAM is not for them. */
+    const struct slice *judged_elsewhere;
+    unsigned judged_elsewhere_count;
     uint8_t dummy_key[16]; /* what unknown users' SCRAM salts are made from: the same on all cores
                               and at every start, and nobody else's business */
     struct generation *generation; /* counted while a log-in uses these options; NULL: none */
@@ -127,8 +131,10 @@ struct auth_client {
 };
 
 struct auth_result {
-    struct slice user;               /* canonical; in `text` */
-    uint64_t delay_ms;               /* with 0 and -EACCES: how long to hold the answer back */
+    struct slice user;  /* canonical; in `text` */
+    bool is_unverified; /* auth_options.judged_elsewhere: nobody has looked at the password; what it
+                           was worth is to be told by auth_judged */
+    uint64_t delay_ms;  /* with 0 and -EACCES: how long to hold the answer back */
     uint64_t network[2], account[2]; /* private to auth: whose penalty that is */
     char text[AUTH_USER_BYTES_MAX + 1];
 };
@@ -144,6 +150,25 @@ struct auth_result {
  * logged in from there lately. */
 int auth_password(struct core *core, const struct auth_client *client, struct slice user,
                   struct slice password, struct auth_result *ret_result);
+
+/* What a log-in has shown, for a backend that is to see it too. The memory is the caller's and wiped
+ * by him. */
+struct auth_proof {
+    enum auth_mechanism mechanism;
+    struct slice secret;     /* password, or OAuth token; data NULL: none (SCRAM, EXTERNAL) */
+    struct slice attributes; /* of the directory, "key=value\n" each */
+    char *memory;            /* holds both; NULL: not wanted */
+    size_t memory_bytes;     /* AUTH_PROOF_BYTES_MAX */
+};
+enum { AUTH_PROOF_BYTES_MAX = 10240 };
+/* The same as auth_password and auth_sasl, and with 0 the proof as well. */
+int auth_password_proof(struct core *core, const struct auth_client *client, struct slice user,
+                        struct slice password, struct auth_result *ret_result,
+                        struct auth_proof *ret_proof);
+/* A log-in that was is_unverified has been judged by the backend: remembered, or one failure more
+ * for network and account. ret_result->delay_ms is set. Fiber. */
+void auth_judged(struct core *core, const struct auth_client *client, bool is_right,
+                 struct auth_result *result);
 
 /* Fiber. Is there such a user (for RCPT)? `user` is local@domain in any case; from the cache if
  * possible. 0 with the canonical name in ret_result->user; -ENOENT; -EAGAIN. */
@@ -182,6 +207,10 @@ size_t auth_mechanisms(struct core *core, const struct auth_client *client,
  * The exchange's messages are wiped. */
 int auth_sasl(struct core *core, const struct auth_client *client, struct slice mechanism,
               const struct auth_exchange *exchange, struct auth_result *ret_result);
+
+int auth_sasl_proof(struct core *core, const struct auth_client *client, struct slice mechanism,
+                    const struct auth_exchange *exchange, struct auth_result *ret_result,
+                    struct auth_proof *ret_proof);
 
 /* Checks JWTs (RFC 7519, signed by RS256, ES256 or EdDSA) against a JWKS file (RFC 7517), and asks
  * `introspection` about tokens that are none. */

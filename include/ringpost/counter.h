@@ -58,6 +58,16 @@
     ROW(TLS_CERTIFICATE_SECONDS, "tls_certificate_seconds", "gauge",                               \
         "until the first certificate ends")                                                        \
     ROW(GENERATIONS, "generations", "gauge", "configs in use, older ones by older sessions")       \
+    ROW(BACKEND_LOGINS, "backend_logins_total", "counter", "users logged in at backends")          \
+    ROW(BACKEND_REFUSED, "backend_refused_total", "counter", "log-ins that backends called wrong") \
+    ROW(BACKEND_FAILURES, "backend_failures_total", "counter", "connects and log-ins that failed") \
+    ROW(BACKEND_RETRIES, "backend_retries_total", "counter", "log-ins tried at another backend")   \
+    ROW(BACKEND_CHECKS, "backend_checks_total", "counter", "health checks made")                   \
+    ROW(BACKENDS_ALIVE, "backends_alive", "gauge", "backends that answer")                         \
+    ROW(PROXY_SESSIONS, "proxy_sessions", "gauge", "sessions passed through now")                  \
+    ROW(PROXY_BYTES_UP, "proxy_up_bytes_total", "counter", "bytes passed to backends")             \
+    ROW(PROXY_BYTES_DOWN, "proxy_down_bytes_total", "counter", "bytes passed to clients")          \
+    ROW(PROXY_SPREAD, "proxy_spread_total", "counter", "sessions ended late, backend lost")        \
     ROW(LOG_LINES_DROPPED, "log_lines_dropped_total", "counter", "log lines that found no room")
 
 #define COUNTER_ENUM(enumerator, name, kind, help) COUNTER_##enumerator,
@@ -71,6 +81,8 @@ enum protocol_id {
     PROTOCOL_POP3,
     PROTOCOL_IMAP,
     PROTOCOL_SUBMISSION,
+    PROTOCOL_SIEVE,
+    PROTOCOL_CONTROL,
     PROTOCOL_COUNT
 };
 enum { COMMANDS_MAX = 64 }; /* rows in one protocol's command table */

@@ -8,6 +8,7 @@
 #define RINGPOST_GATEWAY_H
 
 #include "ringpost/auth.h"
+#include "ringpost/backend.h"
 #include "ringpost/session.h"
 #include "ringpost/store.h"
 
@@ -16,7 +17,9 @@ enum { GATEWAY_SERVICES_MAX = 32 };
 struct gateway_options {
     struct store_options store;
     struct auth_options auth;
-    struct tls_settings *tls_settings; /* counted by its owner; NULL: no TLS */
+    struct tls_settings *tls_settings;     /* counted by its owner; NULL: no TLS */
+    struct backend_states *backend_states; /* NULL: there are no backends */
+    const struct backend_table *backends;
     const struct service *services[GATEWAY_SERVICES_MAX]; /* opened on every core */
     unsigned service_count;
     uint64_t drain_pace_ms, drain_wait_ms;

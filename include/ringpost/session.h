@@ -100,7 +100,10 @@ enum session_refusal {
     ROW(TLS_INJECTED, "tls_injected", true, "clear text behind STARTTLS")                          \
     ROW(PROXY_BAD, "proxy_bad", true, "no PROXY header that may be believed")                      \
     ROW(TOO_MANY, "too_many", true, "too many connections")                                        \
-    ROW(OVERLOAD, "overload", true, "server is too busy")
+    ROW(OVERLOAD, "overload", true, "server is too busy")                                          \
+    ROW(BACKEND_CLOSED, "backend_closed", false, "backend closed the connection")                  \
+    ROW(BACKEND_LOST, "backend_lost", true, "connection to the backend was lost")                  \
+    ROW(BACKEND_DOWN, "backend_down", false, "backend was taken down")
 
 #define SESSION_END_ENUM(name, label, is_error, text) SESSION_END_##name,
 enum session_end { SESSION_END_TABLE(SESSION_END_ENUM) SESSION_END_COUNT };
@@ -182,8 +185,10 @@ struct service {
                                               by this, doubling */
     unsigned errors_free;
     struct generation *generation; /* counted by each session; NULL: none */
-    uint64_t login_ms_max;         /* from accept to log-in (protocols that have one) */
-    uint64_t idle_ms_max;          /* between commands */
+    const struct proxy_options
+        *front;              /* proxy.h: users whose mail is elsewhere; NULL: all are local */
+    uint64_t login_ms_max;   /* from accept to log-in (protocols that have one) */
+    uint64_t idle_ms_max;    /* between commands */
     uint64_t command_ms_max; /* from a command's first byte to its last; and for a reply to leave */
     unsigned errors_max;     /* then goodbye(ERRORS) */
     unsigned junk_max;       /* then goodbye(JUNK) */
@@ -209,6 +214,31 @@ void services_adopt(struct core *core, const struct service *const *services, un
 
 /* ---------------------------------------------------------------- one session */
 
+/* What a log-in leaves for a backend that is to see it too, where the service fronts (A4: wiped and
+ * freed by session_login_forget, or with the session). */
+struct session_login {
+    enum auth_mechanism mechanism; /* AUTH_PLAIN for LOGIN, PASS */
+    struct slice secret;           /* password or token; data NULL: none was shown */
+    struct slice attributes;       /* of the directory, "key=value\n" each */
+    struct slice user;             /* canonical, also before it is session->user */
+    bool is_unverified;            /* the backend is to judge; session_login_judged tells auth */
+    struct auth_result answer;     /* whose penalty it is */
+};
+
+/* A session that is joined with another stream (proxy.h): the loop is over, nothing is read or said
+ * but through this. All calls in the core's turn, outside fibers, but for `closed`. */
+struct session_joint {
+    const struct stream_observer *observer;
+    /* A side has ended, see stream_join. Usually: session_end. */
+    void (*ended)(struct session *session, struct stream *side);
+    /* May the protocol's goodbye be said now? */
+    bool (*may_speak)(const struct session *session);
+    /* The session's log line: what else there is to say. */
+    void (*log)(const struct session *session, struct event *event);
+    /* The session ends: let go of the other stream. On a fiber. */
+    void (*closed)(struct session *session);
+};
+
 struct session {
     struct stream stream; /* first: the stream's address is the session's */
     const struct service *service;
@@ -217,6 +247,9 @@ struct session {
     struct session *next, **previous_next; /* of all on this core */
     struct session *queued;                /* waiting for a fiber */
     struct slice user;                     /* canonical, owned; set by session_logged_in */
+    struct session_login *login;           /* owned; between log-in and proxy_log_in */
+    const struct session_joint *joint;     /* joined */
+    void *joint_owner;                     /* its owner's, until joint->closed */
     struct slice hello; /* SMTP: what the client calls itself; the protocol's memory */
     uint64_t id;        /* unique in this process life; in log lines in hexadecimal */
     uint64_t began_ns;
@@ -285,6 +318,20 @@ int session_log_in(struct session *session, struct slice user, struct slice pass
  * session_log_in; -ECANCELED: the client gave up; a stream's error: just return. */
 int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
                          struct slice prompt);
+
+/* For proxy.h. Takes back session_logged_in: the backend did not let the user in. */
+void session_log_out(struct session *session);
+/* The verdict of a backend on session->login: counts for auth's penalties and holds a refusal back.
+ * Fiber. */
+void session_login_judged(struct session *session, bool is_right);
+void session_login_forget(struct session *session);
+/* Last act of a handler: when its output is sent the session's stream is joined with `other`, its
+ * unread input first. The deadline is cleared; drain, limits and counts go on. */
+void session_join(struct session *session, struct stream *other, const struct session_joint *joint,
+                  void *owner);
+/* Each session of this core, until tell() is false; it may call session_end. */
+void sessions_each(struct core *core, bool (*tell)(void *argument, struct session *session),
+                   void *argument);
 
 /* After this handler has returned (and its output is sent) the session moves to another core and
  * `then` runs there on a fiber, before any further command; at once when it is this core. If the

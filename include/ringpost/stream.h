@@ -207,6 +207,32 @@ void stream_resume(struct stream *stream);
  */
 void stream_close(struct stream *stream);
 
+/* ---- joined: two streams are one pipe
+ *
+ * From stream_join on what comes on either goes out on the other, its unread bytes first, from where
+ * it was received: no fiber, no buffer while nothing moves, back-pressure both ways (N3). Clear or
+ * TLS on each side. Output that is queued already is sent first, and stream_write may still be used
+ * (outside fibers): its bytes go between two received pieces. Reading calls are over.
+ *
+ *   owner->input(stream)  the input of `stream` has ended (stream->end) and all of it was handed to
+ *                         the other's output; or, with stream->output_error set, it takes no more.
+ *                         Once each side.
+ *
+ * stream_close of either lets go of the other, which stays open, joined with nothing: what comes is
+ * dropped. Both are of one core, and may not move. `observer` may be NULL. */
+struct stream_observer {
+    /* About to be sent on; in the core's turn, must not close either. */
+    void (*passes)(struct stream *from, struct slice bytes);
+};
+void stream_join(struct stream *a, struct stream *b, const struct stream_observer *observer);
+bool stream_is_joined(const struct stream *stream);
+/* Nothing is on its way to this stream: what was received for it is sent. */
+bool stream_is_at_rest(const struct stream *stream);
+/* core_now_ns time when bytes last came in on it, as exact as a turn. */
+uint64_t stream_heard_ns(const struct stream *stream);
+/* When bytes for it first had to wait, for those waiting now; 0: none waits. */
+uint64_t stream_stalled_ns(const struct stream *stream);
+
 /* Moves the stream with its unread bytes to another core: call from the core's turn or as the last
  * act of a fiber, with no reading or writing call under way. owner->moved runs on the new core;
  * when the move fails (-ENFILE there), the stream is closed on the old core. The session's memory
