@@ -104,7 +104,7 @@ binaries_unpacked='smtp-source smtp-sink'
 # they depend on and this machine has not. bench/peers/peer.py says how they are run.
 packages_peers_tests='
 postfix   postfix
-dovecot   dovecot-imapd dovecot-pop3d dovecot-lmtpd
+dovecot   dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
 '
 packages_peers='
 nginx     nginx libnginx-mod-mail
