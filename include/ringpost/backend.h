@@ -227,8 +227,9 @@ struct backend_info {
 };
 /* Of the table in use. False past the end. */
 bool backend_info_get(struct core *core, unsigned index, struct backend_info *ret_info);
-/* On any core; all see it. `name` is NAME or POOL/NAME. 0; -ENOENT; -EEXIST (several of that name).
- */
+/* Of the table in use, by NAME or POOL/NAME. 0; -ENOENT; -EEXIST (several of that name). */
+int backend_find(struct core *core, struct slice name, const struct backend **ret_backend);
+/* On any core; all see it. Results as backend_find. It ends no session: proxy_cut does. */
 int backend_will_set(struct core *core, struct slice name, enum backend_will will);
 enum backend_will backend_will_of(const struct backend *backend);
 struct slice backend_name(const struct backend *backend);

@@ -27,7 +27,13 @@ struct event {
 void event_begin(struct event *event, const char *name, const char *level);
 void event_text(struct event *event, const char *key, struct slice value);
 void event_number(struct event *event, const char *key, int64_t value);
+void event_flag(struct event *event, const char *key, bool value);
 /* Adds "time" (RFC 3339 UTC, milliseconds) and the closing brace and newline. */
 struct slice event_end(struct event *event, int64_t wall_ns);
+
+/* The same for a line that is no log line, but an answer to somebody's question: an object without
+ * name, level and time. */
+void event_begin_row(struct event *event);
+struct slice event_end_row(struct event *event);
 
 #endif

@@ -53,7 +53,8 @@ static bool put_key(struct event *event, const char *key, size_t room)
     size_t size = strlen(key);
     if (event->size + size + 4 + room > EVENT_BYTES_MAX)
         return false;
-    event->line[event->size++] = ',';
+    if (event->size > 1) /* a row may have no member yet */
+        event->line[event->size++] = ',';
     event->line[event->size++] = '"';
     memcpy(event->line + event->size, key, size);
     event->size += (unsigned)size;
@@ -122,6 +123,25 @@ void event_number(struct event *event, const char *key, int64_t value)
     size_t size = is_negative + number_decimal(digits + is_negative, magnitude);
     if (put_key(event, key, size))
         put_text(event, slice_of(digits, size));
+}
+
+void event_flag(struct event *event, const char *key, bool value)
+{
+    struct slice text = value ? SLICE("true") : SLICE("false");
+    if (put_key(event, key, text.size))
+        put_text(event, text);
+}
+
+void event_begin_row(struct event *event)
+{
+    event->size = 0;
+    put_text(event, SLICE("{"));
+}
+
+struct slice event_end_row(struct event *event)
+{
+    put_text(event, SLICE("}\n"));
+    return slice_of(event->line, event->size);
 }
 
 struct slice event_end(struct event *event, int64_t wall_ns)
