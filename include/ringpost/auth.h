@@ -94,8 +94,10 @@ struct auth_options {
     uint64_t failure_ms_first, failure_ms_max; /* delay after a failure, doubling, per client
                                                   network (IPv4 /24... /32, IPv6 /48) and per
                                                   account */
-    /* Users of these domains (lower case, sorted) are known to the backends only: a name is taken as
-     * it is, a password or token is not judged here (auth_judged), SCRAM is not for them. */
+    /* Users of these domains (lower case, sorted by bytes, the shorter first) are known to the backends only: a name is taken as
+     * it is, a password or token is not judged here (auth_judged), SCRAM is not for them. A token's
+     * user must then be named in the message. Masters and certificates are judged here also for
+     * them. */
     const struct slice *judged_elsewhere;
     unsigned judged_elsewhere_count;
     uint8_t dummy_key[16]; /* what unknown users' SCRAM salts are made from: the same on all cores
@@ -133,9 +135,12 @@ struct auth_client {
 struct auth_result {
     struct slice user;  /* canonical; in `text` */
     bool is_unverified; /* auth_options.judged_elsewhere: nobody has looked at the password; what it
-                           was worth is to be told by auth_judged */
+                           was worth is to be told by auth_judged. delay_ms is to be waited for
+                           before the backend is asked, or guessing there would cost nothing */
     uint64_t delay_ms;  /* with 0 and -EACCES: how long to hold the answer back */
-    uint64_t network[2], account[2]; /* private to auth: whose penalty that is */
+    /* private to auth: whose penalty that is, and what tells this guess from others */
+    uint64_t network[2], account[2];
+    uint32_t guess;
     char text[AUTH_USER_BYTES_MAX + 1];
 };
 
@@ -152,26 +157,30 @@ int auth_password(struct core *core, const struct auth_client *client, struct sl
                   struct slice password, struct auth_result *ret_result);
 
 /* What a log-in has shown, for a backend that is to see it too. The memory is the caller's and wiped
- * by him. */
+ * by him, whatever the result. */
 struct auth_proof {
     enum auth_mechanism mechanism;
-    struct slice secret;     /* password, or OAuth token; data NULL: none (SCRAM, EXTERNAL) */
-    struct slice attributes; /* of the directory, "key=value\n" each */
+    struct slice secret;     /* password, or OAuth token; data NULL: none (SCRAM, EXTERNAL, and a
+                                master's, which is nobody else's business) */
+    struct slice attributes; /* of the user's directory, "key=value\n" each */
     char *memory;            /* holds both; NULL: not wanted */
     size_t memory_bytes;     /* AUTH_PROOF_BYTES_MAX */
 };
 enum { AUTH_PROOF_BYTES_MAX = 10240 };
-/* The same as auth_password and auth_sasl, and with 0 the proof as well. */
+/* The same as auth_password and auth_sasl, and with 0 the proof as well (ret_proof->memory is set by
+ * the caller; ret_proof may be NULL). */
 int auth_password_proof(struct core *core, const struct auth_client *client, struct slice user,
                         struct slice password, struct auth_result *ret_result,
                         struct auth_proof *ret_proof);
 /* A log-in that was is_unverified has been judged by the backend: remembered, or one failure more
- * for network and account. ret_result->delay_ms is set. Fiber. */
+ * for network and account. `result` as the log-in left it, its delay waited for; result->delay_ms is
+ * what is due now. Once for a log-in; not at all when the backend could not be asked. */
 void auth_judged(struct core *core, const struct auth_client *client, bool is_right,
                  struct auth_result *result);
 
 /* Fiber. Is there such a user (for RCPT)? `user` is local@domain in any case; from the cache if
- * possible. 0 with the canonical name in ret_result->user; -ENOENT; -EAGAIN. */
+ * possible. 0 with the canonical name in ret_result->user; -ENOENT; -EAGAIN, also for users who are
+ * judged elsewhere: nobody here knows them. */
 int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_result);
 
 /* Fiber. Holds the answer back for result->delay_ms. Not at all when too many are held back already

@@ -101,6 +101,32 @@ bool name_is_possible(struct slice name)
     return slice_is_utf8(name);
 }
 
+bool domain_is_elsewhere(const struct auth_options *options, struct slice domain)
+{
+    unsigned low = 0, high = options->judged_elsewhere_count;
+    while (low < high) {
+        unsigned middle = low + (high - low) / 2;
+        struct slice one = options->judged_elsewhere[middle];
+        size_t size = one.size < domain.size ? one.size : domain.size;
+        int order = size > 0 ? memcmp(one.data, domain.data, size) : 0;
+        if (order == 0 && one.size == domain.size)
+            return true;
+        if (order < 0 || (order == 0 && one.size < domain.size))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+bool name_is_elsewhere(const struct auth_options *options, struct slice name)
+{
+    const char *at = name.size > 0 ? memrchr(name.data, '@', name.size) : NULL;
+    return at != NULL &&
+           domain_is_elsewhere(options, slice_from(name, (size_t)(at + 1 - name.data))) &&
+           name_is_possible(name);
+}
+
 /* ---------------------------------------------------------------- without a log-in */
 
 int auth_find(struct auth *auth, const struct auth_options *options,
@@ -131,6 +157,8 @@ int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_re
     struct directory_query query = {0};
     if (name_make(user, options->default_domain, text, &query.user) < 0)
         return -ENOENT;
+    if (name_is_elsewhere(options, query.user))
+        return -EAGAIN;
     struct directory_record *record = malloc(sizeof *record);
     if (record == NULL)
         return -EAGAIN;
@@ -153,11 +181,21 @@ int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_re
 int auth_password(struct core *core, const struct auth_client *client, struct slice user,
                   struct slice password, struct auth_result *ret_result)
 {
+    return auth_password_proof(core, client, user, password, ret_result, NULL);
+}
+
+int auth_password_proof(struct core *core, const struct auth_client *client, struct slice user,
+                        struct slice password, struct auth_result *ret_result,
+                        struct auth_proof *ret_proof)
+{
     struct auth_try *t;
     if (!client->may_send_password)
         return -EPERM;
     int result = auth_try_begin(core, client, "PLAIN", user, &t);
     if (result < 0)
         return result;
-    return auth_try_end(t, auth_try_password(t, password), ret_result);
+    if (ret_proof != NULL)
+        ret_proof->mechanism = AUTH_PLAIN;
+    return auth_try_end(t, auth_try_password(t, password), (struct slice){0}, ret_result,
+                        ret_proof);
 }

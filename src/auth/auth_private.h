@@ -33,9 +33,12 @@ int auth_try_record(struct auth_try *t, struct directory_record *ret_record);
 /* Fiber. 0, -EACCES, -EAGAIN: by the cache, by a hash on a helper thread, or by a directory that
  * verifies. Instead of auth_try_record. */
 int auth_try_password(struct auth_try *t, struct slice password);
-/* Counts, delays, remembers, frees the try. verdict 0: right; -EACCES: wrong; else it was not
- * judged. Result and ret_result as auth_password; a try that can only fail fails. */
-int auth_try_end(struct auth_try *t, int verdict, struct auth_result *ret_result);
+/* Counts, delays, remembers, frees the try. verdict 0: right, or for the backend to judge; -EACCES:
+ * wrong; else it was not judged. Result and ret_result as auth_password; a try that can only fail
+ * fails. With 0 ret_proof (may be NULL) gets attributes, and `shown` (a token; data NULL: the
+ * try's password, if there is one) unless it is a master's. */
+int auth_try_end(struct auth_try *t, int verdict, struct slice shown,
+                 struct auth_result *ret_result, struct auth_proof *ret_proof);
 
 /* Of this core now: for what is asked outside a try. */
 const struct auth_options *auth_options_of(struct core *core);
@@ -128,7 +131,7 @@ void record_cache_close(struct cache *cache);
 /* 0: *ret_record is what was kept; -ENOENT: it was "no such user"; -EAGAIN: not known.
  * *ret_is_fresh false: only to be believed when nobody can be asked. */
 int record_cache_find(const struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
-               struct directory_record *ret_record, bool *ret_is_fresh);
+                      struct directory_record *ret_record, bool *ret_is_fresh);
 /* record NULL: no such user. Without memory it keeps nothing. */
 void cache_put(struct cache *cache, const struct recent_tag *tag, uint64_t now_ns,
                uint64_t fresh_ns, uint64_t stale_ns, const struct directory_record *record);
@@ -174,9 +177,12 @@ int name_make(struct slice user, struct slice domain, char text[AUTH_USER_BYTES_
 /* local@domain, UTF-8, no blanks, no control bytes: somebody may have it. Others are nobody's, and
  * no directory is asked about them. */
 bool name_is_possible(struct slice name);
+bool domain_is_elsewhere(const struct auth_options *options, struct slice domain);
+/* A name as name_make gives it, of a domain in options->judged_elsewhere, that somebody may have. */
+bool name_is_elsewhere(const struct auth_options *options, struct slice name);
 
 /* Fiber. The first source that knows the user: passwd file, then directories in order, passwords
- * not looked at. 0, -ENOENT, -EAGAIN. */
+ * not looked at. 0, -ENOENT, -EAGAIN. Not for names that are elsewhere. */
 int auth_find(struct auth *auth, const struct auth_options *options,
               const struct directory_query *query, struct directory_record *ret_record);
 

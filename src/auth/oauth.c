@@ -7,7 +7,8 @@
  *   XOAUTH2      user=anna@example.org^Aauth=Bearer TOKEN^A^A
  *
  * The token says who it is, the message whom he acts as: another only if he is a master. A token
- * that is wrong is answered by a JSON text; the client's answer to that has no meaning.
+ * that is wrong is answered by a JSON text; the client's answer to that has no meaning. The token of
+ * a user who is judged elsewhere is not looked at: the message says who it is.
  */
 #include "jwt.h"
 #include "sasl_private.h"
@@ -146,7 +147,7 @@ static int help(struct sasl *sasl, struct job *job, bool asks)
 static int token_judge(struct sasl *sasl, struct job *job)
 {
     job->now_s = core_wall_ns(sasl->core) / 1000000000;
-    int result = help(sasl, job, false);
+    int result = job->tokens != NULL ? help(sasl, job, false) : -EACCES;
     if (result == -ENOENT)
         result = jwt_introspection(job->tokens) != NULL ? help(sasl, job, true) : -EACCES;
     return result;
@@ -154,9 +155,30 @@ static int token_judge(struct sasl *sasl, struct job *job)
 
 /* ---------------------------------------------------------------- the mechanisms */
 
+static bool is_elsewhere(const struct sasl *sasl, struct slice user)
+{
+    const struct auth_options *options = auth_options_of(sasl->core);
+    char text[AUTH_USER_BYTES_MAX + 1];
+    struct slice name;
+    return name_make(user, options->default_domain, text, &name) == 0 &&
+           name_is_elsewhere(options, name);
+}
+
+/* The backend is to judge the token of whom the message names. */
+static int pass_on(struct sasl *sasl, struct slice token, struct slice user)
+{
+    struct auth_try *t;
+    int begun = auth_try_begin(sasl->core, sasl->client, sasl->mechanism, user, &t);
+    if (begun < 0)
+        return begun;
+    return auth_try_end(t, sasl_exists(t), token, sasl->ret_result, sasl->ret_proof);
+}
+
 static int judge(struct sasl *sasl, struct job *job, struct slice acts_as)
 {
     struct auth_try *t;
+    if (is_elsewhere(sasl, acts_as))
+        return pass_on(sasl, job->token, acts_as);
     int result = token_judge(sasl, job);
     struct slice user = result == 0 ? slice_cstr(job->user) : acts_as;
     if (result < 0 && result != -EACCES)
@@ -164,7 +186,8 @@ static int judge(struct sasl *sasl, struct job *job, struct slice acts_as)
     int begun = auth_try_begin_as(sasl->core, sasl->client, sasl->mechanism, user, acts_as, &t);
     if (begun < 0)
         return begun;
-    return auth_try_end(t, result == 0 ? sasl_exists(t) : result, sasl->ret_result);
+    return auth_try_end(t, result == 0 ? sasl_exists(t) : result, job->token, sasl->ret_result,
+                        sasl->ret_proof);
 }
 
 static int run(struct sasl *sasl,

@@ -54,12 +54,18 @@ bool auth_mechanism_find(struct slice name, enum auth_mechanism *ret_mechanism)
     return false;
 }
 
-/* Can any source of users hold a record of SCRAM? A directory's records are not known before. */
+/* Can any source of users hold a record of SCRAM? A directory's records are not known before. Those
+ * of a domain that is judged elsewhere are never looked at. */
 static bool has_scram(const struct auth_options *options)
 {
-    for (unsigned i = 0; i < options->directory_count; i++)
-        if (!options->directories[i].kind->verifies)
+    for (unsigned i = 0; i < options->directory_count; i++) {
+        const struct auth_directory *directory = &options->directories[i];
+        bool is_asked = directory->domain_count == 0;
+        for (unsigned k = 0; k < directory->domain_count && !is_asked; k++)
+            is_asked = !domain_is_elsewhere(options, directory->domains[k]);
+        if (is_asked && !directory->kind->verifies)
             return true;
+    }
     return options->users != NULL;
 }
 
@@ -69,7 +75,8 @@ static int may_use(const struct auth_options *options, const struct auth_client 
 {
     unsigned needs = mechanisms[number].needs;
     if ((options->mechanisms & 1u << number) == 0 ||
-        ((needs & NEED_TOKENS) && options->tokens == NULL) ||
+        ((needs & NEED_TOKENS) && options->tokens == NULL &&
+         options->judged_elsewhere_count == 0) ||
         ((needs & NEED_SCRAM) && !has_scram(options)))
         return -ENOTSUP;
     if ((needs & NEED_SECRECY) && !client->may_send_password)
@@ -156,7 +163,8 @@ static int check(struct sasl *sasl, struct slice user, struct slice acts_as, str
     int result = auth_try_begin_as(sasl->core, sasl->client, sasl->mechanism, user, acts_as, &t);
     if (result < 0)
         return result;
-    return auth_try_end(t, auth_try_password(t, password), sasl->ret_result);
+    return auth_try_end(t, auth_try_password(t, password), (struct slice){0}, sasl->ret_result,
+                        sasl->ret_proof);
 }
 
 /* [authorization identity] NUL user NUL password */
@@ -206,13 +214,20 @@ static int external_run(struct sasl *sasl)
                                sasl->client->certificate_name, acts_as, &t);
     if (result < 0)
         return result;
-    return auth_try_end(t, sasl_exists(t), sasl->ret_result);
+    return auth_try_end(t, sasl_exists(t), (struct slice){0}, sasl->ret_result, sasl->ret_proof);
 }
 
 /* ---------------------------------------------------------------- one run */
 
 int auth_sasl(struct core *core, const struct auth_client *client, struct slice mechanism,
               const struct auth_exchange *exchange, struct auth_result *ret_result)
+{
+    return auth_sasl_proof(core, client, mechanism, exchange, ret_result, NULL);
+}
+
+int auth_sasl_proof(struct core *core, const struct auth_client *client, struct slice mechanism,
+                    const struct auth_exchange *exchange, struct auth_result *ret_result,
+                    struct auth_proof *ret_proof)
 {
     enum auth_mechanism number = AUTH_PLAIN;
     int result = auth_mechanism_find(mechanism, &number)
@@ -227,7 +242,10 @@ int auth_sasl(struct core *core, const struct auth_client *client, struct slice 
                         .exchange = exchange,
                         .mechanism = mechanisms[number].name.data,
                         .number = number,
-                        .ret_result = ret_result};
+                        .ret_result = ret_result,
+                        .ret_proof = ret_proof};
+    if (ret_proof != NULL)
+        ret_proof->mechanism = number;
     result = mechanisms[number].run(&sasl);
     auth_wipe(sasl.message);
     return result;

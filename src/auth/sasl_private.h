@@ -21,6 +21,7 @@ struct sasl {
     enum auth_mechanism number;
     struct slice message; /* the client's latest; to be wiped */
     struct auth_result *ret_result;
+    struct auth_proof *ret_proof; /* NULL: not wanted */
 };
 
 /* The client's first message, which may have come with the command; else `challenge` is sent for

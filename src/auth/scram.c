@@ -186,7 +186,7 @@ static int run(struct scram *scram)
                                    slice_of(scram->acts_as, scram->acts_as_size), &t);
     if (result < 0)
         return result;
-    return auth_try_end(t, talk(scram, t), sasl->ret_result);
+    return auth_try_end(t, talk(scram, t), (struct slice){0}, sasl->ret_result, sasl->ret_proof);
 }
 
 int scram_run(struct sasl *sasl)

@@ -10,6 +10,7 @@
  *     ├─ a directory verifies: it is asked ───────────────────────▶ right, wrong, -EAGAIN
  *     └─ helper: the user's secret, or the dummy, is hashed ──────▶ right, wrong
  *   end        right: remembered, the place known; wrong: one failure more; the delay due
+ *   judged     the same, when a backend has said what a secret is worth that nobody here knows
  *
  * A user who is unknown, disabled, not allowed from there, without a secret, or not a master of
  * whom he acts as goes the same way with a secret that nobody has (A2): the try `can_only_fail`,
@@ -43,6 +44,8 @@ struct auth_try {
     uint32_t guess;
     bool acts;          /* as another */
     bool can_only_fail; /* A2 */
+    bool is_elsewhere;  /* of options->judged_elsewhere, and himself */
+    bool is_unverified; /* such a one's secret, which nobody has looked at */
     bool is_cached;
     bool by_directory;     /* one that verifies said so */
     int work_result;       /* of the helper */
@@ -51,6 +54,7 @@ struct auth_try {
     struct recent_tag verified;
     char name_text[AUTH_USER_BYTES_MAX + 1], acts_text[AUTH_USER_BYTES_MAX + 1];
     char user[AUTH_USER_BYTES_MAX + 1]; /* who is logged in as its source writes it; "": acts_as */
+    char attributes[DIRECTORY_ATTRIBUTES_BYTES_MAX + 1]; /* of who is logged in */
     char password_text[AUTH_PASSWORD_BYTES_MAX + 1];
     struct directory_record record;
 };
@@ -80,7 +84,7 @@ int auth_try_begin_as(struct core *core, const struct auth_client *client, const
     if (t == NULL)
         return -EAGAIN;
     memset(t, 0, offsetof(struct auth_try, name_text));
-    t->user[0] = '\0';
+    t->user[0] = t->attributes[0] = '\0';
     t->auth = auth;
     t->options = auth->options;
     t->client = client;
@@ -97,6 +101,7 @@ int auth_try_begin_as(struct core *core, const struct auth_client *client, const
     t->acts = acts_as.size > 0 && !slice_equal(t->acts_as, t->name);
     if (!t->acts)
         t->acts_as = t->name;
+    t->is_elsewhere = !t->acts && name_is_elsewhere(t->options, t->name);
     penalty_origin(auth, client, t->name, &t->origin);
     core_random(core, &t->guess, sizeof t->guess);
     generation_enter(t->options->generation);
@@ -154,18 +159,27 @@ static bool has_password(const struct directory_record *record)
     return record->secret[0] != '\0' && !password_is_locked(slice_cstr(record->secret));
 }
 
-/* A master's own record, and whether there is whom he acts as. */
+/* What the source of who is logged in says about him. */
+static void adopt(struct auth_try *t)
+{
+    memcpy(t->user, t->record.user, sizeof t->user);
+    memcpy(t->attributes, t->record.attributes, sizeof t->attributes);
+}
+
+/* A master's own record, and whether there is whom he acts as, if anybody here knows. */
 static int find_master(struct auth_try *t)
 {
     const struct auth_users *masters = t->options->masters;
     struct directory_query query = {
         .user = t->acts_as, .client = t->client, .mechanism = t->mechanism};
-    int result = auth_find(t->auth, t->options, &query, &t->record);
-    if (result == -EAGAIN)
-        return result;
-    if (result == 0)
-        memcpy(t->user, t->record.user, sizeof t->user);
-    t->can_only_fail = result < 0 || t->record.is_disabled;
+    if (!name_is_elsewhere(t->options, t->acts_as)) {
+        int result = auth_find(t->auth, t->options, &query, &t->record);
+        if (result == -EAGAIN)
+            return result;
+        if (result == 0)
+            adopt(t);
+        t->can_only_fail = result < 0 || t->record.is_disabled;
+    }
     int64_t master = users_find(masters, t->name);
     if (master == AUTH_NO_USER)
         return -ENOENT;
@@ -177,7 +191,7 @@ static int find_master(struct auth_try *t)
 static void judge(struct auth_try *t, bool is_found)
 {
     if (is_found && !t->acts)
-        memcpy(t->user, t->record.user, sizeof t->user);
+        adopt(t);
     if (!is_found || !is_allowed(t, &t->record))
         t->can_only_fail = true;
 }
@@ -240,17 +254,28 @@ static struct slice scheme_of(const char *mechanism)
     return name;
 }
 
-int auth_try_record(struct auth_try *t, struct directory_record *ret_record)
+/* Of somebody elsewhere there is no secret, so that SCRAM fails; a certificate needs none. */
+static int find_record(struct auth_try *t, bool wants_secret)
 {
     struct directory_query query = {
         .user = t->name, .client = t->client, .mechanism = t->mechanism};
+    if (t->acts)
+        return find_master(t);
+    if (!t->is_elsewhere)
+        return auth_find(t->auth, t->options, &query, &t->record);
+    memset(&t->record, 0, sizeof t->record);
+    return wants_secret ? -ENOENT : 0;
+}
+
+int auth_try_record(struct auth_try *t, struct directory_record *ret_record)
+{
+    struct slice scheme = scheme_of(t->mechanism);
     if (penalty_enter(t->auth, &t->origin) < 0)
         return -EAGAIN;
-    int result = t->acts ? find_master(t) : auth_find(t->auth, t->options, &query, &t->record);
+    int result = find_record(t, scheme.size > 0);
     if (result == -EAGAIN)
         return result;
     judge(t, result == 0);
-    struct slice scheme = scheme_of(t->mechanism);
     if (result == 0 && scheme.size > 0 &&
         (!has_password(&t->record) || secret_of(slice_cstr(t->record.secret), scheme).size == 0))
         t->can_only_fail = true;
@@ -406,6 +431,15 @@ static int verify(struct auth_try *t)
     return has_verifier ? -EACCES : verify_hash(t); /* the work that a wrong password would be */
 }
 
+/* Nothing is hashed and nobody is asked. No password is none: a backend may take that for a log-in
+ * that does without one (LDAP's unauthenticated bind). */
+static int leave_to_backend(struct auth_try *t)
+{
+    t->can_only_fail = t->password.size == 0;
+    t->is_unverified = !t->can_only_fail;
+    return penalty_enter(t->auth, &t->origin) < 0 ? -EAGAIN : 0;
+}
+
 int auth_try_password(struct auth_try *t, struct slice password)
 {
     if (password.size > AUTH_PASSWORD_BYTES_MAX || slice_find(password, '\0') < password.size)
@@ -415,7 +449,7 @@ int auth_try_password(struct auth_try *t, struct slice password)
     t->password = slice_of(t->password_text, password.size);
     verified_key(t, (struct slice){0}, 0);
     t->guess = (uint32_t)(t->verified.word[1] >> 32);
-    return verify(t);
+    return t->is_elsewhere ? leave_to_backend(t) : verify(t);
 }
 
 /* ---------------------------------------------------------------- end */
@@ -431,40 +465,92 @@ static void remember(struct auth_try *t)
         row->until_ns = now + lives_ms * 1000000;
 }
 
-int auth_try_end(struct auth_try *t, int verdict, struct auth_result *ret_result)
+/* What the log-in is due, counted unless it is not judged yet. */
+static uint64_t count(struct auth_try *t, int verdict)
 {
     struct auth *auth = t->auth;
     struct counters *counters = core_counters(auth->core);
+    uint64_t delay = t->is_cached ? 0 : penalty_ms(auth, &t->origin);
+    if (verdict == 0 && t->is_unverified)
+        return delay;
+    counter_add(counters, verdict == 0 ? COUNTER_AUTH_OK : COUNTER_AUTH_FAILED, 1);
+    if (verdict < 0) {
+        delay = penalty_failed(auth, &t->origin, t->guess);
+        return delay > t->directory_ms ? delay : t->directory_ms;
+    }
+    penalty_passed(auth, &t->origin);
+    if (t->is_cached)
+        counter_add(counters, COUNTER_AUTH_CACHED, 1);
+    else
+        remember(t);
+    return delay;
+}
+
+/* What a master shows is good for every user: it goes no further. */
+static void prove(const struct auth_try *t, struct slice shown, struct auth_proof *proof)
+{
+    struct slice attributes = slice_cstr(t->attributes);
+    struct slice secret = shown.data != NULL ? shown : t->password;
+    if (t->acts)
+        secret = (struct slice){0};
+    assert(attributes.size + secret.size < proof->memory_bytes && "AUTH_PROOF_BYTES_MAX");
+    memcpy(proof->memory, attributes.data, attributes.size + 1);
+    proof->attributes = slice_of(proof->memory, attributes.size);
+    proof->secret = (struct slice){0};
+    if (secret.data == NULL)
+        return;
+    proof->secret = slice_of(proof->memory + attributes.size, secret.size);
+    memcpy(proof->memory + attributes.size, secret.data, secret.size);
+}
+
+int auth_try_end(struct auth_try *t, int verdict, struct slice shown,
+                 struct auth_result *ret_result, struct auth_proof *ret_proof)
+{
+    struct auth *auth = t->auth;
     penalty_leave(auth, &t->origin);
     if (verdict == 0 && t->can_only_fail)
         verdict = -EACCES;
-    if (verdict == 0 || verdict == -EACCES) {
-        uint64_t delay = t->is_cached ? 0 : penalty_ms(auth, &t->origin);
-        counter_add(counters, verdict == 0 ? COUNTER_AUTH_OK : COUNTER_AUTH_FAILED, 1);
-        if (verdict == 0)
-            penalty_passed(auth, &t->origin);
-        if (verdict == 0 && t->is_cached)
-            counter_add(counters, COUNTER_AUTH_CACHED, 1);
-        else if (verdict == 0)
-            remember(t);
-        else
-            delay = penalty_failed(auth, &t->origin, t->guess);
-        if (verdict < 0 && t->directory_ms > delay)
-            delay = t->directory_ms;
+    if (verdict == 0 && shown.data != NULL && t->is_elsewhere)
+        t->is_unverified = true;
+    if (verdict == 0 || verdict == -EACCES)
         *ret_result =
-            (struct auth_result){.delay_ms = delay,
+            (struct auth_result){.delay_ms = count(t, verdict),
+                                 .is_unverified = verdict == 0 && t->is_unverified,
                                  .network = {t->origin.network.word[0], t->origin.network.word[1]},
-                                 .account = {t->origin.account.word[0], t->origin.account.word[1]}};
-    }
+                                 .account = {t->origin.account.word[0], t->origin.account.word[1]},
+                                 .guess = t->guess};
     if (verdict == 0) {
         struct slice name = t->user[0] != '\0' ? slice_cstr(t->user) : t->acts_as;
         memcpy(ret_result->text, name.data, name.size);
         ret_result->user = slice_of(ret_result->text, name.size);
     }
+    if (verdict == 0 && ret_proof != NULL && ret_proof->memory != NULL)
+        prove(t, shown, ret_proof);
     assert(auth->tries > 0 && "a try ends once");
     auth->tries--;
     generation_leave(t->options->generation);
     explicit_bzero(t, sizeof *t);
     free(t);
     return verdict;
+}
+
+void auth_judged(struct core *core, const struct auth_client *client, bool is_right,
+                 struct auth_result *result)
+{
+    struct auth *auth = core_local(core, CORE_LOCAL_AUTH);
+    struct origin origin;
+    uint64_t waited_ms = result->delay_ms;
+    assert(result->is_unverified && "judged once");
+    result->is_unverified = false;
+    result->delay_ms = 0;
+    /* Such a name is as it was typed, so that it is the account of auth_try_begin. */
+    penalty_origin(auth, client, slice_cstr(result->text), &origin);
+    counter_add(core_counters(core), is_right ? COUNTER_AUTH_OK : COUNTER_AUTH_FAILED, 1);
+    if (is_right) {
+        penalty_passed(auth, &origin);
+        return;
+    }
+    uint64_t due_ms = penalty_failed(auth, &origin, result->guess);
+    if (due_ms > waited_ms)
+        result->delay_ms = due_ms - waited_ms;
 }
