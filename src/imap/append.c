@@ -10,6 +10,9 @@
  */
 #include "families.h"
 
+/* How long an upload waits for others to leave memory. */
+static const uint64_t ROOM_WAIT_NS = UINT64_C(10000000000);
+
 const char *imap_append_parse(struct slice text, struct arena *arena, void *ret_arguments)
 {
     struct imap_append_arguments *arguments = ret_arguments;
@@ -68,7 +71,8 @@ static int receive(struct session *session, struct message_body *body, uint64_t 
     int verdict = 0;
     while (size > 0) {
         size_t room, want = size < SIZE_MAX ? (size_t)size : SIZE_MAX;
-        char *data = message_body_room(body, want, &room);
+        uint64_t until_ns = core_now_ns(session_core(session)) + ROOM_WAIT_NS;
+        char *data = message_body_await(body, want, until_ns, &room);
         *ret_left = size;
         if (data == NULL || room == 0)
             return -ENOMEM;

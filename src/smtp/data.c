@@ -20,6 +20,9 @@
 
 #include "smtp_private.h"
 
+/* How long a message that is being received waits for others to leave memory. */
+static const uint64_t ROOM_WAIT_NS = UINT64_C(10000000000);
+
 /* ---------------------------------------------------------------- the message being received */
 
 /* S34: however slowly its bytes come, a message has a time to be there: data_ms_max, and what its
@@ -52,6 +55,13 @@ static void drop(struct transaction *transaction, enum smtp_reply refusal)
         message_body_give(transaction->body);
     transaction->body = NULL;
     transaction->refusal = (uint8_t)refusal;
+}
+
+/* Where the next bytes of the message go; NULL: no memory, for some time. */
+static char *room_for(struct smtp_session *smtp, size_t want, size_t *ret_room)
+{
+    uint64_t until_ns = core_now_ns(session_core(&smtp->session)) + ROOM_WAIT_NS;
+    return message_body_await(smtp->transaction->body, want, until_ns, ret_room);
 }
 
 bool smtp_append(struct message_body *body, struct slice bytes)
@@ -128,7 +138,7 @@ static size_t decode(struct smtp_session *smtp, struct dot_decoder *decoder, str
     char *to = NULL;
     size_t room, size;
     if (transaction->refusal == REPLY_OK) {
-        to = message_body_room(transaction->body, in.size, &room);
+        to = room_for(smtp, in.size, &room);
         if (to == NULL)
             drop(transaction, REPLY_NO_MEMORY);
         else
@@ -146,7 +156,7 @@ static int64_t receive_in_place(struct smtp_session *smtp, struct dot_decoder *d
 {
     struct stream *stream = &smtp->session.stream;
     size_t room, size;
-    char *to = message_body_room(smtp->transaction->body, IN_PLACE_BYTES_MIN, &room);
+    char *to = room_for(smtp, IN_PLACE_BYTES_MIN, &room);
     if (to == NULL) {
         drop(smtp->transaction, REPLY_NO_MEMORY);
         return 0;
@@ -244,7 +254,7 @@ static bool receive_chunk(struct smtp_session *smtp, uint64_t size)
     struct transaction *transaction = smtp->transaction;
     while (size > 0 && transaction->refusal == REPLY_OK) {
         size_t room, wanted = size < SIZE_MAX ? (size_t)size : SIZE_MAX;
-        char *to = message_body_room(transaction->body, wanted, &room);
+        char *to = room_for(smtp, wanted, &room);
         if (to == NULL) {
             drop(transaction, REPLY_NO_MEMORY);
             break;

@@ -18,6 +18,12 @@ char *message_body_room(struct message_body *body, size_t want, size_t *ret_room
     return log_body_room((struct log_body *)body, want, ret_room);
 }
 
+char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
+                         size_t *ret_room)
+{
+    return log_body_await((struct log_body *)body, want, deadline_ns, ret_room);
+}
+
 void message_body_added(struct message_body *body, size_t size)
 {
     log_body_added((struct log_body *)body, size);

@@ -98,6 +98,12 @@ static bool budget_allows(const struct log_core *shared, uint64_t more)
     return more <= shared->body_bytes_max && shared->body_bytes <= shared->body_bytes_max - more;
 }
 
+static void budget_give(struct log_core *shared, uint64_t bytes)
+{
+    shared->body_bytes -= bytes;
+    waiters_wake_all(shared->core, &shared->body_waiters);
+}
+
 static struct log_body *pool_take(struct log_core *shared, uint64_t wanted)
 {
     unsigned which = 0;
@@ -138,13 +144,19 @@ struct log_body *log_body_take(struct core *core, uint64_t size_hint)
     return body;
 }
 
+/* How much more growing takes, for a moment at least. */
+static uint64_t growth(const struct log_body *body)
+{
+    return body->which == MAPPED ? body->capacity : 4 * body->capacity;
+}
+
 static bool grow(struct log_body *body)
 {
     struct log_core *shared = body->shared;
     uint64_t old = body->capacity;
+    if (!budget_allows(shared, growth(body)))
+        return false;
     if (body->which == MAPPED) {
-        if (!budget_allows(shared, old))
-            return false;
         void *data = mremap(body->data, old, 2 * old, MREMAP_MAYMOVE);
         if (data == MAP_FAILED)
             return false;
@@ -152,7 +164,7 @@ static bool grow(struct log_body *body)
         body->capacity = 2 * old;
     } else {
         struct log_body larger = *body;
-        if (!budget_allows(shared, 4 * old) || !memory_take(&larger, 2 * old))
+        if (!memory_take(&larger, 2 * old))
             return false;
         memcpy(larger.data, body->data, body->size);
         free(body->data);
@@ -170,6 +182,17 @@ char *log_body_room(struct log_body *body, size_t want, size_t *ret_room)
     uint64_t room = body->capacity - body->size;
     *ret_room = room < want ? (size_t)room : want;
     return body->data + body->size;
+}
+
+char *log_body_await(struct log_body *body, size_t want, uint64_t deadline_ns, size_t *ret_room)
+{
+    struct log_core *shared = body->shared;
+    char *to = log_body_room(body, want, ret_room);
+    while (to == NULL && growth(body) + body->capacity <= shared->body_bytes_max &&
+           !budget_allows(shared, growth(body)) &&
+           waiters_wait(shared->core, &shared->body_waiters, deadline_ns) == 0)
+        to = log_body_room(body, want, ret_room);
+    return to;
 }
 
 void log_body_added(struct log_body *body, size_t size)
@@ -195,7 +218,7 @@ uint64_t body_trim(struct log_body *body)
     if (body->which == MAPPED && size > 0 && size < body->capacity &&
         mremap(body->data, body->capacity, size, 0) != MAP_FAILED) {
         if (body->shared != NULL)
-            body->shared->body_bytes -= body->capacity - size;
+            budget_give(body->shared, body->capacity - size);
         body->capacity = size; /* a mapping that shrinks stays where it is */
     }
     return body->capacity;
@@ -206,7 +229,7 @@ void body_keep(struct log_body *body)
     assert(!body->is_kept);
     body->is_kept = true;
     if (body->shared != NULL)
-        body->shared->body_bytes -= body->capacity;
+        budget_give(body->shared, body->capacity);
 }
 
 struct slice body_padded(struct log_body *body)
@@ -231,7 +254,7 @@ void log_body_give(struct log_body *body)
         return;
     }
     if (!body->is_kept)
-        shared->body_bytes -= body->capacity;
+        budget_give(shared, body->capacity);
     body->is_kept = false;
     if (body->which != MAPPED && shared->pool_count[body->which] < size_pooled_max[body->which]) {
         body->next = shared->pool[body->which];
@@ -247,7 +270,7 @@ void log_body_leave(struct log_body *body)
 {
     struct log_core *shared = body->shared;
     assert(!body->is_kept);
-    shared->body_bytes -= body->capacity;
+    budget_give(shared, body->capacity);
     body->shared = NULL;
     log_core_unref(shared);
 }

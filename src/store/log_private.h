@@ -111,6 +111,7 @@ struct log_core {
     struct core *core;
     unsigned references; /* logs and bodies out */
     uint64_t body_bytes, body_bytes_max;
+    struct waiters body_waiters; /* for the budget to have room */
     struct log_body *pool[3];
     unsigned pool_count[3];
 };

@@ -307,6 +307,37 @@ static void budget_fn(struct core *core, void *argument)
     }
 }
 
+static struct core *fiber_core;
+
+/* Who finds the budget used up waits until another gives his part back, or for as long as he said.
+ */
+static void waiter_fn(void *argument)
+{
+    struct log_body **body = argument;
+    fiber_sleep(fiber_core, 20000000);
+    log_body_give(*body);
+    *body = NULL;
+}
+
+static void budget_wait_fn(struct core *core, void *argument)
+{
+    size_t room;
+    (void)argument;
+    struct log_body *first = log_body_take(core, 768 << 10), *second = log_body_take(core, 0);
+    assert_true(first != NULL && second != NULL);
+    while (log_body_room(second, SIZE_MAX, &room) != NULL)
+        log_body_added(second, room);
+    uint64_t began_ns = core_now_ns(core);
+    assert_null(log_body_await(second, 1, began_ns + 10000000, &room));
+    assert_true(core_now_ns(core) >= began_ns + 10000000);
+    fiber_core = core;
+    assert_int_equal(fiber_start(core, waiter_fn, &first), 0);
+    assert_non_null(log_body_await(second, 1, began_ns + UINT64_C(10000000000), &room));
+    assert_null(first);
+    assert_true(core_now_ns(core) < began_ns + UINT64_C(5000000000));
+    log_body_give(second);
+}
+
 static void budget(void **state)
 {
     (void)state;
@@ -316,6 +347,7 @@ static void budget(void **state)
     struct life life = life_begin();
     run(&life, open_fn, &store);
     run(&life, budget_fn, &store);
+    run(&life, budget_wait_fn, &store);
     run(&life, close_fn, &store);
     life_end(&life);
     store_remove(&store);

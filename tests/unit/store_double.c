@@ -82,6 +82,13 @@ char *message_body_room(struct message_body *body, size_t want, size_t *ret_room
     return body->data + body->size;
 }
 
+char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
+                         size_t *ret_room)
+{
+    (void)deadline_ns;
+    return message_body_room(body, want, ret_room);
+}
+
 void message_body_added(struct message_body *body, size_t size)
 {
     check(size <= body->capacity - body->size);
