@@ -94,10 +94,10 @@ struct auth_options {
     uint64_t failure_ms_first, failure_ms_max; /* delay after a failure, doubling, per client
                                                   network (IPv4 /24... /32, IPv6 /48) and per
                                                   account */
-    /* Users of these domains (lower case, sorted by bytes, the shorter first) are known to the backends only: a name is taken as
-     * it is, a password or token is not judged here (auth_judged), SCRAM is not for them. A token's
-     * user must then be named in the message. Masters and certificates are judged here also for
-     * them. */
+    /* Users of these domains (lower case, sorted by bytes, the shorter first) are known to the
+     * backends only: a name is taken as it is, a password or token is not judged here (auth_judged),
+     * SCRAM is not for them. A token's user must then be named in the message. Masters and
+     * certificates are judged here also for them. */
     const struct slice *judged_elsewhere;
     unsigned judged_elsewhere_count;
     uint8_t dummy_key[16]; /* what unknown users' SCRAM salts are made from: the same on all cores
@@ -156,8 +156,8 @@ struct auth_result {
 int auth_password(struct core *core, const struct auth_client *client, struct slice user,
                   struct slice password, struct auth_result *ret_result);
 
-/* What a log-in has shown, for a backend that is to see it too. The memory is the caller's and wiped
- * by him, whatever the result. */
+/* What a log-in has shown, for a backend that is to see it too. The memory is the caller's, and
+ * wiped by him whatever the result. */
 struct auth_proof {
     enum auth_mechanism mechanism;
     struct slice secret;     /* password, or OAuth token; data NULL: none (SCRAM, EXTERNAL, and a
@@ -167,14 +167,14 @@ struct auth_proof {
     size_t memory_bytes;     /* AUTH_PROOF_BYTES_MAX */
 };
 enum { AUTH_PROOF_BYTES_MAX = 10240 };
-/* The same as auth_password and auth_sasl, and with 0 the proof as well (ret_proof->memory is set by
- * the caller; ret_proof may be NULL). */
+/* The same as auth_password and auth_sasl, and with 0 the proof as well. ret_proof may be NULL; its
+ * memory is set by the caller. */
 int auth_password_proof(struct core *core, const struct auth_client *client, struct slice user,
                         struct slice password, struct auth_result *ret_result,
                         struct auth_proof *ret_proof);
 /* A log-in that was is_unverified has been judged by the backend: remembered, or one failure more
- * for network and account. `result` as the log-in left it, its delay waited for; result->delay_ms is
- * what is due now. Once for a log-in; not at all when the backend could not be asked. */
+ * for network and account. `result` as the log-in left it, its delay waited for; what is due now
+ * is result->delay_ms. Once for a log-in; not at all when the backend could not be asked. */
 void auth_judged(struct core *core, const struct auth_client *client, bool is_right,
                  struct auth_result *result);
 

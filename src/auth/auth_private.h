@@ -178,7 +178,7 @@ int name_make(struct slice user, struct slice domain, char text[AUTH_USER_BYTES_
  * no directory is asked about them. */
 bool name_is_possible(struct slice name);
 bool domain_is_elsewhere(const struct auth_options *options, struct slice domain);
-/* A name as name_make gives it, of a domain in options->judged_elsewhere, that somebody may have. */
+/* A name as name_make gives it, that somebody may have, of such a domain. */
 bool name_is_elsewhere(const struct auth_options *options, struct slice name);
 
 /* Fiber. The first source that knows the user: passwd file, then directories in order, passwords

@@ -7,8 +7,8 @@
  *   XOAUTH2      user=anna@example.org^Aauth=Bearer TOKEN^A^A
  *
  * The token says who it is, the message whom he acts as: another only if he is a master. A token
- * that is wrong is answered by a JSON text; the client's answer to that has no meaning. The token of
- * a user who is judged elsewhere is not looked at: the message says who it is.
+ * that is wrong is answered by a JSON text; the client's answer to that has no meaning. The token
+ * of a user who is judged elsewhere is not looked at: the message says who it is.
  */
 #include "jwt.h"
 #include "sasl_private.h"

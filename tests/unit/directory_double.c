@@ -38,6 +38,8 @@ static int answer(const struct directory_double *directory, const struct directo
             snprintf(record->user, sizeof record->user, "%s", user->canonical);
         if (user->networks != NULL)
             snprintf(record->networks, sizeof record->networks, "%s", user->networks);
+        if (user->attributes != NULL)
+            snprintf(record->attributes, sizeof record->attributes, "%s", user->attributes);
         record->is_disabled = user->is_disabled;
         if (!directory->directory.kind->verifies) {
             snprintf(record->secret, sizeof record->secret, "%s", user->secret);

@@ -25,7 +25,7 @@ struct double_user {
     const char *name;
     char secret[256];     /* a hash */
     const char *password; /* what is right, for a kind that verifies */
-    const char *canonical, *networks;
+    const char *canonical, *networks, *attributes;
     bool is_disabled;
 };
 

@@ -132,7 +132,8 @@ int sasl_try(struct core *core, const struct auth_client *client, const char *me
         exchange.initial = slice_of(talk->message, initial.size);
     }
     *ret_result = (struct auth_result){0};
-    int result = auth_sasl(core, client, slice_cstr(mechanism), &exchange, ret_result);
+    int result = auth_sasl_proof(core, client, slice_cstr(mechanism), &exchange, ret_result,
+                                 talk->proof);
     check_wiped(talk);
     check((result == 0) == (ret_result->user.data != NULL));
     return result;

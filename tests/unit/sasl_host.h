@@ -34,6 +34,7 @@ struct sasl_talk {
     void *argument;
     const struct slice *list; /* of the function that answers from a list */
     unsigned list_count, steps;
+    struct auth_proof *proof; /* NULL: not wanted */
     char challenge[1024]; /* the last one, NUL-ended */
     char message[16384];
     size_t message_size;
