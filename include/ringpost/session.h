@@ -250,6 +250,7 @@ struct session {
     struct session_login *login;           /* owned; between log-in and proxy_log_in */
     const struct session_joint *joint;     /* joined */
     void *joint_owner;                     /* its owner's, until joint->closed */
+    struct stream *joined_with;            /* private to session; until joint->closed */
     struct slice hello; /* SMTP: what the client calls itself; the protocol's memory */
     uint64_t id;        /* unique in this process life; in log lines in hexadecimal */
     uint64_t began_ns;
@@ -261,6 +262,7 @@ struct session {
     void (*moved)(struct session *session);
     uint32_t idle_ms_max; /* 0: the service's; a protocol may set its own (IDLE, RFC 9051 5.4) */
     uint8_t end;          /* enum session_end */
+    uint8_t hops_left;    /* and one, as a gateway before us said; 0: nobody did */
 };
 
 static inline struct core *session_core(const struct session *session)

@@ -135,8 +135,10 @@ void imap_refuse(struct session *session, const struct command *command,
 
 void imap_goodbye(struct session *session, enum session_end end)
 {
+    bool is_temporary = end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ||
+                        end == SESSION_END_BACKEND_LOST || end == SESSION_END_BACKEND_DOWN;
     stream_printf(&session->stream, "* BYE %s%s\r\n",
-                  end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ? "[UNAVAILABLE] " : "",
+                  is_temporary ? "[UNAVAILABLE] " : "",
                   session_end_rows[end].text);
 }
 

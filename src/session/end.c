@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * How a session ends: why (a row of SESSION_END_TABLE), the last words, the counter and the log
- * line (P4).
+ * line (P4). To one that is joined the last words are said when its joint says that they may be.
  *
  *   session->end set ─▶ goodbye (unless the peer has gone or quit) ─▶ protocol.closed ─▶ counter,
  *      log line ─▶ stream_close: sends what is queued ─▶ released() ─▶ freed
@@ -92,6 +92,8 @@ static void log_end(struct session *session)
     event_number(&event, "commands", session->commands);
     event_number(&event, "errors", session->errors);
     event_text(&event, "seconds", slice_cstr(seconds));
+    if (session->joint != NULL)
+        session->joint->log(session, &event);
     core_log(core, &event);
 }
 
@@ -106,13 +108,14 @@ void session_finish(struct session *session)
 {
     const struct session_protocol *protocol = protocol_of(session);
     enum session_end end = session->end;
-    bool has_quit = end == SESSION_END_QUIT;
+    bool has_quit = end == SESSION_END_QUIT || end == SESSION_END_BACKEND_CLOSED;
     bool is_gone = end == SESSION_END_CLOSED || end == SESSION_END_RESET;
+    bool may_speak = !(session->private_bits & JOINED) || session->joint->may_speak(session);
     assert(end != SESSION_END_NONE);
     if (!(session->private_bits & RELEASED)) {
         uint64_t now = core_now_ns(session_core(session));
         stream_deadline(&session->stream, now + (uint64_t)GOODBYE_MS_MAX * 1000000);
-        if (!has_quit && !is_gone && !session_is_mute(session))
+        if (!has_quit && !is_gone && may_speak && !session_is_mute(session))
             protocol->goodbye(session, end);
     }
     protocol->closed(session);
@@ -121,6 +124,7 @@ void session_finish(struct session *session)
     if (is_timeout(end))
         counter_add(counters, COUNTER_SESSION_TIMEOUTS, 1);
     log_end(session);
+    session_unjoin(session);
     session_delist(session);
     arena_reset(&session->arena);
     session->private_bits |= FINISHED;

@@ -150,19 +150,23 @@ void session_user_give(struct session *session)
     session->private_bits &= ~(uint32_t)USER_COUNTED;
 }
 
+void limits_anonymous_again(struct session *session)
+{
+    if (session->service->before_login_percent_max == 0 || (session->private_bits & ANONYMOUS))
+        return;
+    sessions_of(session_core(session))->anonymous++;
+    session->private_bits |= ANONYMOUS;
+}
+
 /* On the core that a session has come to. Where it came from it was within the limits of that core;
  * here only its user's is looked at. */
 int limits_arrive(struct session *session)
 {
-    struct sessions *sessions = sessions_of(session_core(session));
     if (is_limited(session))
         (void)take_pair(session, 0, 0); /* no memory: it does not count */
     if (session->user.size > 0)
         return session_user_take(session);
-    if (session->service->before_login_percent_max != 0) {
-        sessions->anonymous++;
-        session->private_bits |= ANONYMOUS;
-    }
+    limits_anonymous_again(session);
     return 0;
 }
 

@@ -6,8 +6,14 @@
  *
  *   AUTH mechanism [initial] ─▶ base64 ─▶ auth_sasl ⇄ ask: prompt + base64 ─▶ line ─▶ base64
  *
+ * Where the service fronts, what was shown is kept in session->login until a backend has seen it.
+ * Its verdict may be the first (session_login_judged); when it lets nobody in, the session has no
+ * user again (session_log_out).
+ *
  * Secrets are wiped where they came to lie: the command's arguments and each response's line.
  */
+#include <stdlib.h>
+
 #include "ringpost/base64.h"
 #include "session_private.h"
 
@@ -107,14 +113,103 @@ static int finish(struct session *session, int result, const struct auth_result 
     return result == 0 ? session_logged_in(session, answer->user) : result;
 }
 
+/* ---------------------------------------------------------------- what a backend is to see */
+
+/* Where the service fronts: as long as the log-in lasts. */
+struct kept_login {
+    struct session_login login; /* first */
+    struct auth_proof proof;
+    char memory[AUTH_PROOF_BYTES_MAX];
+};
+
+/* Before a try. 0; -ENOMEM. */
+static int keep(struct session *session, struct kept_login **ret_kept)
+{
+    struct kept_login *kept = NULL;
+    session_login_forget(session);
+    if (session->service->front != NULL) {
+        kept = malloc(sizeof *kept);
+        if (kept == NULL)
+            return -ENOMEM;
+        kept->login = (struct session_login){0};
+        kept->proof =
+            (struct auth_proof){.memory = kept->memory, .memory_bytes = sizeof kept->memory};
+        session->login = &kept->login;
+    }
+    *ret_kept = kept;
+    return 0;
+}
+
+/* Behind it: its result. */
+static int kept(struct session *session, struct kept_login *kept, int result,
+                const struct auth_result *answer)
+{
+    if (kept == NULL)
+        return result;
+    if (result < 0) {
+        session_login_forget(session);
+        return result;
+    }
+    struct session_login *login = &kept->login;
+    login->mechanism = kept->proof.mechanism;
+    login->secret = kept->proof.secret;
+    login->attributes = kept->proof.attributes;
+    login->answer = *answer;
+    login->answer.user = slice_of(login->answer.text, answer->user.size);
+    login->user = login->answer.user;
+    login->is_unverified = answer->is_unverified;
+    return 0;
+}
+
+void session_login_forget(struct session *session)
+{
+    struct kept_login *kept = (struct kept_login *)session->login;
+    if (kept == NULL)
+        return;
+    session->login = NULL;
+    explicit_bzero(kept, sizeof *kept); /* A4 */
+    free(kept);
+}
+
+void session_login_judged(struct session *session, bool is_right)
+{
+    struct auth_client client;
+    struct auth_result *answer = &session->login->answer;
+    describe(session, &client);
+    auth_judged(session_core(session), &client, is_right, answer);
+    session->login->is_unverified = false;
+    if (is_right)
+        return;
+    auth_wait(session_core(session), answer);
+    session_count_error(session);
+}
+
+/* The deadline of the log-in counts again, from where it began. */
+void session_log_out(struct session *session)
+{
+    session_user_give(session);
+    free((void *)(uintptr_t)session->user.data);
+    session->user = (struct slice){0};
+    if (!protocol_of(session)->without_login) {
+        session->private_bits &= ~(uint32_t)LOGGED_IN;
+        stream_wipe(&session->stream, true);
+    }
+    limits_anonymous_again(session);
+    session_due(session, session->service->command_ms_max);
+}
+
 int session_log_in(struct session *session, struct slice user, struct slice password)
 {
     struct auth_client client;
     struct auth_result answer = {0};
+    struct kept_login *login;
     session_auth_client(session, &client);
-    int result = auth_password(session_core(session), &client, user, password, &answer);
+    int result = keep(session, &login);
+    if (result == 0)
+        result = auth_password_proof(session_core(session), &client, user, password, &answer,
+                                     login != NULL ? &login->proof : NULL);
     auth_wipe(password);
-    return finish(session, result, &answer);
+    return kept(session, login, finish(session, result, &answer), &answer);
 }
 
 /* ---------------------------------------------------------------- SASL */
@@ -194,13 +289,17 @@ int session_authenticate(struct session *session, struct slice mechanism, struct
     struct auth_exchange exchange = {.ask = ask, .argument = &conversation};
     struct auth_result answer = {0};
     struct auth_client client;
+    struct kept_login *login = NULL;
     session_auth_client(session, &client);
     int result = take_initial(session, initial, &exchange.initial);
     struct slice name = arena_copy(&session->arena, mechanism); /* it lies in the line, too */
     if (result == 0 && name.data == NULL)
         result = -ENOMEM;
     if (result == 0)
-        result = auth_sasl(session_core(session), &client, name, &exchange, &answer);
+        result = keep(session, &login);
+    if (result == 0)
+        result = auth_sasl_proof(session_core(session), &client, name, &exchange, &answer,
+                                 login != NULL ? &login->proof : NULL);
     auth_wipe(exchange.initial);
-    return finish(session, result, &answer);
+    return kept(session, login, finish(session, result, &answer), &answer);
 }

@@ -72,8 +72,10 @@ static void free_session(struct session *session)
     struct sessions *sessions = sessions_of(session_core(session));
     assert(!(session->private_bits & (RUNNING | LISTED | COUNTED | USER_COUNTED)) && "Q2");
     sessions->count--;
+    assert(session->joint == NULL && "closed was called");
     generation_leave(session->service->generation);
     arena_reset(&session->arena);
+    session_login_forget(session);
     free((void *)(uintptr_t)session->user.data);
     free(session);
 }
@@ -160,7 +162,7 @@ static bool attend(struct session *session)
     }
     if ((session->private_bits & WOKEN) && session->end == SESSION_END_NONE) {
         session->private_bits &= ~(uint32_t)WOKEN;
-        if (protocol->woken != NULL)
+        if (protocol->woken != NULL && session->joint == NULL)
             wake(session);
     }
     if (session->end == SESSION_END_NONE && (session->private_bits & DRAINING))
@@ -180,6 +182,13 @@ static void serve(struct session *session)
             if (session_depart(session))
                 return;
             continue;
+        }
+        if (session->joint != NULL) {
+            session_joined(session);
+            if (session->end != SESSION_END_NONE)
+                continue;
+            session->private_bits &= ~(uint32_t)RUNNING;
+            return;
         }
         if (!(session->private_bits & FIRST_SEEN) && stream_unread(&session->stream) > 0) {
             look_at_first(session);
@@ -235,6 +244,11 @@ static void input(struct stream *stream)
     struct session *session = (struct session *)stream;
     if (session->private_bits & PROXY_AWAITED)
         session_proxy_input(session); /* it may begin, or end */
+    if (session->private_bits & JOINED) {
+        if (session->end == SESSION_END_NONE)
+            session->joint->ended(session, stream);
+        return;
+    }
     if (session->private_bits & (RUNNING | FINISHED | PROXY_AWAITED))
         return;
     if (session->private_bits & SECURING) {

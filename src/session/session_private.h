@@ -52,7 +52,8 @@ enum {
     READY = 1 << 15,     /* protocol.begin has been called, if there is one */
     START_TLS = 1 << 16, /* session_start_tls has been called: the handshake begins next */
     SECURING = 1 << 17,  /* in the handshake; stays set when it fails */
-    SECURED = 1 << 18    /* the handshake is done, the session under TLS is to begin */
+    SECURED = 1 << 18,   /* the handshake is done, the session under TLS is to begin */
+    JOINED = 1 << 23     /* its stream is joined with session->joint_owner's */
 };
 /* Of limits.c and arrive.c. */
 enum {
@@ -142,6 +143,8 @@ void limits_give(struct session *session);  /* all that it has taken */
 /* For session->user. 0 (also when it has been taken already) or -EUSERS. */
 int session_user_take(struct session *session);
 void session_user_give(struct session *session);
+/* It has no user any more: counts as one of those, whatever their limit. */
+void limits_anonymous_again(struct session *session);
 /* Ends a session that has not begun: says the refusal for TOO_MANY and OVERLOAD, else nothing. */
 void session_refuse(struct session *session, enum session_end end);
 
@@ -168,6 +171,10 @@ void session_delist(struct session *session);
 void sessions_fiber(void *sessions); /* runs what is queued */
 void session_begin_command(struct session *session);
 void session_due(struct session *session, uint64_t ms);
+
+/* join.c */
+void session_joined(struct session *session); /* on its fiber: joins, the first time */
+void session_unjoin(struct session *session); /* ... and the end of it */
 
 /* secure.c */
 void session_secure(struct session *session, bool keep_unread); /* begins the handshake */

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A session that is passed through, from the join to its end.
+ *
+ *   OPEN ─ client closed ─▶ LEFT: what it sent is handed on; the backend's answers for farewell_ms
+ *     │                        └─ silence, or the backend closes ─▶ ended
+ *     ├─ backend closed, after a goodbye of the client's ─▶ ended
+ *     ├─ backend closed or broke ─▶ few: ended; many: ENDING, spread
+ *     ├─ backend taken down ─▶ ENDING, spread; passes till then
+ *     └─ drain, kick, silence, stall ─▶ ended
+ *
+ * Spreading: clients connect again at once. When a backend dies with all its sessions, the others
+ * Spreading: clients connect again at once. When a backend dies with all its sessions, others would
+ * longer the time over which the clients learn of it, each at random.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy_private.h"
+
+/* ---------------------------------------------------------------- what passes */
+
+static void passes(struct stream *from, struct slice bytes)
+{
+    struct counters *counters = core_counters(from->core);
+    bool is_client = from->owner == proxy_of(from->core)->client_owner;
+    struct proxied *proxied =
+        is_client ? ((struct session *)from)->joint_owner : ((struct backend_link *)from)->owner;
+    if (proxied == NULL)
+        return;
+    if (is_client) {
+        proxied->up_bytes += bytes.size;
+        counter_add(counters, COUNTER_PROXY_BYTES_UP, (int64_t)bytes.size);
+        follow_up(&proxied->follow, bytes);
+    } else {
+        proxied->down_bytes += bytes.size;
+        counter_add(counters, COUNTER_PROXY_BYTES_DOWN, (int64_t)bytes.size);
+        follow_down(&proxied->follow, bytes);
+    }
+}
+
+static const struct stream_observer observer = {.passes = passes};
+
+/* ---------------------------------------------------------------- ending, by and by */
+
+static struct core *core_of(const struct proxied *proxied)
+{
+    return session_core(proxied->session);
+}
+
+static void timer_fired(struct timer *timer)
+{
+    struct proxied *proxied = (struct proxied *)((char *)timer - offsetof(struct proxied, timer));
+    const struct proxy_options *options = proxy_options_of(proxied->session);
+    uint64_t now_ns = core_now_ns(core_of(proxied));
+    if (proxied->phase == PROXIED_LEFT && proxied->link != NULL &&
+        ++proxied->farewells < FAREWELLS_MAX) {
+        uint64_t due_ns = stream_heard_ns(&proxied->link->stream) + options->farewell_ms * 1000000;
+        if (due_ns > now_ns) {
+            timer_set(core_of(proxied), &proxied->timer, due_ns);
+            return;
+        }
+    }
+    session_end(proxied->session, (enum session_end)proxied->end_as);
+}
+
+static void end_at(struct proxied *proxied, enum proxied_phase phase, enum session_end end,
+                   uint64_t ms)
+{
+    struct core *core = core_of(proxied);
+    proxied->phase = (uint8_t)phase;
+    proxied->end_as = (uint8_t)end;
+    if (ms == 0)
+        session_end(proxied->session, end);
+    else
+        timer_set(core, &proxied->timer, core_now_ns(core) + ms * 1000000);
+}
+
+void proxied_end_within(struct proxied *proxied, enum session_end end, uint64_t ms)
+{
+    uint64_t chance;
+    core_random(core_of(proxied), &chance, sizeof chance);
+    end_at(proxied, PROXIED_ENDING, end, ms == 0 ? 0 : chance % ms);
+}
+
+/* ---------------------------------------------------------------- a backend that is gone */
+
+/* How many sessions of this backend have been lost lately, this one included. */
+static unsigned count_loss(struct proxied *proxied)
+{
+    struct proxy *proxy = proxy_of(core_of(proxied));
+    uint64_t now_ns = core_now_ns(proxy->core);
+    uint64_t window_ns = proxy_options_of(proxied->session)->spread_ms * 1000000;
+    struct loss *oldest = &proxy->losses[0], *found = NULL;
+    for (unsigned i = 0; i < LOSSES_KEPT && found == NULL; i++) {
+        if (proxy->losses[i].backend == proxied->backend)
+            found = &proxy->losses[i];
+        if (proxy->losses[i].last_ns < oldest->last_ns)
+            oldest = &proxy->losses[i];
+    }
+    if (found == NULL || now_ns - found->begin_ns > window_ns) {
+        found = found != NULL ? found : oldest;
+        *found = (struct loss){.backend = proxied->backend, .begin_ns = now_ns};
+    }
+    found->last_ns = now_ns;
+    return ++found->count;
+}
+
+void proxied_lost(struct proxied *proxied, bool is_broken)
+{
+    uint64_t spread_ms = proxy_options_of(proxied->session)->spread_ms;
+    unsigned count = count_loss(proxied);
+    uint64_t ms = count > LOSSES_FREE ? (uint64_t)(count - LOSSES_FREE) * LOSS_STEP_MS : 0;
+    struct backend_link *link = proxied->link;
+    if (is_broken || ms > 0)
+        backend_link_lost(link);
+    /* The client's stream is joined with nothing now: what it says is dropped. */
+    proxied->link = NULL;
+    link->owner = NULL;
+    backend_link_close(link);
+    if (ms > 0)
+        counter_add(core_counters(core_of(proxied)), COUNTER_PROXY_SPREAD, 1);
+    proxied_end_within(proxied,
+                       is_broken || ms > 0 ? SESSION_END_BACKEND_LOST : SESSION_END_BACKEND_CLOSED,
+                       ms < spread_ms ? ms : spread_ms);
+}
+
+/* backend_link.input */
+void proxied_backend_ended(struct backend_link *link)
+{
+    struct proxied *proxied = link->owner;
+    const struct stream *stream = &link->stream;
+    if (proxied == NULL || proxied->session->end != SESSION_END_NONE ||
+        (stream->end == 0 && stream->output_error == 0))
+        return;
+    if (proxied->phase == PROXIED_LEFT)
+        session_end(proxied->session, SESSION_END_CLOSED);
+    else if (proxied->phase == PROXIED_ENDING)
+        return;
+    else if (proxied->follow.has_quit)
+        session_end(proxied->session, SESSION_END_BACKEND_CLOSED);
+    else
+        proxied_lost(proxied, stream->end != -EPIPE);
+}
+
+/* ---------------------------------------------------------------- the joint */
+
+static void client_ended(struct session *session, struct stream *stream)
+{
+    struct proxied *proxied = session->joint_owner;
+    if (stream->output_error == -ETIMEDOUT) {
+        session_end(session, SESSION_END_READER_SLOW);
+        return;
+    }
+    if (stream->output_error != 0 || (stream->end != -EPIPE && stream->end != -ECANCELED)) {
+        session_end(session, stream->end == -EPIPE ? SESSION_END_CLOSED : SESSION_END_RESET);
+        return;
+    }
+    if (stream->end == -ECANCELED)
+        session_end(session, SESSION_END_DRAIN);
+    else if (proxied->phase == PROXIED_LEFT)
+        return;
+    else if (proxied->link == NULL || proxied->follow.idle == FOLLOW_IDLE)
+        session_end(session, SESSION_END_CLOSED);
+    else
+        end_at(proxied, PROXIED_LEFT, SESSION_END_CLOSED, proxy_options_of(session)->farewell_ms);
+}
+
+static bool may_speak(const struct session *session)
+{
+    const struct proxied *proxied = session->joint_owner;
+    return follow_is_between_lines(&proxied->follow) && stream_is_at_rest(&session->stream);
+}
+
+static void log_fields(const struct session *session, struct event *event)
+{
+    const struct proxied *proxied = session->joint_owner;
+    event_text(event, "pool", backend_pool_name(proxied->backend));
+    event_text(event, "backend", backend_name(proxied->backend));
+    if (proxied->path != NULL)
+        event_text(event, "path", slice_cstr(proxied->path));
+    event_number(event, "bytes_to_backend", (int64_t)proxied->up_bytes);
+    event_number(event, "bytes_from_backend", (int64_t)proxied->down_bytes);
+}
+
+static void leave_list(struct proxied *proxied)
+{
+    struct proxy *proxy = proxy_of(core_of(proxied));
+    if (proxied->previous_next == NULL)
+        return;
+    if (proxy->cursor == proxied)
+        proxy->cursor = proxied->next;
+    *proxied->previous_next = proxied->next;
+    if (proxied->next != NULL)
+        proxied->next->previous_next = proxied->previous_next;
+    proxy->count--;
+    counter_add(core_counters(proxy->core), COUNTER_PROXY_SESSIONS, -1);
+}
+
+void proxied_free(struct proxied *proxied)
+{
+    leave_list(proxied);
+    timer_clear(core_of(proxied), &proxied->timer);
+    if (proxied->link != NULL) {
+        proxied->link->owner = NULL;
+        backend_link_close(proxied->link);
+    }
+    free(proxied->path);
+    free(proxied);
+}
+
+static void closed(struct session *session)
+{
+    struct proxied *proxied = session->joint_owner;
+    session->joint_owner = NULL;
+    proxied_free(proxied);
+}
+
+const struct session_joint proxy_joint = {
+    .observer = &observer,
+    .ended = client_ended,
+    .may_speak = may_speak,
+    .log = log_fields,
+    .closed = closed,
+};
+
+void proxy_join(struct session *session)
+{
+    struct proxied *proxied = session->joint_owner;
+    struct proxy *proxy = proxy_of(session_core(session));
+    assert(session->joint == &proxy_joint && proxied->phase == PROXIED_MADE);
+    proxied->phase = PROXIED_OPEN;
+    proxied->joined_ns = core_now_ns(proxy->core);
+    proxied->next = proxy->list;
+    proxied->previous_next = &proxy->list;
+    if (proxied->next != NULL)
+        proxied->next->previous_next = &proxied->next;
+    proxy->list = proxied;
+    proxy->count++;
+    proxied->timer.fire = timer_fired;
+    counter_add(core_counters(proxy->core), COUNTER_PROXY_SESSIONS, 1);
+    sweep_begin(proxy, proxy_options_of(session));
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Per core: opening and closing, whose mail lies where, what backends can do, and what an operator
+ * may ask about sessions that are passed through.
+ */
+#include "ringpost/proxy.h"
+
+#include <stdlib.h>
+
+#include "proxy_private.h"
+
+int proxy_open(struct core *core)
+{
+    struct proxy *proxy = calloc(1, sizeof *proxy);
+    if (proxy == NULL)
+        return -ENOMEM;
+    proxy->core = core;
+    proxy->tick.fire = sweep_tick;
+    core_local_set(core, CORE_LOCAL_PROXY, proxy);
+    return 0;
+}
+
+void proxy_close(struct core *core)
+{
+    struct proxy *proxy = proxy_of(core);
+    assert(proxy->count == 0 && "sessions_drain comes first");
+    timer_clear(core, &proxy->tick);
+    core_local_set(core, CORE_LOCAL_PROXY, NULL);
+    free(proxy);
+}
+
+/* ---------------------------------------------------------------- whose mail lies where */
+
+/* `name` is in lower case, `typed` in any. */
+static int compare(struct slice typed, struct slice name)
+{
+    for (size_t i = 0; i < typed.size && i < name.size; i++) {
+        int a = (unsigned char)ascii_lower(typed.data[i]), b = (unsigned char)name.data[i];
+        if (a != b)
+            return a - b;
+    }
+    return typed.size < name.size ? -1 : typed.size > name.size;
+}
+
+const struct backend_pool *proxy_pool(const struct session *session, struct slice user)
+{
+    const struct proxy_options *options = proxy_options_of(session);
+    if (session->user.size > 0)
+        user = session->user;
+    size_t at = user.size;
+    while (at > 0 && user.data[at - 1] != '@')
+        at--;
+    if (options == NULL || at == 0)
+        return NULL;
+    struct slice domain = slice_from(user, at);
+    for (unsigned low = 0, high = options->domain_count; low < high;) {
+        unsigned middle = low + (high - low) / 2;
+        int order = compare(domain, options->domains[middle].name);
+        if (order == 0)
+            return options->domains[middle].pool;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+bool proxy_is_wanted(const struct session *session)
+{
+    return proxy_pool(session, session->user) != NULL;
+}
+
+/* ---------------------------------------------------------------- capabilities */
+
+static bool has_word(struct slice words, struct slice word)
+{
+    while (words.size > 0) {
+        struct slice first = slice_first(words, slice_find(words, ' '));
+        if (slice_equal_nocase(first, word))
+            return true;
+        words = slice_from(words, first.size + 1);
+    }
+    return false;
+}
+
+/* Of `words`, in place, those that are in `others` too. */
+static size_t keep_common(char *words, size_t size, struct slice others)
+{
+    struct slice rest = slice_of(words, size);
+    size_t kept = 0;
+    while (rest.size > 0) {
+        struct slice word = slice_first(rest, slice_find(rest, ' '));
+        rest = slice_from(rest, word.size + 1);
+        if (word.size == 0 || !has_word(others, word))
+            continue;
+        if (kept > 0)
+            words[kept++] = ' ';
+        memmove(words + kept, word.data, word.size);
+        kept += word.size;
+    }
+    return kept;
+}
+
+struct slice proxy_capabilities(struct session *session)
+{
+    const struct proxy_options *options = proxy_options_of(session);
+    const struct backend_pool *seen[BACKEND_POOLS_MAX];
+    unsigned seen_count = 0;
+    char *words = NULL;
+    size_t size = 0;
+    if (options == NULL || options->domain_count == 0)
+        return (struct slice){0};
+    for (unsigned i = 0; i < options->domain_count && seen_count < BACKEND_POOLS_MAX; i++) {
+        const struct backend_pool *pool = options->domains[i].pool;
+        unsigned at = 0;
+        while (at < seen_count && seen[at] != pool)
+            at++;
+        if (at < seen_count)
+            continue;
+        seen[seen_count++] = pool;
+        struct slice can = backend_capabilities(session_core(session), pool, options->protocol);
+        if (words == NULL) {
+            struct slice copy = arena_copy(&session->arena, can);
+            words = (char *)(uintptr_t)copy.data;
+            size = words == NULL ? 0 : copy.size;
+        } else {
+            size = keep_common(words, size, can);
+        }
+        if (size == 0)
+            return SLICE("");
+    }
+    return slice_of(words, size);
+}
+
+/* ---------------------------------------------------------------- the operator */
+
+static void describe(const struct proxied *proxied, struct proxy_session_info *ret_info)
+{
+    struct session *session = proxied->session;
+    struct core *core = session_core(session);
+    *ret_info = (struct proxy_session_info){
+        .id = session->id,
+        .protocol = session->service->protocol->name,
+        .user = session->user,
+        .pool = backend_pool_name(proxied->backend),
+        .backend = backend_name(proxied->backend),
+        .bytes_in = proxied->up_bytes,
+        .bytes_out = proxied->down_bytes,
+        .ms = (core_now_ns(core) - session->began_ns) / 1000000,
+    };
+    stream_peer(&session->stream, ret_info->peer, &ret_info->port);
+}
+
+void proxy_sessions_each(struct core *core,
+                         bool (*tell)(void *argument, const struct proxy_session_info *info),
+                         void *argument)
+{
+    struct proxy_session_info info;
+    for (const struct proxied *one = proxy_of(core)->list; one != NULL; one = one->next) {
+        describe(one, &info);
+        if (!tell(argument, &info))
+            return;
+    }
+}
+
+unsigned proxy_kick(struct core *core, struct slice user, uint64_t id)
+{
+    unsigned count = 0;
+    for (struct proxied *one = proxy_of(core)->list; one != NULL; one = one->next) {
+        struct session *session = one->session;
+        bool is_meant = user.size > 0 ? slice_equal(session->user, user) : session->id == id;
+        if (!is_meant || session->end != SESSION_END_NONE)
+            continue;
+        session_end(session, SESSION_END_KICKED);
+        count++;
+    }
+    return count;
+}
+
+unsigned proxy_cut(struct core *core, const struct backend *backend, uint64_t ms)
+{
+    unsigned count = 0;
+    for (struct proxied *one = proxy_of(core)->list; one != NULL; one = one->next) {
+        if (one->backend != backend || one->phase == PROXIED_ENDING ||
+            one->session->end != SESSION_END_NONE)
+            continue;
+        proxied_end_within(one, SESSION_END_BACKEND_DOWN, ms);
+        count++;
+    }
+    return count;
+}
