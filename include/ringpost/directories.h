@@ -19,11 +19,13 @@
 #include "ringpost/directory.h"
 
 /* What a query of SQLite or PostgreSQL answers: at most one row, whose columns mean by their names
- *   password    secrets as in a passwd file (directory.h); NULL or empty: no password logs in
- *   allow_nets  networks, blanks or commas between
- *   disabled    anything but NULL, empty, 0, f, false, n, no: nobody logs in
- *   user        the canonical name, when it is not the one asked for
- *   any other   attribute of that name */
+ *   password      secrets as in a passwd file (directory.h); NULL or empty: no password logs in
+ *   allow_nets    networks, blanks or commas between
+ *   disabled      anything but NULL, empty, 0, f, false, n, no: nobody logs in
+ *   user          the canonical name, when it is not the one asked for
+ *   backend_user  the name at the backend, when it is not the canonical one: attribute "user"
+ *   any other     attribute of that name: host, port, backend, tag, pass, master, tls (backend.h)
+ */
 struct directory_sqlite_options {
     const char *file;
     const char *query; /* one statement that only reads; :user :local :domain */
@@ -42,6 +44,7 @@ int directory_open_postgres(const struct directory_postgres_options *options,
                             struct auth_directory *ret_directory,
                             char problem[DIRECTORY_PROBLEM_BYTES_MAX + 1]);
 
+enum { LDAP_ROUTES_MAX = 8 };
 struct directory_ldap_options {
     const char *url;                /* ldap://, ldaps://, ldapi:// */
     bool start_tls;                 /* on ldap:// */
@@ -54,6 +57,9 @@ struct directory_ldap_options {
      * not. NULL: the password is tried by a bind as the entry. */
     const char *password_attribute;
     const char *user_attribute, *networks_attribute, *disabled_attribute; /* NULL: none */
+    /* Others that are asked for, and the record's attribute that each becomes (its first value):
+     * "mailHost=host mailPort=port"; NULL: none, at most LDAP_ROUTES_MAX. */
+    const char *routes;
     uint64_t timeout_ms;
 };
 int directory_open_ldap(const struct directory_ldap_options *options,
@@ -62,7 +68,9 @@ int directory_open_ldap(const struct directory_ldap_options *options,
 
 /* url: a server that speaks as nginx's auth_http wants it. It judges passwords by Auth-Status; a
  * question without a password has "Auth-Method: none", to which OK means that there is such a user.
- * Auth-Server and Auth-Port become the attributes "server" and "port".
+ * A certificate (EXTERNAL) is "Auth-Method: external": it is verified already. Auth-Server,
+ * Auth-Port, Auth-User and Auth-Pass become the attributes host, port, user and pass; Auth-User is
+ * the canonical name as well, with the domain of who logs in where it has none.
  * token_url: RFC 7662, as client client_id with `password` (HTTP Basic). Either may be NULL. */
 struct directory_http_options {
     const char *url, *token_url;

@@ -3,7 +3,9 @@
  * Users as a web server knows them (libcurl is known here, and jansson's JSON in jwt.c and here):
  * nginx's auth_http request for passwords, RFC 7662 introspection for OAuth tokens.
  *
- *   GET url, Auth-Method: plain, Auth-User, Auth-Pass ... ─▶ Auth-Status: OK         right
+ *   GET url, Auth-Method: plain, Auth-User, Auth-Pass ... ─▶ Auth-Status: OK         right; and
+ *                                                            Auth-Server, Auth-Port, Auth-User,
+ *                                                            Auth-Pass: for the backend
  *                                                            Auth-Status: other text wrong
  *                                                              (none asked: no such user)
  *                                                            Auth-Error-Code: 4xx    try later
@@ -46,7 +48,8 @@ struct question {
     struct curl_slist *headers;
     bool failed; /* no memory, or a value that cannot be sent */
     char status[VALUE_BYTES_MAX + 1], user[VALUE_BYTES_MAX + 1], code[VALUE_BYTES_MAX + 1],
-        wait[VALUE_BYTES_MAX + 1], server[VALUE_BYTES_MAX + 1], port[VALUE_BYTES_MAX + 1];
+        wait[VALUE_BYTES_MAX + 1], server[VALUE_BYTES_MAX + 1], port[VALUE_BYTES_MAX + 1],
+        pass[VALUE_BYTES_MAX + 1];
     char error[CURL_ERROR_SIZE];
     char line[HEADER_BYTES_MAX + 1];
     size_t received; /* header and body bytes */
@@ -174,6 +177,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *argument)
         {{"Auth-Status", 11}, question->status},   {{"Auth-User", 9}, question->user},
         {{"Auth-Error-Code", 15}, question->code}, {{"Auth-Wait", 9}, question->wait},
         {{"Auth-Server", 11}, question->server},   {{"Auth-Port", 9}, question->port},
+        {{"Auth-Pass", 9}, question->pass},
     };
     if (bytes > ANSWER_BYTES_MAX - question->received)
         return 0;
@@ -296,12 +300,30 @@ static int judge(const struct question *question, bool has_password,
     }
     if (question->user[0] != '\0')
         result = record_set(record, SLICE("user"), slice_cstr(question->user));
-    if (result == 0 && question->server[0] != '\0')
-        result = record_attribute(record, SLICE("server"), slice_cstr(question->server));
-    if (result == 0 && question->port[0] != '\0')
-        result = record_attribute(record, SLICE("port"), slice_cstr(question->port));
+    const struct {
+        struct slice key;
+        const char *value;
+    } attributes[] = {
+        {{"host", 4}, question->server},
+        {{"port", 4}, question->port},
+        {{"user", 4}, question->user},
+        {{"pass", 4}, question->pass},
+    };
+    for (unsigned i = 0; i < sizeof attributes / sizeof attributes[0] && result == 0; i++)
+        if (attributes[i].value[0] != '\0')
+            result = record_attribute(record, attributes[i].key, slice_cstr(attributes[i].value));
     record->is_verified = result == 0 && has_password;
     return result;
+}
+
+/* As nginx calls it. */
+static const char *method_of(const struct directory_query *query)
+{
+    if (query->password.data != NULL)
+        return "plain";
+    bool is_external = query->client != NULL && query->mechanism != NULL &&
+                       strcmp(query->mechanism, "EXTERNAL") == 0;
+    return is_external ? "external" : "none";
 }
 
 static int http_ask(void *state, const struct directory_query *query,
@@ -317,7 +339,7 @@ static int http_ask(void *state, const struct directory_query *query,
     struct question *question = question_make();
     if (question == NULL)
         return record_fail(ret_record, "out of memory", NULL);
-    add_text(question, "Auth-Method", has_password ? "plain" : "none");
+    add_text(question, "Auth-Method", method_of(query));
     add_escaped(question, "Auth-User", query->user);
     if (has_password)
         add_escaped(question, "Auth-Pass", query->password);

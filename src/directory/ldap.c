@@ -22,11 +22,26 @@
 #include <stdlib.h>
 #include <sys/time.h>
 
-enum { ANSWER_BYTES_MAX = 1 << 20, FILTER_BYTES_MAX = 8192, ATTRIBUTES_MAX = 4 };
+enum {
+    ANSWER_BYTES_MAX = 1 << 20,
+    FILTER_BYTES_MAX = 8192,
+    ATTRIBUTES_FIXED = 4,
+    ATTRIBUTES_MAX = ATTRIBUTES_FIXED + LDAP_ROUTES_MAX
+};
+
+/* An attribute that is asked for, and the column, or the record's attribute, that it becomes. */
+struct wanted {
+    const char *attribute;
+    struct slice column;
+    bool is_route;
+};
 
 struct ldap_state {
     char *url, *ca, *bind_dn, *password, *base, *filter;
     char *password_attribute, *user_attribute, *networks_attribute, *disabled_attribute;
+    char *routes; /* cut into the texts of `wanted` */
+    struct wanted wanted[ATTRIBUTES_MAX];
+    unsigned wanted_count;
     bool start_tls, verify;
     uint64_t timeout_ms;
     struct pool searchers, binders;
@@ -271,19 +286,19 @@ static int add_secret(struct directory_record *record, struct slice value)
     return 0;
 }
 
-static int read_values(LDAP *ldap, LDAPMessage *entry, const char *attribute, struct slice column,
+static int read_values(LDAP *ldap, LDAPMessage *entry, const struct wanted *wanted,
                        struct directory_record *record)
 {
-    if (attribute == NULL)
-        return 0;
-    struct berval **values = ldap_get_values_len(ldap, entry, attribute);
+    struct berval **values = ldap_get_values_len(ldap, entry, wanted->attribute);
     int result = 0;
     for (unsigned i = 0; values != NULL && values[i] != NULL && result == 0; i++) {
         struct slice value = slice_of(values[i]->bv_val, values[i]->bv_len);
-        if (slice_equal(column, SLICE("password")))
+        if (!wanted->is_route && slice_equal(wanted->column, SLICE("password")))
             result = add_secret(record, value);
-        else if (i == 0)
-            result = record_set(record, column, value);
+        else if (i == 0 && !wanted->is_route)
+            result = record_set(record, wanted->column, value);
+        else if (i == 0 && value.size > 0)
+            result = record_attribute(record, wanted->column, value);
     }
     ldap_value_free_len(values);
     return result;
@@ -292,16 +307,9 @@ static int read_values(LDAP *ldap, LDAPMessage *entry, const char *attribute, st
 static int read_entry(const struct ldap_state *state, LDAP *ldap, LDAPMessage *entry,
                       struct directory_record *record)
 {
-    const struct {
-        const char *attribute;
-        struct slice column;
-    } columns[ATTRIBUTES_MAX] = {{state->password_attribute, {"password", 8}},
-                                 {state->user_attribute, {"user", 4}},
-                                 {state->networks_attribute, {"allow_nets", 10}},
-                                 {state->disabled_attribute, {"disabled", 8}}};
     int result = 0;
-    for (unsigned i = 0; i < ATTRIBUTES_MAX && result == 0; i++)
-        result = read_values(ldap, entry, columns[i].attribute, columns[i].column, record);
+    for (unsigned i = 0; i < state->wanted_count && result == 0; i++)
+        result = read_values(ldap, entry, &state->wanted[i], record);
     return result;
 }
 
@@ -313,11 +321,10 @@ static int search_on(const struct ldap_state *state, struct link *link, const ch
 {
     const char *wanted[ATTRIBUTES_MAX + 1];
     unsigned count = 0;
-    const char *attributes[ATTRIBUTES_MAX] = {state->password_attribute, state->user_attribute,
-                                              state->networks_attribute, state->disabled_attribute};
-    for (unsigned i = 0; i < ATTRIBUTES_MAX; i++)
-        if (attributes[i] != NULL)
-            wanted[count++] = attributes[i];
+    while (count < state->wanted_count) {
+        wanted[count] = state->wanted[count].attribute;
+        count++;
+    }
     if (count == 0)
         wanted[count++] = LDAP_NO_ATTRS;
     wanted[count] = NULL;
@@ -468,6 +475,7 @@ static void ldap_close(void *argument)
     option_free(state->password_attribute);
     option_free(state->user_attribute);
     option_free(state->networks_attribute);
+    option_free(state->routes);
     option_free(state->disabled_attribute);
     free(state);
 }
@@ -494,6 +502,7 @@ static bool copy_options(const struct directory_ldap_options *options, struct ld
         {options->user_attribute, &state->user_attribute},
         {options->networks_attribute, &state->networks_attribute},
         {options->disabled_attribute, &state->disabled_attribute},
+        {options->routes, &state->routes},
     };
     state->start_tls = options->start_tls;
     state->verify = options->verify;
@@ -504,7 +513,32 @@ static bool copy_options(const struct directory_ldap_options *options, struct ld
     return true;
 }
 
-static int look_at(const struct ldap_state *state, char problem[DIRECTORY_PROBLEM_BYTES_MAX + 1])
+/* Which attributes are asked for; cuts state->routes. False: not pairs, or too many. */
+static bool list_wanted(struct ldap_state *state)
+{
+    const struct wanted fixed[ATTRIBUTES_FIXED] = {
+        {state->password_attribute, {"password", 8}, false},
+        {state->user_attribute, {"user", 4}, false},
+        {state->networks_attribute, {"allow_nets", 10}, false},
+        {state->disabled_attribute, {"disabled", 8}, false}};
+    for (unsigned i = 0; i < ATTRIBUTES_FIXED; i++)
+        if (fixed[i].attribute != NULL)
+            state->wanted[state->wanted_count++] = fixed[i];
+    char *at = state->routes;
+    for (unsigned count = 0; at != NULL && *(at += strspn(at, " ,")) != '\0'; count++) {
+        char *end = at + strcspn(at, " ,"), *name = memchr(at, '=', (size_t)(end - at));
+        if (count == LDAP_ROUTES_MAX || name == NULL || name == at || name + 1 == end)
+            return false;
+        *name = '\0';
+        state->wanted[state->wanted_count++] =
+            (struct wanted){at, slice_of(name + 1, (size_t)(end - name - 1)), true};
+        at = *end == '\0' ? end : end + 1;
+        *end = '\0';
+    }
+    return true;
+}
+
+static int look_at(struct ldap_state *state, char problem[DIRECTORY_PROBLEM_BYTES_MAX + 1])
 {
     bool asks = false;
     if (!ldap_is_ldap_url(state->url) && !ldap_is_ldaps_url(state->url) &&
@@ -521,6 +555,9 @@ static int look_at(const struct ldap_state *state, char problem[DIRECTORY_PROBLE
                                   state->filter);
         asks = asks || at[1] != '%';
     }
+    if (!list_wanted(state))
+        return option_problem(problem, "write routes as \"mailHost=host mailPort=port\", 8 at most",
+                              NULL);
     if (!asks)
         return option_problem(problem, "the filter fits everybody: it needs %u, or %l and %d",
                               state->filter);

@@ -98,7 +98,9 @@ int record_set(struct directory_record *record, struct slice column, struct slic
         return copy(record, column, value, record->networks, DIRECTORY_NETWORKS_BYTES_MAX);
     if (slice_equal_nocase(column, SLICE("user")))
         return copy(record, column, value, record->user, AUTH_USER_BYTES_MAX);
-    if (slice_equal_nocase(column, SLICE("disabled"))) {
+    if (slice_equal_nocase(column, SLICE("backend_user")))
+        column = SLICE("user");
+    else if (slice_equal_nocase(column, SLICE("disabled"))) {
         record->is_disabled = record_is_true(value);
         return 0;
     }

@@ -208,6 +208,10 @@ def test_sqlite(folder):
             ask.expect('lookup ann@x.test', ANN)
     with Ask('sqlite', file=file, query=query + " where name = :local || '@' || :domain") as ask:
         sql_answers(ask)
+    routed = "select 'h' as host, 993 as Port, 'b' as backend_user, 's=1' as pass, :user as x"
+    with Ask('sqlite', file=file, query=routed) as ask:  # for a backend
+        ask.expect('lookup ann@x.test', '0 user= secret= networks= | '
+                   'host=h Port=993 user=b pass=s=1 x=ann@x.test ')
     odd = "select 'A@B.test' as USER, :user as a, char(1) as b"
     with Ask('sqlite', file=file, query=odd) as ask:
         ask.expect('lookup ann@x.test', '0 user=A@B.test secret= networks= | a=ann@x.test b=  ')
@@ -326,6 +330,8 @@ cn: ann
 sn: ann
 mail: ann@x.test
 description: 192.0.2.0/24
+departmentNumber: store-7
+departmentNumber: other
 userPassword: {{CRYPT}}{HASH}
 
 dn: uid=bob,dc=test
@@ -458,6 +464,10 @@ access to * by dn="cn=search,dc=test" read by anonymous auth by * none
             ask.expect('lookup bob@x.test', 'EAGAIN the entry\'s password is no hash')
             ask.expect('lookup nobody@x.test', 'ENOENT')
             ask.expect('together 16 ann@x.test x', f'0 user= secret={HASH}')
+        with Ask('ldap', **plain, routes='departmentNumber=backend,uid=user  l=tag') as ask:
+            ask.expect('login ann@x.test secret', '0 user= secret= networks=192.0.2.0/24 verified'
+                       ' | backend=store-7 user=ann ')
+            ask.expect('lookup star@x.test', 'ENOENT')
         with Ask('ldap', **{**plain, 'filter': '(&(uid=%l)(objectClass=person))'}) as ask:
             ask.expect('login ann@z.test secret', '0 ')
         with Ask('ldap', **{**plain, 'password': 'not so'}) as ask:
@@ -471,6 +481,8 @@ access to * by dn="cn=search,dc=test" read by anonymous auth by * none
     refused('ldap', 'ldap://', **{**plain, 'url': 'http://x'})
     refused('ldap', 'needs %u', **{**plain, 'filter': '(uid=ann)'})
     refused('ldap', '%u', **{**plain, 'filter': '(uid=%x)'})
+    for routes in ('mailHost', 'mailHost=', '=host', 'a=b c', ' '.join(f'a{i}=b' for i in range(9))):
+        refused('ldap', 'mailHost=host', **plain, routes=routes)
     refused('ldap', 'start_tls', **{**plain, 'url': 'ldaps://x'}, start_tls=1)
     return None
 
@@ -518,6 +530,9 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.answer([('Auth-Status', 'OK'), ('Auth-Server', '192.0.2.9'), ('Auth-Port', '143')])
         elif user == 'bob@x.test' and (password == 'of bob' or method == 'none'):
             self.answer([('auth-status', 'OK'), ('Auth-User', 'robert@x.test')])
+        elif user == 'eve@x.test' and (password == 'of eve' or method == 'external'):
+            self.answer([('Auth-Status', 'OK'), ('Auth-Server', '2001:db8::9'), ('Auth-User', 'Eva'),
+                         ('Auth-Pass', 'p=q r')])
         else:
             self.answer([('Auth-Status', 'Invalid login or password'), ('Auth-Wait', '3')])
 
@@ -557,7 +572,7 @@ def test_http(folder):
     encrypted.socket = context.wrap_socket(encrypted.socket, server_side=True)
     threading.Thread(target=encrypted.serve_forever, daemon=True).start()
     url = f'http://127.0.0.1:{number}'
-    ann = '0 user= secret= networks= verified | server=192.0.2.9 port=143'
+    ann = '0 user= secret= networks= verified | host=192.0.2.9 port=143'
     with Ask('http', url=url + '/auth', header='X-Auth-Key: of us') as ask:
         ask('client 192.0.2.44')
         ask.expect('login ann@x.test s%25c%20%01%c3%a9', ann)
@@ -574,8 +589,14 @@ def test_http(folder):
         ask.expect('login ann@x.test wrong', 'EACCES delay=3000')
         ask.expect('login ann@x.test', 'EACCES delay=3000')
         ask.expect('login bob@x.test of%20bob',
-                   '0 user=robert@x.test secret= networks= verified | ')
+                   '0 user=robert@x.test secret= networks= verified | user=robert@x.test')
         ask.expect('lookup bob@x.test', '0 user=robert@x.test secret= networks= | ')
+        check(('Auth-Method', 'none') in Web.seen[-1], Web.seen[-1])
+        eve = ' | host=2001:db8::9 user=Eva pass=p=q r '
+        ask.expect('login eve@x.test of%20eve', '0 user=Eva secret= networks= verified' + eve)
+        ask.expect('external eve@x.test', '0 user=Eva secret= networks=' + eve)
+        check(('Auth-Method', 'external') in Web.seen[-1], Web.seen[-1])
+        check('Auth-Pass' not in dict(Web.seen[-1]), Web.seen[-1])
         ask.expect('lookup nobody@x.test', 'ENOENT')
         for name in ODD:  # A04: none of them writes a line of its own
             answer = ask(f'login {name} pass%0d%0aAuth-Status:%20OK%0aX')

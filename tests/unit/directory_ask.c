@@ -4,6 +4,7 @@
  *
  *   directory_ask KIND key=value...     then on standard input, one question a line:
  *     lookup USER             login USER PASSWORD       token TOKEN
+ *     external USER           (a lookup for a verified certificate)
  *     client ADDRESS          (who asks from now on; IPv4, under TLS)
  *     together COUNT USER PASSWORD   COUNT threads ask at once; all must get the same answer
  *
@@ -26,6 +27,7 @@ struct ask {
     struct auth_directory directory;
     struct auth_client client;
     bool has_client;
+    const char *mechanism;
     uint8_t address[16];
 };
 
@@ -74,6 +76,7 @@ static int open_kind(const char *kind, char **arguments, struct auth_directory *
                 .user_attribute = value_of(arguments, "user_attribute"),
                 .networks_attribute = value_of(arguments, "networks_attribute"),
                 .disabled_attribute = value_of(arguments, "disabled_attribute"),
+                .routes = value_of(arguments, "routes"),
                 .timeout_ms = timeout_of(arguments)},
             ret_directory, problem);
     return directory_open_http(
@@ -135,8 +138,9 @@ static void print_answer(int result, const struct directory_record *record, doub
 static int ask(struct ask *state, struct slice user, struct slice password, bool has_password,
                struct directory_record *record)
 {
-    struct directory_query query = {
-        .user = user, .client = state->has_client ? &state->client : NULL, .mechanism = "PLAIN"};
+    struct directory_query query = {.user = user,
+                                    .client = state->has_client ? &state->client : NULL,
+                                    .mechanism = state->mechanism};
     memset(record, 0, sizeof *record);
     if (has_password)
         query.password = password;
@@ -198,7 +202,9 @@ static void answer(struct ask *state, char *line)
     char *rest = line, *verb = strsep(&rest, " \n");
     double began = now_ms();
     int result = -EINVAL;
-    if (strcmp(verb, "lookup") == 0) {
+    bool is_external = strcmp(verb, "external") == 0;
+    state->mechanism = is_external ? "EXTERNAL" : "PLAIN";
+    if (is_external || strcmp(verb, "lookup") == 0) {
         result = ask(state, unescape(strsep(&rest, " \n")), (struct slice){0}, false, record);
     } else if (strcmp(verb, "login") == 0) {
         struct slice user = unescape(strsep(&rest, " \n"));
