@@ -95,9 +95,9 @@ struct auth_options {
                                                   network (IPv4 /24... /32, IPv6 /48) and per
                                                   account */
     /* Users of these domains (lower case, sorted by bytes, the shorter first) are known to the
-     * backends only: a name is taken as it is, a password or token is not judged here (auth_judged),
-     * SCRAM is not for them. A token's user must then be named in the message. Masters and
-     * certificates are judged here also for them. */
+     * backends only: a name is taken as it is, a password or token is not judged here
+     * (auth_judged), SCRAM is not for them. A token's user must then be named in the message.
+     * Masters and certificates are judged here also for them. */
     const struct slice *judged_elsewhere;
     unsigned judged_elsewhere_count;
     uint8_t dummy_key[16]; /* what unknown users' SCRAM salts are made from: the same on all cores

@@ -481,7 +481,8 @@ access to * by dn="cn=search,dc=test" read by anonymous auth by * none
     refused('ldap', 'ldap://', **{**plain, 'url': 'http://x'})
     refused('ldap', 'needs %u', **{**plain, 'filter': '(uid=ann)'})
     refused('ldap', '%u', **{**plain, 'filter': '(uid=%x)'})
-    for routes in ('mailHost', 'mailHost=', '=host', 'a=b c', ' '.join(f'a{i}=b' for i in range(9))):
+    many = ' '.join(f'a{i}=b' for i in range(9))
+    for routes in ('mailHost', 'mailHost=', '=host', 'a=b c', many):
         refused('ldap', 'mailHost=host', **plain, routes=routes)
     refused('ldap', 'start_tls', **{**plain, 'url': 'ldaps://x'}, start_tls=1)
     return None
@@ -531,8 +532,8 @@ class Web(http.server.BaseHTTPRequestHandler):
         elif user == 'bob@x.test' and (password == 'of bob' or method == 'none'):
             self.answer([('auth-status', 'OK'), ('Auth-User', 'robert@x.test')])
         elif user == 'eve@x.test' and (password == 'of eve' or method == 'external'):
-            self.answer([('Auth-Status', 'OK'), ('Auth-Server', '2001:db8::9'), ('Auth-User', 'Eva'),
-                         ('Auth-Pass', 'p=q r')])
+            self.answer([('Auth-Status', 'OK'), ('Auth-Server', '2001:db8::9'),
+                         ('Auth-User', 'Eva'), ('Auth-Pass', 'p=q r')])
         else:
             self.answer([('Auth-Status', 'Invalid login or password'), ('Auth-Wait', '3')])
 
