@@ -33,7 +33,12 @@ enum {
     CONFIG_CERTIFICATES_MAX = 10000,
     CONFIG_DIRECTORIES_MAX = 100,
     CONFIG_DOMAINS_MAX = 100000,
-    CONFIG_ALIASES_MAX = 1000000
+    CONFIG_ALIASES_MAX = 1000000,
+    CONFIG_POOLS_MAX = 64,
+    CONFIG_BACKENDS_MAX = 1000, /* of all pools together */
+    CONFIG_PINS_MAX = 8,
+    CONFIG_SOURCES_MAX = 64,
+    CONFIG_PIN_BYTES = 32
 };
 
 /* A number that was not given and has no default of its own. */
@@ -179,19 +184,63 @@ struct config_alias {
 
 struct config_domain {
     struct config_place place;
-    const char *name, *users, *directory, *catch_all, *separator;
+    const char *name, *users, *directory, *pool, *catch_all, *separator;
     uint64_t detail_mailbox;
     struct config_list aliases; /* struct config_alias */
 };
 
-enum config_protocol { CONFIG_SMTP, CONFIG_LMTP, CONFIG_POP3, CONFIG_IMAP, CONFIG_SUBMISSION };
-enum config_listener_tls { CONFIG_TLS_NONE, CONFIG_TLS_START, CONFIG_TLS_IMPLICIT };
+enum config_tls_way { CONFIG_TLS_NONE, CONFIG_TLS_START, CONFIG_TLS_IMPLICIT };
+
+struct config_backend {
+    struct config_place place;
+    const char *name, *address, *host, *tag;
+    uint64_t imap, pop3, submission, sieve, lmtp; /* ports */
+    uint64_t weight;
+};
+
+enum config_identity { CONFIG_IDENTITY_NONE, CONFIG_IDENTITY_PROXY, CONFIG_IDENTITY_NATIVE };
+enum config_backend_login { CONFIG_LOGIN_FORWARD, CONFIG_LOGIN_MASTER };
+enum config_verify { CONFIG_VERIFY_HERE, CONFIG_VERIFY_BACKEND };
+
+struct config_pool {
+    struct config_place place;
+    const char *name, *tls_ca, *tls_certificate, *tls_key, *master_user, *master_password_file;
+    struct config_names tls_pins, sources;
+    /* enum config_tls_way, also where they were not given */
+    uint64_t tls, tls_imap, tls_pop3, tls_submission, tls_sieve, tls_lmtp;
+    uint64_t unverified_tls, insecure_clear;
+    uint64_t identity, login, verify, pipelining, any_address;
+    uint64_t connections, connecting;
+    uint64_t connect_ms, login_ms, health_ms, down_after, up_after, slow_start_ms, affinity_ms;
+    struct config_list backends; /* struct config_backend */
+};
+
+struct config_proxy {
+    struct config_place place;
+    const char *exceptions;
+    uint64_t keep_alive_ms, idle_ms, stalled_ms, spread_ms, farewell_ms;
+};
+
+struct config_control {
+    struct config_place place;
+    const char *socket;
+    uint64_t mode;
+};
+
+enum config_protocol {
+    CONFIG_SMTP,
+    CONFIG_LMTP,
+    CONFIG_POP3,
+    CONFIG_IMAP,
+    CONFIG_SUBMISSION,
+    CONFIG_SIEVE
+};
 
 struct config_listener {
     struct config_place place;
     const char *address, *path;
     uint64_t protocol, port, mode, connections, connections_per_address;
-    uint64_t tls; /* enum config_listener_tls, also when it was not given */
+    uint64_t tls; /* enum config_tls_way, also when it was not given */
     uint64_t plain_login, insecure_plain_login;
     struct network_set proxy_from, xclient_from;
 };
@@ -209,6 +258,9 @@ struct config {
     struct config_limits limits;
     struct config_submission submission;
     struct config_admin admin;
+    struct config_control control;
+    struct config_proxy proxy;
+    struct config_list pools;       /* struct config_pool */
     struct config_list directories; /* struct config_directory */
     struct config_list domains;     /* struct config_domain */
     struct config_list listeners;   /* struct config_listener */
@@ -236,6 +288,10 @@ enum config_section {
     CONFIG_SECTION_LIMITS,
     CONFIG_SECTION_SUBMISSION,
     CONFIG_SECTION_ADMIN,
+    CONFIG_SECTION_CONTROL,
+    CONFIG_SECTION_PROXY,
+    CONFIG_SECTION_POOL,
+    CONFIG_SECTION_BACKEND,
     CONFIG_SECTION_DOMAIN,
     CONFIG_SECTION_ALIAS,
     CONFIG_SECTION_LISTENER,
@@ -299,6 +355,8 @@ void config_reference(void (*say)(void *argument, const char *text), void *argum
 const char *config_parse_size(const char *text, uint64_t *ret_bytes);
 const char *config_parse_duration(const char *text, uint64_t *ret_ms);
 const char *config_parse_mode(const char *text, uint64_t *ret_mode);
+/* SHA-256 in hex, colons between bytes or not. */
+const char *config_parse_pin(const char *text, uint8_t ret_pin[CONFIG_PIN_BYTES]);
 /* The shortest text of a size or duration that parses to the value. */
 void config_show_size(uint64_t bytes, char text[32]);
 void config_show_duration(uint64_t ms, char text[32]);
@@ -330,10 +388,12 @@ void config_problem(struct config *config, struct config_place place, const char
 /* A path as in the file, from the config's folder. */
 const char *config_path(struct config *config, const char *path);
 
-/* What one row cannot say (config_check.c, config_check_listener.c, config_check_auth.c). */
+/* What one row cannot say (config_check.c, config_check_listener.c, config_check_auth.c,
+ * config_check_pool.c). */
 void config_check(struct config *config);
 void config_check_listeners(struct config *config);
 void config_check_auth(struct config *config);
+void config_check_pools(struct config *config);
 bool config_is_loopback(const char *address);
 bool config_is_numeric(const char *address);
 /* Two listeners cannot have this address. "::" takes IPv4 too. */
@@ -342,5 +402,9 @@ bool config_same_address(const char *address, uint64_t port, const struct config
 bool config_has_login(const struct config_listener *listener);
 /* The index of the directory of that name; CONFIG_DIRECTORIES_MAX when there is none. */
 unsigned config_directory_find(const struct config *config, const char *name);
+/* The pool of that name; NULL when there is none. */
+const struct config_pool *config_pool_find(const struct config *config, const char *name);
+/* Mail of some domain is kept here: there is a store. */
+bool config_has_store(const struct config *config);
 
 #endif

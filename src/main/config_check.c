@@ -2,7 +2,8 @@
  *
  * What no single row of the table can say: settings that contradict each other, that cannot work
  * on this machine, or that are dangerous without their loud switch (rows C05, C07, C08).
- * Listeners and TLS are in config_check_listener.c, directories and tokens in config_check_auth.c;
+ * Listeners and TLS are in config_check_listener.c, directories and tokens in config_check_auth.c,
+ * pools in config_check_pool.c;
  * users, aliases and domains are checked where they are put together (setup.c).
  */
 #include <arpa/inet.h>
@@ -95,11 +96,14 @@ static void check_domains(struct config *config)
     if (config->domains.count == 0)
         config_problem(config, config->general.place,
                        "no domains; add domains = ( { name = \"...\"; users = \"...\"; } );");
-    for (unsigned i = 0; i < config->domains.count; i++)
-        if ((domains[i].users == NULL) == (domains[i].directory == NULL))
+    for (unsigned i = 0; i < config->domains.count; i++) {
+        bool has_both = domains[i].users != NULL && domains[i].directory != NULL;
+        bool has_none = domains[i].users == NULL && domains[i].directory == NULL;
+        if (has_both || (has_none && domains[i].pool == NULL)) /* config_check_pool.c */
             config_problem(config, domains[i].place,
                            "domain \"%.60s\" has either users or a directory; give one of them",
                            domains[i].name);
+    }
 }
 
 static void check_admin(struct config *config)
@@ -128,5 +132,6 @@ void config_check(struct config *config)
     check_domains(config);
     config_check_listeners(config);
     config_check_auth(config);
+    config_check_pools(config);
     check_admin(config);
 }

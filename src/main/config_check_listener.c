@@ -38,7 +38,7 @@ static bool check_place_of_listener(struct config *config, const struct config_l
 bool config_has_login(const struct config_listener *listener)
 {
     return listener->protocol == CONFIG_POP3 || listener->protocol == CONFIG_IMAP ||
-           listener->protocol == CONFIG_SUBMISSION;
+           listener->protocol == CONFIG_SUBMISSION || listener->protocol == CONFIG_SIEVE;
 }
 
 static bool check_tls_of_listener(struct config *config, struct config_listener *listener)
@@ -50,6 +50,9 @@ static bool check_tls_of_listener(struct config *config, struct config_listener 
                                                                               : CONFIG_TLS_NONE;
     if (listener->tls != CONFIG_TLS_NONE && listener->protocol == CONFIG_LMTP)
         config_problem(config, listener->place, "lmtp has no TLS; remove tls here");
+    else if (listener->tls == CONFIG_TLS_IMPLICIT && listener->protocol == CONFIG_SIEVE)
+        config_problem(config, listener->place,
+                       "sieve has STARTTLS only (RFC 5804); tls = \"start\"");
     else if (listener->tls != CONFIG_TLS_NONE && !has_certificates)
         config_problem(config, listener->place,
                        "tls without a certificate; add tls: { certificates = ( { certificate = "
@@ -65,8 +68,9 @@ static bool check_login_of_listener(struct config *config, const struct config_l
     bool is_clear = listener->tls == CONFIG_TLS_NONE;
     unsigned before = config->problem_count;
     if (listener->plain_login && !config_has_login(listener))
-        config_problem(config, listener->place,
-                       "plain_login concerns pop3, imap and submission only; remove it here");
+        config_problem(
+            config, listener->place,
+            "plain_login concerns pop3, imap, submission and sieve only; remove it here");
     else if (listener->plain_login && listener->tls == CONFIG_TLS_IMPLICIT)
         config_problem(config, listener->place,
                        "plain_login where everything is under TLS; remove it here");

@@ -16,66 +16,6 @@ enum { TEXT_MAX = 4096, NAME_MAX_BYTES = 320, SECOND = 1000, MINUTE = 60000, HOU
 #define AT(type, member)              NULL, offsetof(struct type, member)
 #define ONE_OF(choices, type, member) choices, offsetof(struct type, member)
 
-const struct config_section_row config_sections[CONFIG_SECTION_COUNT] = {
-    [CONFIG_SECTION_GENERAL] = {"", CONFIG_SECTION_GENERAL, 0, 0, 0, "The gateway as a whole."},
-    [CONFIG_SECTION_LOG] = {"log", CONFIG_SECTION_GENERAL, offsetof(struct config, log), 0, 0,
-                            "Where log lines go: JSON, one object a line."},
-    [CONFIG_SECTION_STORE] = {"store", CONFIG_SECTION_GENERAL, offsetof(struct config, store), 0, 0,
-                              "The log that holds all mail."},
-    [CONFIG_SECTION_TLS] = {"tls", CONFIG_SECTION_GENERAL, offsetof(struct config, tls), 0, 0,
-                            "TLS 1.3 and 1.2 of all listeners that have it."},
-    [CONFIG_SECTION_CERTIFICATE] =
-        {"certificates", CONFIG_SECTION_TLS, offsetof(struct config_tls, certificates),
-         sizeof(struct config_certificate), CONFIG_CERTIFICATES_MAX,
-         "A list in `tls`: certificates, chosen by the name that a client asks for (SNI); who asks "
-         "for none of them gets the first."},
-    [CONFIG_SECTION_AUTH] = {"auth", CONFIG_SECTION_GENERAL, offsetof(struct config, auth), 0, 0,
-                             "Who may log in, and how fast they may guess."},
-    [CONFIG_SECTION_TOKENS] =
-        {"tokens", CONFIG_SECTION_AUTH, offsetof(struct config_auth, tokens), 0, 0,
-         "A section in `auth`: log-in by OAuth tokens (OAUTHBEARER, XOAUTH2), "
-         "checked here by `jwks`, or by the server that issued them."},
-    [CONFIG_SECTION_DIRECTORY] =
-        {"directories", CONFIG_SECTION_GENERAL, offsetof(struct config, directories),
-         sizeof(struct config_directory), CONFIG_DIRECTORIES_MAX,
-         "A list: where users are known other than in passwd files. Each has exactly one of the "
-         "sections `sqlite`, `ldap`, `postgresql`, `http`, and is named by domains. What a user "
-         "typed reaches a directory as data, never as a part of the query."},
-    [CONFIG_SECTION_SQLITE] = {"sqlite", CONFIG_SECTION_DIRECTORY,
-                               offsetof(struct config_directory, sqlite), 0, 0,
-                               "Users in an SQLite file, which is only read."},
-    [CONFIG_SECTION_LDAP] = {"ldap", CONFIG_SECTION_DIRECTORY,
-                             offsetof(struct config_directory, ldap), 0, 0,
-                             "Users in an LDAP server (RFC 4511)."},
-    [CONFIG_SECTION_POSTGRESQL] = {"postgresql", CONFIG_SECTION_DIRECTORY,
-                                   offsetof(struct config_directory, postgresql), 0, 0,
-                                   "Users in a PostgreSQL database."},
-    [CONFIG_SECTION_HTTP] = {"http", CONFIG_SECTION_DIRECTORY,
-                             offsetof(struct config_directory, http), 0, 0,
-                             "An HTTP server that judges log-ins, asked as nginx's `auth_http` "
-                             "does, and tokens (RFC 7662)."},
-    [CONFIG_SECTION_LIMITS] = {"limits", CONFIG_SECTION_GENERAL, offsetof(struct config, limits), 0,
-                               0, "What one client, one message and one core may take."},
-    [CONFIG_SECTION_SUBMISSION] =
-        {"submission", CONFIG_SECTION_GENERAL, offsetof(struct config, submission), 0, 0,
-         "What users may send by listeners of protocol `submission`, and how much."},
-    [CONFIG_SECTION_ADMIN] = {"admin", CONFIG_SECTION_GENERAL, offsetof(struct config, admin), 0, 0,
-                              "Metrics and health over HTTP: /metrics, /live, /ready."},
-    [CONFIG_SECTION_DOMAIN] = {"domains", CONFIG_SECTION_GENERAL, offsetof(struct config, domains),
-                               sizeof(struct config_domain), CONFIG_DOMAINS_MAX,
-                               "A list: the domains that mail is taken for."},
-    [CONFIG_SECTION_ALIAS] = {"aliases", CONFIG_SECTION_DOMAIN,
-                              offsetof(struct config_domain, aliases), sizeof(struct config_alias),
-                              CONFIG_ALIASES_MAX,
-                              "A list in a domain: further names, each leading to users, aliases, "
-                              "or both."},
-    [CONFIG_SECTION_LISTENER] = {"listeners", CONFIG_SECTION_GENERAL,
-                                 offsetof(struct config, listeners), sizeof(struct config_listener),
-                                 CONFIG_LISTENERS_MAX,
-                                 "A list: where clients connect. Either `address` and `port`, or "
-                                 "`path`."},
-};
-
 const struct config_row config_rows[] = {
     /* ---- the top level */
     {CONFIG_SECTION_GENERAL, "host_name", CONFIG_TEXT, 1, 253, NULL,
@@ -105,8 +45,9 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_LOG, "file", CONFIG_PATH, 1, TEXT_MAX, "",
      "A file to append to, made with mode 0640. Not given: standard output.", AT(config_log, file)},
     /* ---- store */
-    {CONFIG_SECTION_STORE, "directory", CONFIG_PATH, 1, TEXT_MAX, NULL,
-     "The store's own directory; made if it is not there.", AT(config_store, directory)},
+    {CONFIG_SECTION_STORE, "directory", CONFIG_PATH, 1, TEXT_MAX, "",
+     "The store's own directory; made if it is not there. Needed unless every domain has a `pool`.",
+     AT(config_store, directory)},
     {CONFIG_SECTION_STORE, "shards", CONFIG_COUNT, 1, 64, "",
      "How many logs a new store is made of; later the store's own number counts. Not given: the "
      "number of cores.",
@@ -375,6 +316,159 @@ const struct config_row config_rows[] = {
      "Must be true when `address` is not a loopback address: everyone who reaches it can read the "
      "metrics.",
      AT(config_admin, exposed)},
+    /* ---- control */
+    {CONFIG_SECTION_CONTROL, "socket", CONFIG_PATH, 1, 107, "",
+     "A Unix socket for `ringpost backend`, `ringpost session` and `ringpost user move`. Not "
+     "given: "
+     "these do not work.",
+     AT(config_control, socket)},
+    {CONFIG_SECTION_CONTROL, "mode", CONFIG_MODE, 0, 0777, "0600",
+     "Who may connect to it, as of chmod: whoever does is the operator.", AT(config_control, mode)},
+    /* ---- proxy */
+    {CONFIG_SECTION_PROXY, "exceptions", CONFIG_TEXT, 1, TEXT_MAX, "",
+     "Where it is kept which users are on another backend than the hash says (`ringpost user "
+     "move`): `file:PATH`, or `redis://HOST:PORT/DB` for several gateways. Not given: in memory, "
+     "until the next restart.",
+     AT(config_proxy, exceptions)},
+    {CONFIG_SECTION_PROXY, "keep_alive", CONFIG_DURATION, 0, HOUR, "2m",
+     "An IMAP client in IDLE hears \"Still here\" when its backend was silent so long. \"0s\": "
+     "never.",
+     AT(config_proxy, keep_alive_ms)},
+    {CONFIG_SECTION_PROXY, "idle_time", CONFIG_DURATION, MINUTE, 7 * 24 * HOUR, "24h",
+     "A session without a byte either way for so long is closed.", AT(config_proxy, idle_ms)},
+    {CONFIG_SECTION_PROXY, "stalled_time", CONFIG_DURATION, SECOND, HOUR, "5m",
+     "The same when one side does not take what the other has sent.", AT(config_proxy, stalled_ms)},
+    {CONFIG_SECTION_PROXY, "spread", CONFIG_DURATION, 0, 10 * MINUTE, "30s",
+     "The sessions of a backend that died are ended over this time, so that they do not all come "
+     "back at once.",
+     AT(config_proxy, spread_ms)},
+    {CONFIG_SECTION_PROXY, "farewell", CONFIG_DURATION, 0, MINUTE, "2s",
+     "When a client has closed, its backend has so long to say its last.",
+     AT(config_proxy, farewell_ms)},
+    /* ---- pools */
+    {CONFIG_SECTION_POOL, "name", CONFIG_TEXT, 1, 63, NULL, "What domains call it.",
+     AT(config_pool, name)},
+    {CONFIG_SECTION_POOL, "verify", CONFIG_CHOICE, 0, 0, "here",
+     "Who judges passwords and tokens: `here`, the gateway, by the domain's users or directory; "
+     "`backend`, the backend, to which they are handed on.",
+     ONE_OF("here|backend", config_pool, verify)},
+    {CONFIG_SECTION_POOL, "login", CONFIG_CHOICE, 0, 0, "forward",
+     "How the gateway logs in there: `forward` with what the client has shown (a password or "
+     "token; not SCRAM, EXTERNAL), `master` as `master_user` for the user (SASL PLAIN).",
+     ONE_OF("forward|master", config_pool, login)},
+    {CONFIG_SECTION_POOL, "master_user", CONFIG_TEXT, 1, NAME_MAX_BYTES, "",
+     "Whom the backends let log in as everybody.", AT(config_pool, master_user)},
+    {CONFIG_SECTION_POOL, "master_password_file", CONFIG_PATH, 1, TEXT_MAX, "",
+     "A file whose first line is the password of `master_user`; as private as a key.",
+     AT(config_pool, master_password_file)},
+    {CONFIG_SECTION_POOL, "identity", CONFIG_CHOICE, 0, 0, "none",
+     "How backends are told who the client is: `proxy` by a PROXY header (version 2) before "
+     "everything; `native` by IMAP ID, POP3 and SMTP XCLIENT; `none`. The backends must trust the "
+     "gateway's address for it.",
+     ONE_OF("none|proxy|native", config_pool, identity)},
+    {CONFIG_SECTION_POOL, "tls", CONFIG_CHOICE, 0, 0, "",
+     "TLS to the backends: `start` by STARTTLS or STLS, `implicit`, or `none`. Must be given "
+     "unless "
+     "all are on loopback addresses, where it is `none`.",
+     ONE_OF("none|start|implicit", config_pool, tls)},
+    {CONFIG_SECTION_POOL, "imap_tls", CONFIG_CHOICE, 0, 0, "", "In place of `tls` for IMAP.",
+     ONE_OF("none|start|implicit", config_pool, tls_imap)},
+    {CONFIG_SECTION_POOL, "pop3_tls", CONFIG_CHOICE, 0, 0, "", "In place of `tls` for POP3.",
+     ONE_OF("none|start|implicit", config_pool, tls_pop3)},
+    {CONFIG_SECTION_POOL, "submission_tls", CONFIG_CHOICE, 0, 0, "",
+     "In place of `tls` for submission.",
+     ONE_OF("none|start|implicit", config_pool, tls_submission)},
+    {CONFIG_SECTION_POOL, "sieve_tls", CONFIG_CHOICE, 0, 0, "",
+     "In place of `tls` for ManageSieve, where `implicit` means `start` unless it is said here.",
+     ONE_OF("none|start|implicit", config_pool, tls_sieve)},
+    {CONFIG_SECTION_POOL, "lmtp_tls", CONFIG_CHOICE, 0, 0, "", "In place of `tls` for LMTP.",
+     ONE_OF("none|start|implicit", config_pool, tls_lmtp)},
+    {CONFIG_SECTION_POOL, "tls_ca", CONFIG_PATH, 1, TEXT_MAX, "",
+     "PEM file with the certificates that those of the backends must lead to; their name is "
+     "`host`, or the name in `address`.",
+     AT(config_pool, tls_ca)},
+    {CONFIG_SECTION_POOL, "tls_pins", CONFIG_NAMES, 1, 200, "",
+     "SHA-256 of the backends' certificates, in hex (`openssl x509 -noout -fingerprint -sha256`): "
+     "one of them must be shown.",
+     AT(config_pool, tls_pins)},
+    {CONFIG_SECTION_POOL, "unverified_tls", CONFIG_FLAG, 0, 1, "false",
+     "Must be true where there is TLS with neither `tls_ca` nor `tls_pins`: whoever is on the way "
+     "can then be the backend.",
+     AT(config_pool, unverified_tls)},
+    {CONFIG_SECTION_POOL, "insecure_clear_over_the_network", CONFIG_FLAG, 0, 1, "false",
+     "Must be true where `tls` is `none` and a backend's address is neither loopback nor private "
+     "(a name is not known to be): "
+     "passwords and mail can then be read on the way.",
+     AT(config_pool, insecure_clear)},
+    {CONFIG_SECTION_POOL, "tls_certificate", CONFIG_PATH, 1, TEXT_MAX, "",
+     "PEM file with our own certificate, for backends that ask for one.",
+     AT(config_pool, tls_certificate)},
+    {CONFIG_SECTION_POOL, "tls_key", CONFIG_PATH, 1, TEXT_MAX, "",
+     "PEM file with its private key; as private as a listener's.", AT(config_pool, tls_key)},
+    {CONFIG_SECTION_POOL, "pipelining", CONFIG_FLAG, 0, 1, "true",
+     "Log in without waiting for each answer where the protocol allows it; false for backends that "
+     "lose commands so.",
+     AT(config_pool, pipelining)},
+    {CONFIG_SECTION_POOL, "sources", CONFIG_NAMES, 2, 64, "",
+     "Numeric addresses of this machine to connect from, in turn. Not given: the kernel's choice. "
+     "Each allows some 28,000 connections to one port of a backend.",
+     AT(config_pool, sources)},
+    {CONFIG_SECTION_POOL, "any_address", CONFIG_FLAG, 0, 1, "false",
+     "Whether a directory may send users to addresses that are no backend here, as nginx's "
+     "`auth_http` does. The process may then connect to every TCP port.",
+     AT(config_pool, any_address)},
+    {CONFIG_SECTION_POOL, "connections", CONFIG_COUNT, 1, 1000000, "",
+     "Sessions on one backend, of all cores together; more are answered \"try later\". Not given: "
+     "as many as come.",
+     AT(config_pool, connections)},
+    {CONFIG_SECTION_POOL, "connecting", CONFIG_COUNT, 1, 10000, "100",
+     "Log-ins under way on one backend, per core; more wait.", AT(config_pool, connecting)},
+    {CONFIG_SECTION_POOL, "connect_timeout", CONFIG_DURATION, 100, MINUTE, "5s",
+     "For one attempt to reach a backend, with TLS and greeting.", AT(config_pool, connect_ms)},
+    {CONFIG_SECTION_POOL, "login_timeout", CONFIG_DURATION, SECOND, 5 * MINUTE, "15s",
+     "For a log-in there, all attempts together.", AT(config_pool, login_ms)},
+    {CONFIG_SECTION_POOL, "health_interval", CONFIG_DURATION, 0, HOUR, "10s",
+     "Each backend is looked at so often. \"0s\": only what log-ins meet counts.",
+     AT(config_pool, health_ms)},
+    {CONFIG_SECTION_POOL, "down_after", CONFIG_COUNT, 1, 100, "3",
+     "Failures in a row after which a backend is taken for dead.", AT(config_pool, down_after)},
+    {CONFIG_SECTION_POOL, "up_after", CONFIG_COUNT, 1, 100, "2",
+     "Successes in a row after which it is alive again.", AT(config_pool, up_after)},
+    {CONFIG_SECTION_POOL, "slow_start", CONFIG_DURATION, 0, HOUR, "30s",
+     "A backend that came back takes new users in growing numbers over this time.",
+     AT(config_pool, slow_start_ms)},
+    {CONFIG_SECTION_POOL, "affinity", CONFIG_DURATION, 0, 24 * HOUR, "15m",
+     "A user stays on his backend for so long after the last session.",
+     AT(config_pool, affinity_ms)},
+    /* ---- backends */
+    {CONFIG_SECTION_BACKEND, "name", CONFIG_TEXT, 1, 63, NULL,
+     "What the log, the metrics and the commands call it. The hash goes by it: a backend that gets "
+     "another address keeps its users as long as it keeps its name.",
+     AT(config_backend, name)},
+    {CONFIG_SECTION_BACKEND, "address", CONFIG_TEXT, 1, 253, NULL,
+     "A numeric address, or a name that is looked up whenever the config is read.",
+     AT(config_backend, address)},
+    {CONFIG_SECTION_BACKEND, "host", CONFIG_TEXT, 1, 253, "",
+     "The name that its certificate must have. Not given: the name in `address`.",
+     AT(config_backend, host)},
+    {CONFIG_SECTION_BACKEND, "imap", CONFIG_COUNT, 1, 65535, "",
+     "Its IMAP port. Not given, here and below: it does not serve that.", AT(config_backend, imap)},
+    {CONFIG_SECTION_BACKEND, "pop3", CONFIG_COUNT, 1, 65535, "", "Its POP3 port.",
+     AT(config_backend, pop3)},
+    {CONFIG_SECTION_BACKEND, "submission", CONFIG_COUNT, 1, 65535, "", "Its submission port.",
+     AT(config_backend, submission)},
+    {CONFIG_SECTION_BACKEND, "sieve", CONFIG_COUNT, 1, 65535, "", "Its ManageSieve port.",
+     AT(config_backend, sieve)},
+    {CONFIG_SECTION_BACKEND, "lmtp", CONFIG_COUNT, 1, 65535, "",
+     "Its LMTP port. Mail is not delivered there yet.", AT(config_backend, lmtp)},
+    {CONFIG_SECTION_BACKEND, "weight", CONFIG_COUNT, 0, 1000000, "100",
+     "Its share of the users, beside the others' weights. 0: only whom an exception or a directory "
+     "sends there.",
+     AT(config_backend, weight)},
+    {CONFIG_SECTION_BACKEND, "tag", CONFIG_TEXT, 1, 63, "",
+     "Users whose directory gives them the attribute `tag` are only on backends with that tag; all "
+     "others only on those without.",
+     AT(config_backend, tag)},
     /* ---- domains */
     {CONFIG_SECTION_DOMAIN, "name", CONFIG_TEXT, 1, 253, NULL, "The domain, as in addresses.",
      AT(config_domain, name)},
@@ -385,6 +479,10 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_DOMAIN, "directory", CONFIG_TEXT, 1, 64, "",
      "Instead of `users`: the name of the directory that knows them.",
      AT(config_domain, directory)},
+    {CONFIG_SECTION_DOMAIN, "pool", CONFIG_TEXT, 1, 63, "",
+     "Its mail is on other servers: the name of their pool. Log-ins are passed on to it; mail to "
+     "the domain is not taken. With `verify = \"backend\"` there, in place of users or directory.",
+     AT(config_domain, pool)},
     {CONFIG_SECTION_DOMAIN, "catch_all", CONFIG_TEXT, 1, NAME_MAX_BYTES, "",
      "Who gets the mail for names that nobody has. Not given: such mail is refused at RCPT.",
      AT(config_domain, catch_all)},
@@ -403,8 +501,9 @@ const struct config_row config_rows[] = {
     /* ---- listeners */
     {CONFIG_SECTION_LISTENER, "protocol", CONFIG_CHOICE, 0, 0, NULL,
      "What is spoken there. `smtp` is for other mail servers and never relays; `submission` is "
-     "SMTP for users, who log in first (RFC 6409).",
-     ONE_OF("smtp|lmtp|pop3|imap|submission", config_listener, protocol)},
+     "SMTP for users, who log in first (RFC 6409); `sieve` is ManageSieve (RFC 5804), for users of "
+     "pools alone.",
+     ONE_OF("smtp|lmtp|pop3|imap|submission|sieve", config_listener, protocol)},
     {CONFIG_SECTION_LISTENER, "address", CONFIG_TEXT, 1, 64, "",
      "A numeric address; \"0.0.0.0\" is every IPv4 address of this machine, \"::\" every address "
      "of "
@@ -412,7 +511,8 @@ const struct config_row config_rows[] = {
      AT(config_listener, address)},
     {CONFIG_SECTION_LISTENER, "port", CONFIG_COUNT, 1, 65535, "",
      "A TCP port. Usual are 25 for smtp, 24 for lmtp; with `tls = \"start\"` 587 for submission, "
-     "143 for imap, 110 for pop3; with `tls = \"implicit\"` 465 for submission, 993 for imap, 995 "
+     "143 for imap, 110 for pop3, 4190 for sieve; with `tls = \"implicit\"` 465 for submission, "
+     "993 for imap, 995 "
      "for pop3 (RFC 8314).",
      AT(config_listener, port)},
     {CONFIG_SECTION_LISTENER, "path", CONFIG_PATH, 1, 107, "",
@@ -436,7 +536,7 @@ const struct config_row config_rows[] = {
      "Who may say by XCLIENT which client it speaks for (smtp, submission).",
      AT(config_listener, xclient_from)},
     {CONFIG_SECTION_LISTENER, "plain_login", CONFIG_FLAG, 0, 1, "false",
-     "Whether passwords may be sent without TLS (imap, pop3, submission).",
+     "Whether passwords may be sent without TLS (imap, pop3, submission, sieve).",
      AT(config_listener, plain_login)},
     {CONFIG_SECTION_LISTENER, "insecure_plain_login_over_the_network", CONFIG_FLAG, 0, 1, "false",
      "Must be true as well when `plain_login` is and the address is not a loopback address: "

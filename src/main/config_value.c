@@ -73,6 +73,27 @@ const char *config_parse_mode(const char *text, uint64_t *ret_mode)
     return NULL;
 }
 
+static int hex_digit(char c)
+{
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+const char *config_parse_pin(const char *text, uint8_t ret_pin[CONFIG_PIN_BYTES])
+{
+    bool has_colons = strlen(text) == CONFIG_PIN_BYTES * 3 - 1;
+    bool is_right = has_colons || strlen(text) == CONFIG_PIN_BYTES * 2;
+    for (unsigned i = 0; i < CONFIG_PIN_BYTES && is_right; i++) {
+        const char *at = text + i * (has_colons ? 3u : 2u);
+        int high = hex_digit(at[0]), low = hex_digit(at[1]);
+        bool separated = !has_colons || i + 1 == CONFIG_PIN_BYTES || at[2] == ':';
+        is_right = high >= 0 && low >= 0 && separated;
+        if (is_right)
+            ret_pin[i] = (uint8_t)(high << 4 | low);
+    }
+    return is_right ? NULL : "is no SHA-256; write its 64 hex digits, with colons or without";
+}
+
 void config_show_size(uint64_t bytes, char text[32])
 {
     show(bytes, sizes, SIZE_UNITS, text);

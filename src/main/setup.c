@@ -71,6 +71,8 @@ static void set_protocol(struct setup *setup, const struct config_listener *list
         service->options = &setup->imap;
         service->idle_ms_max = limits->imap_idle_ms;
         break;
+    case CONFIG_SIEVE:
+        break; /* not here yet: make_all refuses it */
     }
 }
 
@@ -210,6 +212,8 @@ static void find_reader(struct setup *setup)
 static void make_all(struct setup *setup, const struct setup_process *process)
 {
     struct config *config = setup->config;
+    if (config->pools.count > 0)
+        config_problem(config, config->general.place, "pools: this program has no proxy yet");
     find_reader(setup);
     setup_read_users(setup);
     if (config->problem_count == 0)

@@ -57,7 +57,7 @@ static void test_listener_tls(void **state)
     (void)state;
     static const struct {
         const char *text;
-        enum config_listener_tls tls;
+        enum config_tls_way tls;
     } rows[] = {
         {ONE("protocol = \"smtp\"; address = \"::\"; port = 25;"), CONFIG_TLS_NONE},
         {TLS ONE("protocol = \"smtp\"; address = \"::\"; port = 25;"), CONFIG_TLS_START},
@@ -102,7 +102,7 @@ static void test_plain_login(void **state) /* C08 */
     expect(HEAD DOMAIN TLS IMAP_AT("::", "insecure_plain_login_over_the_network = true;"), 5,
            "without plain_login");
     expect(HEAD DOMAIN ONE("protocol = \"smtp\"; address = \"::\"; port = 25; plain_login = true;"),
-           4, "plain_login concerns pop3, imap and submission only");
+           4, "plain_login concerns pop3, imap, submission and sieve only");
     expect_good(HEAD DOMAIN IMAP_AT(
         "::", "plain_login = true; insecure_plain_login_over_the_network = true;"));
     expect_good(HEAD DOMAIN IMAP_AT("127.0.0.1", "plain_login = true;"));

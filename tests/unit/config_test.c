@@ -161,7 +161,7 @@ static void test_bytes(void **state) /* C01 */
 {
     (void)state;
     struct config *config = load("");
-    assert_int_equal(config->problem_count, 2); /* host_name, store.directory */
+    assert_int_equal(config->problem_count, 1);
     assert_int_equal(config->problems[0].place.line, 1);
     assert_non_null(strstr(config->problems[0].what, "host_name must be given"));
     config_free(config);
