@@ -56,8 +56,10 @@ struct message_body;
 struct message_body *message_body_take(struct core *core, uint64_t size_hint);
 char *message_body_room(struct message_body *body, size_t want,
                         size_t *ret_room); /* NULL: out of budget */
-/* Fiber. The same, but waits until deadline_ns (core_now_ns time) for other messages to leave room in
+/* Fiber. The same as take and room, but wait until deadline_ns (core_now_ns time) for other messages to leave room in
  * the core's budget, so that many large ones at once are slow and not refused. */
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
+                                             uint64_t deadline_ns);
 char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
                          size_t *ret_room);
 void message_body_added(struct message_body *body, size_t size);

@@ -150,7 +150,8 @@ void imap_append_run(struct session *session, const void *arguments)
     struct message_body *body = NULL;
     int result = look_ahead(session, append);
     if (result == 0) {
-        body = message_body_take(session_core(session), append->size);
+        body = message_body_take_await(session_core(session), append->size,
+                                       core_now_ns(session_core(session)) + ROOM_WAIT_NS);
         result = body == NULL ? -ENOMEM : 0;
     }
     if (result < 0 && append->is_sync) {

@@ -92,7 +92,8 @@ static void begin(struct smtp_session *smtp, uint64_t size)
     set_deadline(smtp);
     transaction->trace_size = smtp_trace(smtp, trace);
     transaction->header_done = !smtp->is_submission;
-    transaction->body = message_body_take(core, size ? size + transaction->trace_size : 0);
+    transaction->body = message_body_take_await(core, size ? size + transaction->trace_size : 0,
+                                                transaction->began_ns + ROOM_WAIT_NS);
     if (transaction->body == NULL ||
         !smtp_append(transaction->body, slice_of(trace, transaction->trace_size)))
         drop(transaction, REPLY_NO_MEMORY);

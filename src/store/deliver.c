@@ -13,6 +13,12 @@ struct message_body *message_body_take(struct core *core, uint64_t size_hint)
     return (struct message_body *)log_body_take(core, size_hint);
 }
 
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
+                                             uint64_t deadline_ns)
+{
+    return (struct message_body *)log_body_take_await(core, size_hint, deadline_ns);
+}
+
 char *message_body_room(struct message_body *body, size_t want, size_t *ret_room)
 {
     return log_body_room((struct log_body *)body, want, ret_room);

@@ -150,6 +150,30 @@ static uint64_t growth(const struct log_body *body)
     return body->which == MAPPED ? body->capacity : 4 * body->capacity;
 }
 
+/* What a body of that hint takes; 0: more than all may have. */
+static uint64_t first_bytes(const struct log_core *shared, uint64_t size_hint)
+{
+    uint64_t wanted = size_hint < HINT_BYTES_MAX ? size_hint : HINT_BYTES_MAX, bytes = wanted;
+    for (unsigned which = SIZES; which-- > 0;)
+        if (size_bytes[which] >= wanted)
+            bytes = size_bytes[which];
+    return bytes <= shared->body_bytes_max ? format_round(bytes, 4096) : 0;
+}
+
+struct log_body *log_body_take_await(struct core *core, uint64_t size_hint, uint64_t deadline_ns)
+{
+    struct log_body *body = log_body_take(core, size_hint);
+    struct log_core *shared = body != NULL ? NULL : log_core_ref(core);
+    if (shared == NULL)
+        return body;
+    uint64_t bytes = first_bytes(shared, size_hint);
+    while (body == NULL && bytes > 0 && !budget_allows(shared, bytes) &&
+           waiters_wait(core, &shared->body_waiters, deadline_ns) == 0)
+        body = log_body_take(core, size_hint);
+    log_core_unref(shared);
+    return body;
+}
+
 static bool grow(struct log_body *body)
 {
     struct log_core *shared = body->shared;

@@ -335,6 +335,14 @@ static void budget_wait_fn(struct core *core, void *argument)
     assert_non_null(log_body_await(second, 1, began_ns + UINT64_C(10000000000), &room));
     assert_null(first);
     assert_true(core_now_ns(core) < began_ns + UINT64_C(5000000000));
+    first = log_body_take_await(core, 768 << 10, began_ns);
+    assert_non_null(first);
+    assert_null(log_body_take_await(core, 512 << 10, core_now_ns(core) + 10000000));
+    assert_int_equal(fiber_start(core, waiter_fn, &first), 0);
+    struct log_body *third =
+        log_body_take_await(core, 512 << 10, core_now_ns(core) + UINT64_C(10000000000));
+    assert_true(third != NULL && first == NULL);
+    log_body_give(third);
     log_body_give(second);
 }
 

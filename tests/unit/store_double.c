@@ -68,6 +68,13 @@ struct message_body *message_body_take(struct core *core, uint64_t size_hint)
     return NULL;
 }
 
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
+                                             uint64_t deadline_ns)
+{
+    (void)deadline_ns;
+    return message_body_take(core, size_hint);
+}
+
 char *message_body_room(struct message_body *body, size_t want, size_t *ret_room)
 {
     if (body->size == body->capacity && !grow(body, body->capacity * 2))
