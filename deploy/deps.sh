@@ -48,6 +48,7 @@ libsqlite3-dev    directory: SQLite
 libldap-dev       directory: LDAP
 libpq-dev         directory: PostgreSQL
 libcurl4-gnutls-dev directory: HTTP, and token introspection
+libhiredis-dev    moved users in a Redis
 libseccomp-dev    the filter of system calls
 autoconf          wolfSSL has no ready configure
 automake          the same
@@ -98,6 +99,9 @@ slapd                               an LDAP server, for tests/e2e/directories.py
 libodbc2                            slapd needs it
 libltdl7                            the same
 libwrap0                            the same
+redis-server                        a Redis, for tests/e2e/control.py
+redis-tools                         the program itself
+liblzf1                             redis-server needs it
 '
 binaries_unpacked='smtp-source smtp-sink'
 # A mail server a line: folder under PREFIX/peers, then packages, which are unpacked there with what

@@ -49,6 +49,7 @@ DOORS = [
     (r'ldap\.h', r'src/directory/ldap\.c$|tests/', 'a directory is one file of src/directory'),
     (r'libpq', r'src/directory/postgres\.c$|tests/', 'a directory is one file of src/directory'),
     (r'curl/', r'src/directory/http\.c$|tests/', 'a directory is one file of src/directory'),
+    (r'hiredis/', r'src/control/exception_redis\.c$|tests/', 'exceptions are kept by src/control'),
     (r'jansson\.h', r'src/auth/jwt\.c$|src/directory/http\.c$|tests/|'
      r'bench/load/(page\w*|compare\w*|result)\.[ch]$', 'JSON is for tokens and reports only'),
     (r'sodium\.h', r'src/auth/password\.c$|tests/', 'use ringpost/auth.h'),

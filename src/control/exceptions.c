@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Exceptions that survive: read at the start, looked at again and again, changed by MOVE and
+ * FORGET. What the backends were told last is `known`; a look reads a new set, tells the backends
+ * the difference, and keeps the new one.
+ *
+ *   place ─read─▶ set ─difference to known─▶ backend_exception_set, kick ─▶ known
+ *   MOVE ─▶ place.write ─▶ known
+ *
+ * Invariant: the lock is held from a reading's begin to its end, and by a change (K3); without it a
+ * reading that began before a change would take the change back.
+ */
+#include <stdlib.h>
+
+#include "control_private.h"
+#include "exceptions_private.h"
+
+enum {
+    LOOK_SHARE = 10,        /* a look that took long is followed by a pause so many times as long */
+    CHANGES_A_TURN = 200,   /* then others have their turn */
+    CHANGED_HOLD_MS = 3000, /* for a user moved by others: as long as the others may take to look */
+    UNKNOWN_TOLD_MAX = 10   /* of one set */
+};
+
+struct exceptions {
+    struct core *core;
+    struct exception_place *place;
+    struct exception_set known;
+    struct hash_key key;
+    struct fiber_lock lock;
+    struct waiters waiters, gone;
+    uint64_t look_ns;
+    bool is_absent;         /* as it was logged */
+    uint32_t mistakes_told; /* checksum of those that were logged last; 0: none */
+    bool is_stopping, is_gone;
+};
+
+/* ---------------------------------------------------------------- log */
+
+static void say(struct exceptions *exceptions, const char *level, const char *what)
+{
+    struct event event;
+    event_begin(&event, "exceptions", level);
+    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_text(&event, "what", slice_cstr(what));
+    core_log(exceptions->core, &event);
+}
+
+static void say_mistakes(struct exceptions *exceptions, const struct exception_mistakes *mistakes)
+{
+    for (unsigned i = 0; i < mistakes->count && i < EXCEPTION_MISTAKES_MAX; i++) {
+        struct event event;
+        event_begin(&event, "exceptions", "error");
+        event_text(&event, "place", slice_cstr(exceptions->place->name));
+        event_number(&event, "line", mistakes->told[i].line);
+        event_text(&event, "problem", slice_cstr(mistakes->told[i].what));
+        core_log(exceptions->core, &event);
+    }
+    struct event event;
+    event_begin(&event, "exceptions", "error");
+    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_number(&event, "mistakes", mistakes->count);
+    event_text(&event, "what", SLICE("not taken; what was known stays"));
+    core_log(exceptions->core, &event);
+}
+
+/* One line for each change of state, and the mistakes when they are others than before. */
+static void say_state(struct exceptions *exceptions, int result,
+                      const struct exception_mistakes *mistakes)
+{
+    bool is_mistaken = result == -EINVAL, is_absent = result < 0 && !is_mistaken;
+    uint32_t sum = is_mistaken ? crc32c(1, mistakes, sizeof *mistakes) | 1 : 0;
+    if (is_mistaken && sum != exceptions->mistakes_told)
+        say_mistakes(exceptions, mistakes);
+    else if (is_absent && !exceptions->is_absent)
+        say(exceptions, "warning", strerror(-result));
+    if (result >= 0 && exceptions->is_absent)
+        say(exceptions, "info", "available again");
+    if (!is_absent)
+        exceptions->mistakes_told = sum;
+    exceptions->is_absent = is_absent;
+}
+
+/* ---------------------------------------------------------------- applying */
+
+struct applying {
+    struct exceptions *exceptions;
+    bool is_start;
+    unsigned count, unknown;
+};
+
+static void tell_unknown(struct applying *applying, struct slice user, struct slice backend,
+                         int error)
+{
+    struct event event;
+    if (applying->unknown++ >= UNKNOWN_TOLD_MAX)
+        return;
+    event_begin(&event, "exceptions", "warning");
+    event_text(&event, "user", user);
+    event_text(&event, "backend", backend);
+    event_text(&event, "what",
+               error == -ENOENT ? SLICE("no such backend; the user is where he would be")
+                                : slice_cstr(strerror(-error)));
+    core_log(applying->exceptions->core, &event);
+}
+
+static void apply(struct applying *applying, struct slice user, struct slice backend)
+{
+    struct core *core = applying->exceptions->core;
+    bool is_move = !applying->is_start && backend.size > 0;
+    struct backend_exception exception = {
+        .user = user, .backend = backend, .hold_ms = is_move ? CHANGED_HOLD_MS : 0};
+    uint64_t kicked;
+    int result = backend_exception_set(core, &exception);
+    for (int i = 0; i < CONTROL_BUSY_TRIES && result == -EAGAIN; i++) {
+        fiber_sleep(core, (uint64_t)CONTROL_TICK_MS / 10 * 1000000);
+        result = backend_exception_set(core, &exception);
+    }
+    if (result < 0)
+        tell_unknown(applying, user, backend, result);
+    else if (is_move)
+        (void)control_kick_all(core, user, 0, &kicked);
+    if (++applying->count % CHANGES_A_TURN == 0)
+        fiber_yield(core);
+}
+
+/* From `known` to `set`, which it becomes. */
+static void adopt(struct exceptions *exceptions, struct exception_set *set, bool is_start)
+{
+    struct applying applying = {.exceptions = exceptions, .is_start = is_start};
+    struct exception_set *known = &exceptions->known;
+    struct slice user, backend;
+    uint32_t at = 0;
+    while (exception_set_next(set, &at, &user, &backend))
+        if (!slice_equal(exception_set_find(known, user), backend))
+            apply(&applying, user, backend);
+    at = 0;
+    while (exception_set_next(known, &at, &user, &backend))
+        if (exception_set_find(set, user).size == 0)
+            apply(&applying, user, SLICE(""));
+    exception_set_free(known);
+    *known = *set;
+    if (applying.count == 0)
+        return;
+    struct event event;
+    event_begin(&event, "exceptions", "info");
+    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_number(&event, "changed", applying.count);
+    event_number(&event, "not_applied", applying.unknown);
+    event_number(&event, "users", known->live);
+    core_log(exceptions->core, &event);
+}
+
+/* 0, or why nothing was taken. */
+static int look(struct exceptions *exceptions, bool is_start)
+{
+    struct exception_mistakes mistakes;
+    struct exception_set set;
+    memset(&mistakes, 0, sizeof mistakes); /* whole: it is compared by a checksum */
+    exception_set_init(&set, &exceptions->key);
+    fiber_lock_take(exceptions->core, &exceptions->lock);
+    int result = exceptions->place->read(exceptions->place, &set, &mistakes);
+    if (result == 0)
+        adopt(exceptions, &set, is_start);
+    else
+        exception_set_free(&set);
+    fiber_lock_give(exceptions->core, &exceptions->lock);
+    if (result != 1) /* 1: what stands there, mistakes too, is what it was */
+        say_state(exceptions, result, &mistakes);
+    return result > 0 ? 0 : result;
+}
+
+static void look_again(void *argument)
+{
+    struct exceptions *exceptions = argument;
+    struct core *core = exceptions->core;
+    uint64_t pause_ns = exceptions->look_ns;
+    while (!exceptions->is_stopping) {
+        waiters_wait(core, &exceptions->waiters, core_now_ns(core) + pause_ns);
+        if (exceptions->is_stopping)
+            break;
+        uint64_t began = core_now_ns(core);
+        look(exceptions, false);
+        uint64_t long_ns = (core_now_ns(core) - began) * LOOK_SHARE;
+        pause_ns = long_ns > exceptions->look_ns ? long_ns : exceptions->look_ns;
+    }
+    exceptions->is_gone = true;
+    waiters_wake_all(core, &exceptions->gone);
+}
+
+/* ---------------------------------------------------------------- the contract */
+
+const char *exceptions_place_check(struct slice place, struct slice *ret_path)
+{
+    char host[256];
+    unsigned port, database;
+    *ret_path = SLICE("");
+    if (slice_starts_nocase(place, SLICE("redis:")))
+        return exception_redis_parse(place, host, &port, &database);
+    if (!slice_starts_nocase(place, SLICE("file:")))
+        return "write \"file:/path\" or \"redis://host:port/database\"";
+    struct slice path = slice_from(place, 5);
+    if (path.size == 0 || path.data[0] != '/')
+        return "the path of the file begins with /";
+    *ret_path = path;
+    return NULL;
+}
+
+static void forget(struct exceptions *exceptions)
+{
+    if (exceptions->place != NULL)
+        exceptions->place->free(exceptions->place);
+    exception_set_free(&exceptions->known);
+    free(exceptions);
+}
+
+int exceptions_open(struct core *core, const struct exceptions_options *options,
+                    struct exceptions **ret_exceptions)
+{
+    struct exceptions *exceptions = calloc(1, sizeof *exceptions);
+    struct slice path;
+    if (exceptions == NULL)
+        return -ENOMEM;
+    assert(core_index(core) == 0);
+    exceptions->core = core;
+    exceptions->look_ns = options->look_ms * 1000000;
+    core_random(core, &exceptions->key, sizeof exceptions->key);
+    exception_set_init(&exceptions->known, &exceptions->key);
+    int result = exceptions_place_check(options->place, &path) != NULL ? -EINVAL : 0;
+    if (result == 0)
+        result = path.size > 0 ? exception_file_make(core, options, &exceptions->place)
+                               : exception_redis_make(core, options, &exceptions->place);
+    if (result == 0)
+        result = look(exceptions, true);
+    if (result < 0 && result != -EINVAL && exceptions->place != NULL &&
+        exceptions->place->may_be_absent)
+        result = 0;
+    if (result == 0)
+        result = fiber_start(core, look_again, exceptions);
+    if (result < 0)
+        forget(exceptions);
+    else
+        *ret_exceptions = exceptions;
+    return result;
+}
+
+void exceptions_close(struct exceptions *exceptions)
+{
+    exceptions->is_stopping = true;
+    waiters_wake_all(exceptions->core, &exceptions->waiters);
+    while (!exceptions->is_gone)
+        waiters_wait(exceptions->core, &exceptions->gone, 0);
+    forget(exceptions);
+}
+
+int exceptions_keep(struct exceptions *exceptions, struct slice user, struct slice backend)
+{
+    struct exception_mistakes mistakes = {.count = 0};
+    if (exception_user_check(user) != NULL ||
+        (backend.size > 0 && exception_backend_check(backend) != NULL))
+        return -EINVAL;
+    fiber_lock_take(exceptions->core, &exceptions->lock);
+    bool is_full = backend.size > 0 && exceptions->known.live >= BACKEND_EXCEPTIONS_MAX &&
+                   exception_set_find(&exceptions->known, user).size == 0;
+    int result =
+        is_full ? -ENOSPC : exceptions->place->write(exceptions->place, user, backend, &mistakes);
+    if (result == 0)
+        result = exception_set_put(&exceptions->known, user, backend);
+    fiber_lock_give(exceptions->core, &exceptions->lock);
+    if (mistakes.count > 0)
+        say_mistakes(exceptions, &mistakes);
+    return result;
+}
