@@ -296,6 +296,29 @@ class Ringpost(Peer):
             self.read('ringpost.conf')
 
 
+class RingpostFront(Ringpost):
+    """Before another server: imap=PORT, pop3=PORT. tls: the backend's ports want it from the first
+    byte; connections: how many sessions a core may have."""
+
+    name = 'ringpost-front'
+    PORTS = {'imap': 250, 'imaps': 251, 'pop3': 252, 'admin': 253}
+    GREETS = ('imap', 'pop3')
+
+    def __init__(self, ground, imap=0, pop3=0, cores=1, tls=False, connections=5000):
+        super().__init__(ground)
+        self.environment = {}
+        self.values = {'CORES': cores, 'BACKEND_IMAP': imap, 'BACKEND_POP3': pop3,
+                       'BACKEND_TLS': 'implicit' if tls else 'none',
+                       'UNVERIFIED': 'true' if tls else 'false', 'CONNECTIONS': connections}
+
+    def prepare(self):
+        os.chmod(os.path.join(self.dir, 'key.pem'), 0o600)
+        self.fill_in('ringpost/front.conf', 'ringpost.conf')
+
+    def command(self):
+        return [self.ground.ringpost, 'serve', '--config', os.path.join(self.dir, 'ringpost.conf')]
+
+
 class SmtpSink(Peer):
     """Postfix's smtp-sink: reads mail in one process and throws it away; no disk, no parsing to
     speak of. What a server that keeps mail can be compared with at best. Up to 1000 connections."""
@@ -463,8 +486,8 @@ class OpenSmtpd(Peer):
         return self.read('smtpd.conf')
 
 
-PEERS = {peer.name: peer for peer in (Ringpost, SmtpSink, Postfix, Dovecot, DovecotProxy, Nginx,
-                                      Exim, OpenSmtpd)}
+PEERS = {peer.name: peer for peer in (Ringpost, RingpostFront, SmtpSink, Postfix, Dovecot,
+                                      DovecotProxy, Nginx, Exim, OpenSmtpd)}
 
 
 def main():

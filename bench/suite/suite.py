@@ -16,6 +16,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import proxy_rows
 import result
 import rows as row_table
 import sweeps as sweep_table
@@ -40,7 +41,7 @@ def parse(arguments):
     parser.add_argument('--list', action='store_true')
     options = parser.parse_args(arguments)
     options.pairs = options.pairs or (1 if options.quick else 5)
-    rows, sweeps = row_table.rows(), sweep_table.sweeps()
+    rows, sweeps = row_table.rows() + proxy_rows.rows(), sweep_table.sweeps()
     if options.list:
         for one in rows + sweeps:
             print(f'{one.name:16} {one.what}')
