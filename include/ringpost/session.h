@@ -320,6 +320,13 @@ int session_log_in(struct session *session, struct slice user, struct slice pass
  * session_log_in; -ECANCELED: the client gave up; a stream's error: just return. */
 int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
                          struct slice prompt);
+/* The same where messages are no lines of their own (ManageSieve). `ask` sends the challenge, as
+ * base64, and gives the response's base64, writable until the next reading call: 0; -ECANCELED (it
+ * was "*"); -EBADMSG; -EMSGSIZE; -errno of the stream. */
+int session_authenticate_by(struct session *session, struct slice mechanism, struct slice initial,
+                            int (*ask)(struct session *session, struct slice challenge,
+                                       struct slice *ret_base64));
+void session_write_base64(struct session *session, struct slice bytes);
 
 /* For proxy.h. Takes back session_logged_in: the backend did not let the user in. */
 void session_log_out(struct session *session);

@@ -217,10 +217,12 @@ int session_log_in(struct session *session, struct slice user, struct slice pass
 struct conversation {
     struct session *session;
     struct slice prompt;
+    int (*ask)(struct session *session, struct slice challenge, struct slice *ret_base64);
 };
 
-static void write_base64(struct stream *stream, struct slice bytes)
+void session_write_base64(struct session *session, struct slice bytes)
 {
+    struct stream *stream = &session->stream;
     char text[PIECE_BYTES / 3 * 4];
     while (bytes.size > 0) {
         size_t size = base64_encode(slice_first(bytes, PIECE_BYTES), text);
@@ -240,25 +242,33 @@ static bool decode(struct slice *text)
     return is_good;
 }
 
+/* By a line each. */
+static int ask_by_line(const struct conversation *conversation, struct slice challenge,
+                       struct slice *ret_line)
+{
+    struct session *session = conversation->session;
+    stream_write(&session->stream, conversation->prompt);
+    session_write_base64(session, challenge);
+    stream_write(&session->stream, SLICE("\r\n"));
+    int result = stream_read_line(&session->stream, RESPONSE_BYTES_MAX, ret_line);
+    if (result == -EBADMSG)
+        auth_wipe(*ret_line);
+    return result == 0 && slice_equal(*ret_line, SLICE("*")) ? -ECANCELED : result;
+}
+
 static int ask(void *argument, struct slice challenge, struct slice *ret_response)
 {
     const struct conversation *conversation = argument;
     struct session *session = conversation->session;
-    struct slice line = SLICE("");
-    stream_write(&session->stream, conversation->prompt);
-    write_base64(&session->stream, challenge);
-    stream_write(&session->stream, SLICE("\r\n"));
+    struct slice text = SLICE("");
     session_due(session, session->service->command_ms_max);
-    int result = stream_read_line(&session->stream, RESPONSE_BYTES_MAX, &line);
-    if (result == -EBADMSG)
-        auth_wipe(line);
+    int result = conversation->ask != NULL ? conversation->ask(session, challenge, &text)
+                                           : ask_by_line(conversation, challenge, &text);
     if (result < 0)
         return result;
-    if (slice_equal(line, SLICE("*")))
-        return -ECANCELED;
-    if (!decode(&line))
+    if (!decode(&text))
         return -EBADMSG;
-    *ret_response = line;
+    *ret_response = text;
     return 0;
 }
 
@@ -282,11 +292,11 @@ static int take_initial(struct session *session, struct slice initial, struct sl
     return 0;
 }
 
-int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
-                         struct slice prompt)
+static int authenticate(struct conversation *conversation, struct slice mechanism,
+                        struct slice initial)
 {
-    struct conversation conversation = {.session = session, .prompt = prompt};
-    struct auth_exchange exchange = {.ask = ask, .argument = &conversation};
+    struct session *session = conversation->session;
+    struct auth_exchange exchange = {.ask = ask, .argument = conversation};
     struct auth_result answer = {0};
     struct auth_client client;
     struct kept_login *login = NULL;
@@ -302,4 +312,19 @@ int session_authenticate(struct session *session, struct slice mechanism, struct
                                  login != NULL ? &login->proof : NULL);
     auth_wipe(exchange.initial);
     return kept(session, login, finish(session, result, &answer), &answer);
+}
+
+int session_authenticate(struct session *session, struct slice mechanism, struct slice initial,
+                         struct slice prompt)
+{
+    struct conversation conversation = {.session = session, .prompt = prompt};
+    return authenticate(&conversation, mechanism, initial);
+}
+
+int session_authenticate_by(struct session *session, struct slice mechanism, struct slice initial,
+                            int (*ask)(struct session *session, struct slice challenge,
+                                       struct slice *ret_base64))
+{
+    struct conversation conversation = {.session = session, .ask = ask};
+    return authenticate(&conversation, mechanism, initial);
 }
