@@ -4,7 +4,7 @@
  * checked, the answer held back as auth asks for, the session's user set. What is said about it is
  * the protocol's.
  *
- *   AUTH mechanism [initial] ─▶ base64 ─▶ auth_sasl ⇄ ask: prompt + base64 ─▶ line ─▶ base64
+ *   AUTH mechanism [initial] ─▶ base64 ─▶ auth_sasl ⇄ converse: prompt + base64 ─▶ line ─▶ base64
  *
  * Where the service fronts, what was shown is kept in session->login until a backend has seen it.
  * Its verdict may be the first (session_login_judged); when it lets nobody in, the session has no
@@ -256,7 +256,7 @@ static int ask_by_line(const struct conversation *conversation, struct slice cha
     return result == 0 && slice_equal(*ret_line, SLICE("*")) ? -ECANCELED : result;
 }
 
-static int ask(void *argument, struct slice challenge, struct slice *ret_response)
+static int converse(void *argument, struct slice challenge, struct slice *ret_response)
 {
     const struct conversation *conversation = argument;
     struct session *session = conversation->session;
@@ -296,7 +296,7 @@ static int authenticate(struct conversation *conversation, struct slice mechanis
                         struct slice initial)
 {
     struct session *session = conversation->session;
-    struct auth_exchange exchange = {.ask = ask, .argument = conversation};
+    struct auth_exchange exchange = {.ask = converse, .argument = conversation};
     struct auth_result answer = {0};
     struct auth_client client;
     struct kept_login *login = NULL;
