@@ -196,6 +196,8 @@ static void put_row(struct text *out, const json_t *row)
 
 static void put_rows(struct text *out, const json_t *rows)
 {
+    if (json_array_size(rows) == 0)
+        return;
     section_begin(out, "rows", "Results");
     table_begin(out, "", "Each row of the suite, by server");
     text_put(out,
@@ -381,6 +383,8 @@ static void put_figures(struct text *out, const json_t *suite)
 {
     const json_t *rows = member(suite, "rows");
     unsigned counts[SUITE_VERDICTS] = {0}, aimed = 0;
+    if (json_array_size(rows) == 0)
+        return;
     for (size_t i = 0; i < json_array_size(rows) && i < ROWS_MAX; i++) {
         const json_t *row = json_array_get(rows, i);
         aimed += member_string(row, "target").size > 0;
