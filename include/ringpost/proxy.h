@@ -29,6 +29,7 @@ struct proxy_options {
     enum backend_protocol protocol;
     const struct proxy_domain *domains; /* sorted by name; users of others are local */
     unsigned domain_count;
+    bool has_local_users; /* not all users of the service are in these domains */
     uint64_t
         keep_alive_ms;    /* an idle IMAP client hears from us when the backend was silent so long;
                                 0: never */
@@ -42,7 +43,8 @@ struct proxy_options {
 int proxy_open(struct core *core);
 void proxy_close(struct core *core);
 
-/* The pool of the session's user (session->user; before it: of `user` as typed), or NULL: local. */
+/* The pool of the session's user (session->user; before it: of `user`, with its domain), or NULL:
+ * local. */
 const struct backend_pool *proxy_pool(const struct session *session, struct slice user);
 /* The session has its user (session_log_in gave 0), and his mail is elsewhere. */
 bool proxy_is_wanted(const struct session *session);
@@ -53,8 +55,8 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer);
 /* Last act of the handler, its answer written: once that is sent the streams are joined. */
 void proxy_join(struct session *session);
 /* Capabilities to offer before log-in beside those of the log-in itself: what the pools of this
- * service have in common; data NULL: the service fronts nothing, empty: nothing is known yet. In the
- * session's arena. */
+ * service have in common, as backend_capabilities gives them; data NULL: the service fronts
+ * nothing, empty: nothing is known yet. In the session's arena. */
 struct slice proxy_capabilities(struct session *session);
 
 /* ---------------------------------------------------------------- the operator */

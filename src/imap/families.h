@@ -61,6 +61,13 @@ void imap_refuse(struct session *session, const struct command *command,
 void imap_goodbye(struct session *session, enum session_end end);
 void imap_closed(struct session *session);
 
+/* front.c: users whose mail lies elsewhere */
+void imap_front(struct session *session); /* logged in here: and there */
+/* Before log-in: may this capability of the store's be offered? True where nothing is fronted. */
+bool imap_front_has(struct session *session, struct slice name);
+/* Others of the backends, a blank before each. */
+void imap_front_capabilities(struct session *session, struct text *text);
+
 void imap_capability_run(struct session *session, const void *arguments);
 void imap_noop_run(struct session *session, const void *arguments);
 void imap_logout_run(struct session *session, const void *arguments);
@@ -84,6 +91,9 @@ struct imap_enable_arguments {
 const char *imap_enable_parse(struct slice text, struct arena *arena, void *ret_arguments);
 void imap_enable_run(struct session *session, const void *arguments);
 
+struct imap_id_arguments {
+    uint8_t hops; /* hops_of x-proxy-ttl */
+};
 const char *imap_id_parse(struct slice text, struct arena *arena, void *ret_arguments);
 void imap_id_run(struct session *session, const void *arguments);
 

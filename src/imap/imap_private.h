@@ -64,6 +64,7 @@ struct imap_session {
     uint64_t keywords_told;   /* those that a FLAGS answer has named */
     uint64_t literal_pending; /* bytes of a {n+} that its command has not read yet */
     uint32_t enabled;         /* enum imap_enabled */
+    bool has_asked;           /* for CAPABILITY */
 };
 
 static inline struct imap_session *imap_of(struct session *session)

@@ -4,11 +4,13 @@
  * and what it is: ID (RFC 2971), ENABLE (RFC 5161).
  *
  *   password right ─▶ session_log_in ─▶ moves to the user's home core ─▶ account_open ─▶ OK
+ *                                   └─▶ or his mail lies elsewhere: imap_front
  *
  * A wrong password and an unknown user are answered alike, after the delay that auth asks for.
  */
 #include "families.h"
 #include "ringpost/auth.h"
+#include "ringpost/proxy.h"
 
 enum {
     ENABLE_NAMES_MAX = 64,
@@ -56,7 +58,12 @@ static const struct {
 
 static void finish_log_in(struct session *session, int result)
 {
+    if (result == 0 && proxy_is_wanted(session)) {
+        imap_front(session);
+        return;
+    }
     if (result == 0) {
+        session_login_forget(session);
         session_move(session, store_home_core(session_core(session), session->user), at_home);
         return;
     }
@@ -168,11 +175,18 @@ void imap_enable_run(struct session *session, const void *arguments)
     imap_finish(session, NULL, "Done");
 }
 
+/* A gateway before us says how many more there may be. 0: nothing of the kind; else one more. */
+static uint8_t hops_of(struct slice value)
+{
+    bool is_digit = value.size == 1 && value.data[0] >= '0' && value.data[0] <= '9';
+    return is_digit ? (uint8_t)(value.data[0] - '0' + 1) : 0;
+}
+
 const char *imap_id_parse(struct slice text, struct arena *arena, void *ret_arguments)
 {
     static const char expected[] = "Expected: ID (name value ...) or ID NIL";
     struct imap_cursor cursor = imap_cursor_of(text);
-    (void)ret_arguments;
+    struct imap_id_arguments *arguments = ret_arguments;
     if (imap_take_word(&cursor, SLICE("NIL")))
         return imap_at_end(&cursor) ? NULL : expected;
     if (!imap_take(&cursor, '('))
@@ -186,13 +200,19 @@ const char *imap_id_parse(struct slice text, struct arena *arena, void *ret_argu
             return expected;
         if (name.size > ID_NAME_BYTES_MAX || value.size > ID_VALUE_BYTES_MAX)
             return "Field too long";
+        if (slice_equal_nocase(name, SLICE("x-proxy-ttl")))
+            arguments->hops = hops_of(value);
     }
     return imap_at_end(&cursor) ? NULL : expected;
 }
 
 void imap_id_run(struct session *session, const void *arguments)
 {
-    (void)arguments;
+    const struct imap_id_arguments *id = arguments;
+    /* From whoever says it: it can only forbid. */
+    if (id->hops != 0 && id->hops <= BACKEND_TTL_FIRST && session->user.size == 0 &&
+        (session->hops_left == 0 || id->hops < session->hops_left))
+        session->hops_left = id->hops;
     imap_untagged(session, "ID (\"name\" \"Ringpost\")");
     imap_finish(session, NULL, "Done");
 }

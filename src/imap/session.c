@@ -11,6 +11,7 @@
 
 enum capability_condition {
     ALWAYS,
+    BY_STORE, /* of the store behind the log-in, here or elsewhere */
     CAN_START_TLS,
     MECHANISMS, /* the name is that of each, behind it */
     MUST_NOT_LOG_IN
@@ -28,8 +29,8 @@ static const struct {
     {"AUTH=", IMAP_NOT_AUTHENTICATED, MECHANISMS},
     {"LOGINDISABLED", IMAP_NOT_AUTHENTICATED, MUST_NOT_LOG_IN},
     {"ID", IMAP_ANY, ALWAYS},
-    {"ENABLE", IMAP_ANY, ALWAYS},
-    {"IDLE", IMAP_ANY, ALWAYS},
+    {"ENABLE", IMAP_ANY, BY_STORE},
+    {"IDLE", IMAP_ANY, BY_STORE},
     {"NAMESPACE", IMAP_LOGGED_IN, ALWAYS},
     {"UIDPLUS", IMAP_LOGGED_IN, ALWAYS},
     {"UNSELECT", IMAP_LOGGED_IN, ALWAYS},
@@ -60,6 +61,11 @@ static void add_mechanisms(struct session *session, struct text *text, const cha
     }
 }
 
+static bool store_has(struct session *session, const char *name)
+{
+    return session->state != IMAP_NOT_AUTHENTICATED || imap_front_has(session, slice_cstr(name));
+}
+
 struct slice imap_capabilities(struct session *session)
 {
     struct text text;
@@ -67,6 +73,7 @@ struct slice imap_capabilities(struct session *session)
     for (size_t i = 0; i < sizeof capabilities / sizeof capabilities[0]; i++) {
         enum capability_condition condition = capabilities[i].condition;
         if (!(capabilities[i].states & session->state) ||
+            (condition == BY_STORE && !store_has(session, capabilities[i].name)) ||
             (condition == CAN_START_TLS && !session_offers_tls(session)) ||
             (condition == MUST_NOT_LOG_IN && session_may_log_in(session)))
             continue;
@@ -75,6 +82,8 @@ struct slice imap_capabilities(struct session *session)
         else
             add_capability(&text, capabilities[i].name, SLICE(""));
     }
+    if (session->state == IMAP_NOT_AUTHENTICATED)
+        imap_front_capabilities(session, &text);
     if (session->state & IMAP_LOGGED_IN)
         text_printf(&text, " APPENDLIMIT=%llu",
                     (unsigned long long)imap_options_of(session)->append_bytes_max);
@@ -137,8 +146,7 @@ void imap_goodbye(struct session *session, enum session_end end)
 {
     bool is_temporary = end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ||
                         end == SESSION_END_BACKEND_LOST || end == SESSION_END_BACKEND_DOWN;
-    stream_printf(&session->stream, "* BYE %s%s\r\n",
-                  is_temporary ? "[UNAVAILABLE] " : "",
+    stream_printf(&session->stream, "* BYE %s%s\r\n", is_temporary ? "[UNAVAILABLE] " : "",
                   session_end_rows[end].text);
 }
 
@@ -166,6 +174,7 @@ const char *imap_nothing_parse(struct slice text, struct arena *arena, void *ret
 void imap_capability_run(struct session *session, const void *arguments)
 {
     (void)arguments;
+    imap_of(session)->has_asked = true;
     stream_write(&session->stream, SLICE("* CAPABILITY "));
     stream_write(&session->stream, imap_capabilities(session));
     stream_write(&session->stream, SLICE("\r\n"));

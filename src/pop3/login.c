@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "ringpost/proxy.h"
+
 void pop3_forget_name(struct pop3 *pop3)
 {
     free((char *)(uintptr_t)pop3->name.data);
@@ -48,13 +50,21 @@ static struct slice password_of(const struct command_line *line)
     return slice_of(begin, (size_t)(end - begin));
 }
 
+static void open_locally(struct session *session)
+{
+    session_login_forget(session);
+    session_move(session, store_home_core(session_core(session), session->user),
+                 pop3_open_maildrop);
+}
+
 static void finish_log_in(struct session *session, int result)
 {
     pop3_forget_name(pop3_of(session));
     session->state = POP3_AUTHORIZATION;
-    if (result == 0)
-        session_move(session, store_home_core(session_core(session), session->user),
-                     pop3_open_maildrop);
+    if (result == 0 && proxy_is_wanted(session))
+        pop3_front(session);
+    else if (result == 0)
+        open_locally(session);
     else if (result == -EBADMSG)
         stream_write(&session->stream, SLICE("-ERR Not a message of this mechanism\r\n"));
     else if (session->stream.end == 0 || result == -EACCES)

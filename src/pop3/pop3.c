@@ -64,9 +64,12 @@ static void pop3_capa(struct session *session, const void *arguments)
         stream_write(&session->stream, SLICE("STLS\r\n"));
     if (size > 0)
         stream_printf(&session->stream, "SASL %.*s\r\n", (int)size, names);
-    stream_write(&session->stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
-                                         "PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\n"
-                                         "IMPLEMENTATION Ringpost\r\n.\r\n"));
+    if (pop3_front_capa(session))
+        stream_write(&session->stream, SLICE("RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"));
+    else
+        stream_write(&session->stream, SLICE("TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
+                                             "PIPELINING\r\nEXPIRE NEVER\r\nUTF8 USER\r\n"));
+    stream_write(&session->stream, SLICE("IMPLEMENTATION Ringpost\r\n.\r\n"));
 }
 
 static void pop3_ok_command(struct session *session, const void *arguments)

@@ -86,6 +86,11 @@ void pop3_error(struct session *session, int error);
 /* Now + the service's time for a command + 1 ms a byte that is to leave. */
 void pop3_deadline(struct session *session, uint64_t bytes);
 
+/* front.c */
+void pop3_front(struct session *session); /* logged in here: and there */
+/* CAPA's lines of what is behind the log-in; false: they are ours to say. */
+bool pop3_front_capa(struct session *session);
+
 /* login.c */
 void pop3_user(struct session *session, const void *arguments);
 void pop3_pass(struct session *session, const void *arguments);

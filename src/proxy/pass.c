@@ -10,8 +10,8 @@
  *     └─ drain, kick, silence, stall ─▶ ended
  *
  * Spreading: clients connect again at once. When a backend dies with all its sessions, the others
- * Spreading: clients connect again at once. When a backend dies with all its sessions, others would
- * longer the time over which the clients learn of it, each at random.
+ * would have to log all of them in in one moment; so the more of them this core has lost lately,
+ * the longer the time over which the clients learn of it, each at random.
  */
 #include <stdio.h>
 #include <stdlib.h>

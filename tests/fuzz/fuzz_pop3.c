@@ -7,6 +7,7 @@
  */
 #include "../../src/pop3/pop3_private.h"
 #include "../unit/pop3_double.h"
+#include "ringpost/proxy.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,39 @@ int session_logged_in(struct session *session, struct slice user)
     session->user = user;
     logins++;
     return 0;
+}
+
+void session_login_forget(struct session *session)
+{
+    (void)session;
+}
+
+void session_log_out(struct session *session)
+{
+    (void)session;
+}
+
+bool proxy_is_wanted(const struct session *session)
+{
+    (void)session;
+    return false;
+}
+
+int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
+{
+    (void)session, (void)ret_answer;
+    return -EAGAIN;
+}
+
+void proxy_join(struct session *session)
+{
+    (void)session;
+}
+
+struct slice proxy_capabilities(struct session *session)
+{
+    (void)session;
+    return (struct slice){0};
 }
 
 void session_move(struct session *session, unsigned to_core, void (*then)(struct session *session))
