@@ -8,10 +8,10 @@
  *        ─▶ log-in by the protocol's dialect ─▶ struct backend_link: a stream at the first byte
  *           behind the answer to the log-in
  *
- * The choice is a pure function of pool, user and what is chosen from, so that several gateways with
- * the same pool agree without talking. What a backend does now (alive, draining, how many sessions)
- * is one struct of atomic words, shared by all cores; a backend's health is looked after by one core.
- * Which user has sessions where is kept on the user's home core.
+ * The choice is a pure function of pool, user and what is chosen from, so that several gateways
+ * with the same pool agree without talking. What a backend does now (alive, draining, how many
+ * sessions) is one struct of atomic words, shared by all cores; a backend's health is looked after
+ * by one core. Which user has sessions where is kept on the user's home core.
  *
  * Invariants:
  *   B1 A user with live sessions through this process, or within the affinity time, is given no
@@ -26,6 +26,7 @@
 #define RINGPOST_BACKEND_H
 
 #include "ringpost/auth.h"
+#include "ringpost/generation.h"
 #include "ringpost/network.h"
 #include "ringpost/stream.h"
 #include "ringpost/tls.h"
@@ -124,6 +125,9 @@ int backend_table_make(struct backend_states *states, const struct backend_pool_
                        unsigned count, void (*problem)(void *argument, const char *what),
                        void *argument, struct backend_table **ret_table);
 void backend_table_free(struct backend_table *table);
+/* Before cores see it: checks of it that are under way when it is replaced are users of this
+ * generation, so that it is not freed beneath them. */
+void backend_table_count(struct backend_table *table, struct generation *generation);
 const struct backend_pool *backend_pool_find(const struct backend_table *table, struct slice name);
 const struct backend_pool_options *backend_pool_options_of(const struct backend_pool *pool);
 
@@ -164,7 +168,8 @@ struct backend_request {
     bool without_login; /* LMTP: stops behind the greeting and LHLO */
 };
 
-/* A connection to a backend, and the user logged in. `stream` first: it is joined with the client's.
+/* A connection to a backend, and the user logged in. `stream` first: it is joined with the
+ * client's.
  */
 struct backend_link {
     struct stream stream;
@@ -202,10 +207,10 @@ void backend_link_close(struct backend_link *link);
 /* It broke while a session used it: counted for the backend's health. */
 void backend_link_lost(struct backend_link *link);
 
-/* What all backends of the pool that are up have said they can, before log-in: blanks between. Empty
- * when none has been asked yet. IMAP's words are as they came. Of the other protocols a line is its
- * keyword, and a word KEYWORD=WORD for each word of its value, so that what backends have in common
- * is a set of words: SIZE SIZE=1000 (EHLO), SASL SASL=PLAIN (CAPA), SIEVE SIEVE=fileinto
+/* What all backends of the pool that are up have said they can, before log-in: blanks between.
+ * Empty when none has been asked yet. IMAP's words are as they came. Of the other protocols a line
+ * is its keyword, and a word KEYWORD=WORD for each word of its value, so that what backends have
+ * in common is a set of words: SIZE SIZE=1000 (EHLO), SASL SASL=PLAIN (CAPA), SIEVE SIEVE=fileinto
  * SIEVE=reject (ManageSieve, without quotes). */
 struct slice backend_capabilities(struct core *core, const struct backend_pool *pool,
                                   enum backend_protocol protocol);
@@ -240,7 +245,8 @@ struct slice backend_pool_name(const struct backend *backend);
 
 /* An exception for a user: this backend ("" as it would be), log-ins held until then. Kept on the
  * user's home core, and by whoever loads them from a file or a Redis (src/main). Fiber. 0; -ENOENT;
- * -ENOSPC (BACKEND_EXCEPTIONS_MAX). */
+ * -EEXIST (several of that name); -ENOSPC (BACKEND_EXCEPTIONS_MAX). With neither backend nor hold
+ * it is taken back. */
 enum { BACKEND_EXCEPTIONS_MAX = 1000000, BACKEND_HOLD_MS_MAX = 60000 };
 struct backend_exception {
     struct slice user;    /* canonical */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A table of small rows under 64-bit keys, for what is kept of users and peers: open addressing in
- * one block of memory, at most half full. A row begins with its key, which is never 0 and is a keyed
- * hash (hash_keyed) where strangers choose names.
+ * one block of memory, at most half full. A row begins with its key, which is never 0 and is a
+ * keyed hash (hash_keyed) where strangers choose names.
  *
  * Rows move: a pointer to one is good until the next rows_add, rows_remove or rows_sweep.
  */

@@ -3,7 +3,8 @@
  * What the files of this folder share. Two halves meet here:
  *
  *   state    table.c    tables, states by pool and name, the operator's will
- *            state.c    what a backend is doing: alive, failures in a row, connections, capabilities
+ *            state.c    what a backend is doing: alive, failures in a row, connections,
+ * capabilities
  *            choose.c   the rendezvous hash (pure)
  *            users.c    on the user's home core: sessions, affinity, claims
  *            exception.c   the same for what the operator wants of a user
@@ -55,6 +56,7 @@ struct backend_health {
 };
 
 struct backend {
+    struct backend_states *states;
     uint32_t index; /* in the states; its checks run on core index % cores */
     char pool[BACKEND_NAME_BYTES_MAX + 1], name[BACKEND_NAME_BYTES_MAX + 1];
     bool is_elsewhere;         /* stands for the addresses that are no backend here: no health */
@@ -62,6 +64,8 @@ struct backend {
     _Atomic uint32_t sessions; /* connections, those that log in too */
     _Atomic uint32_t users;    /* rows of users that name it */
     _Atomic uint64_t logins, failures, refused;
+    struct message hurry; /* to the core that checks it: something has changed; */
+    atomic_bool hurries;  /* it is on its way */
     struct backend_health health[BACKEND_PROTOCOL_COUNT];
 };
 
@@ -80,6 +84,7 @@ struct backend_pool {
     struct backend_member *members;
     unsigned member_count;
     unsigned index; /* in the table */
+    uint64_t hash;  /* of its name */
     /* For connections to addresses that are no backend here (options->any_address), else NULL. Its
      * own options have no address: the log-in brings it. */
     struct backend_member *elsewhere;
@@ -168,17 +173,20 @@ struct user_claim {
  * -ENOMEM. After an error a claim that there was is still to be left. */
 int user_place(struct core *core, const struct choice *choice, struct user_claim **claim,
                const struct backend_member **ret_member);
-/* Fiber. The log-in got through: it is a session. -EAGAIN: meanwhile the user has been given another
- * backend, or is being moved: this session must not be. The claim is still to be left. */
-int user_settle(struct core *core, struct user_claim *claim);
-/* Log-in given up, or session over; from anywhere on the core; the claim is gone. NULL is allowed. */
+/* Fiber. The log-in got through: it is a session; `user` as placed. -EAGAIN: meanwhile the user
+ * has been given another backend, or is being moved: this session must not be. The claim is still
+ * to be left. */
+int user_settle(struct core *core, struct slice user, struct user_claim *claim);
+/* Log-in given up, or session over; from anywhere on the core; the claim is gone. NULL is allowed.
+ * */
 void user_leave(struct core *core, struct user_claim *claim);
 
 /* ---------------------------------------------------------------- the log-in's half gives */
 
-/* Fiber. Connects as a log-in would (source, identity, TLS, greeting, capabilities, good-bye) without
- * a user, until deadline_ns. 0 with what it said it can, blanks between (NUL-ended, "" when it told
- * nothing); -errno with *ret_problem a literal. Does not touch the state: the caller counts. */
+/* Fiber. Connects as a log-in would (source, identity, TLS, greeting, capabilities, good-bye)
+ * without a user, until deadline_ns. 0 with what it said it can, blanks between (NUL-ended, ""
+ * when it told nothing); -errno with *ret_problem a literal. Does not touch the state: the caller
+ * counts. */
 int backend_probe(struct core *core, const struct backend_member *member,
                   enum backend_protocol protocol, uint64_t deadline_ns,
                   char ret_capabilities[BACKEND_CAPABILITY_BYTES_MAX + 1],

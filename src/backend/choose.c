@@ -13,7 +13,7 @@
  */
 #include "backend_private.h"
 
-__extension__ typedef unsigned __int128 uint128;
+typedef unsigned __int128 uint128;
 
 uint64_t hash_bits_q32(uint64_t hash)
 {
@@ -35,4 +35,55 @@ bool choice_has_tried(const struct choice *choice, const struct backend_member *
         if (choice->tried[i] == member)
             return true;
     return false;
+}
+
+/* A backend that came back takes its share of new users in growing part. */
+static uint64_t weight_now(const struct backend_member *member, enum backend_protocol protocol,
+                           uint64_t now_ns)
+{
+    uint64_t weight = (uint64_t)member->options->weight << 10;
+    uint64_t whole_ns = member->pool->options->slow_start_ms * 1000000;
+    uint64_t since_ns =
+        atomic_load_explicit(&member->backend->health[protocol].since_ns, memory_order_relaxed);
+    if (since_ns == 0 || since_ns + whole_ns <= now_ns)
+        return weight;
+    uint64_t gone_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+    weight = (uint64_t)((uint128)weight * gone_ns / whole_ns);
+    return weight > 0 ? weight : 1;
+}
+
+struct draw {
+    const struct backend_member *member;
+    uint64_t hash, weight;
+};
+
+static bool is_better(const struct draw *a, const struct draw *b)
+{
+    if (a->weight == b->weight)
+        return a->hash != b->hash ? a->hash > b->hash : a->member->hash < b->member->hash;
+    uint128 left = (uint128)hash_bits_q32(a->hash) * b->weight;
+    uint128 right = (uint128)hash_bits_q32(b->hash) * a->weight;
+    return left != right ? left < right : a->member->hash < b->member->hash;
+}
+
+const struct backend_member *choose(const struct choice *choice, uint64_t now_ns)
+{
+    uint64_t user = hash_stable(choice->user.data, choice->user.size);
+    struct draw best = {0};
+    for (unsigned i = 0; i < choice->pool->member_count; i++) {
+        const struct backend_member *member = &choice->pool->members[i];
+        if (member->options->weight == 0 || !slice_equal(member->options->tag, choice->tag) ||
+            backend_will_of(member->backend) != BACKEND_UP ||
+            !backend_is_usable(member, choice->protocol, now_ns) ||
+            choice_has_tried(choice, member))
+            continue;
+        struct draw draw = {
+            .member = member,
+            .hash = hash_u64(user ^ member->hash),
+            .weight = weight_now(member, choice->protocol, now_ns),
+        };
+        if (best.member == NULL || is_better(&draw, &best))
+            best = draw;
+    }
+    return best.member;
 }
