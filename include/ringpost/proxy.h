@@ -3,7 +3,7 @@
  * Sessions of users whose mail lies elsewhere: logged in here, then passed through.
  *
  *   handler of LOGIN, PASS, AUTH ─▶ session_log_in: right, or for the backend to judge
- *     ─▶ proxy_is_wanted ─▶ proxy_log_in: chosen, connected, logged in there ─▶ the protocol says OK
+ *     ─▶ proxy_is_wanted ─▶ proxy_log_in: chosen, connected, logged in there ─▶ OK is said
  *     ─▶ proxy_join: client and backend are one pipe, no fiber, no buffer (stream_join)
  *     ─▶ either side ends ─▶ the session ends, one log line
  *
