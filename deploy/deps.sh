@@ -109,6 +109,7 @@ binaries_unpacked='smtp-source smtp-sink'
 packages_peers_tests='
 postfix   postfix
 dovecot   dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
+cyrus     cyrus-imapd cyrus-pop3d
 '
 packages_peers='
 nginx     nginx libnginx-mod-mail

@@ -24,7 +24,7 @@ TICKS = os.sysconf('SC_CLK_TCK')
 PR_SET_PDEATHSIG, FILES_MAX = 1, 150000
 FIRST_ID = 64200 # of users that only a name space knows
 USERS = ('postfix', 'postdrop', 'dovecot', 'dovenull', 'vmail', 'Debian-exim', 'opensmtpd',
-         'opensmtpq')
+         'opensmtpq', 'cyrus')
 # Mounts are private; $1 is the scratch folder, $2 the packages' root; the rest is the command.
 ENTER = r'''
 set -e

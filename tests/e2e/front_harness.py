@@ -116,13 +116,6 @@ class Store(peers.Dovecot):
         for name in ('certificate.pem', 'key.pem'): # start() has put the suite's there
             shutil.copy(os.path.join(self.dir, 'own-' + name), os.path.join(self.dir, name))
 
-    def mark(self):
-        """Everybody's message that says whose it is and where."""
-        with smtplib.LMTP('127.0.0.1', self.ports['lmtp'], timeout=30) as lmtp:
-            for user in range(self.users):
-                lmtp.sendmail('', [f'u{user}@example.test'],
-                              f'Subject: of u{user} on {self.name}\r\n\r\nx\r\n')
-
     def pids(self):
         return [pid for pid in process.descendants(self.process.pid) if pid != self.process.pid]
 
@@ -148,14 +141,23 @@ class Store(peers.Dovecot):
             time.sleep(0.05)
 
 
+def mark(store):
+    """Everybody's message that says whose it is and where."""
+    with smtplib.LMTP('127.0.0.1', store.ports['lmtp'], timeout=30) as lmtp:
+        for user in range(store.users):
+            lmtp.sendmail('', [f'u{user}@example.test'], (
+                f'From: a@example.org\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: '
+                f'<{user}@example.org>\r\nSubject: of u{user} on {store.name}\r\n\r\nx\r\n'))
+
+
 class Field:
     """The stores, and one gateway before them that is started anew with each config."""
 
     GATEWAY_PORTS = ('imap', 'imaps', 'pop3', 'sieve', 'admin')
 
-    def __init__(self, names=('left', 'right'), users=40):
+    def __init__(self, names=('left', 'right'), users=40, kind=Store):
         self.users, self.process, self.stores = users, None, {}
-        width = len(Store.PORTS)
+        width = len(kind.PORTS)
         base = free_ports(len(self.GATEWAY_PORTS) + width * len(names))
         self.ports = {name: base + offset for offset, name in enumerate(self.GATEWAY_PORTS)}
         self.ground = peers.Ground(None, base, PREFIX, RINGPOST)
@@ -165,7 +167,7 @@ class Field:
         self.authority.renewed = False
         for index, name in enumerate(names):
             first = base + len(self.GATEWAY_PORTS) + width * index
-            self.stores[name] = Store(self.ground, name, first, self.authority, users)
+            self.stores[name] = kind(self.ground, name, first, self.authority, users)
         self.log = os.path.join(self.dir, 'gateway.log')
         self.config = os.path.join(self.dir, 'ringpost.conf')
 
@@ -174,10 +176,10 @@ class Field:
             for store in self.stores.values():
                 problem = store.problem()
                 if problem:
-                    print(f'Dovecot: {problem}')
+                    print(f'{store.name}: {problem}')
                     sys.exit(77)
                 store.start()
-                store.mark()
+                mark(store)
             self.authority.issue(self.dir)
             self.write('authority.pem', open(self.authority.file, encoding='ascii').read())
             self.write('master', 'key\n', 0o600)
@@ -220,12 +222,11 @@ class Field:
             backends = ', '.join(self.backend(name) for name in self.stores)
         if domain is None:
             domain = 'users = "users.passwd";'
-        address = 'address = "127.0.0.1"; plain_login = true;'
         listeners = ',\n  '.join(
-            f'{{ protocol = "{protocol.rstrip("s") if protocol == "imaps" else protocol}"; '
-            f'{address} port = {self.ports[protocol]}; {listener} '
-            f'{"tls = " + chr(34) + "implicit" + chr(34) + ";" if protocol == "imaps" else ""} }}'
-            for protocol in self.GATEWAY_PORTS if protocol != 'admin')
+            f'{{ protocol = "{protocol.removesuffix("s")}"; address = "127.0.0.1"; '
+            f'port = {self.ports[protocol]}; {listener} {tls} }}' for protocol, tls in (
+                ('imap', 'plain_login = true;'), ('imaps', 'tls = "implicit";'),
+                ('pop3', 'plain_login = true;'), ('sieve', 'plain_login = true;')))
         user = 'user = "nobody";\n' if os.geteuid() == 0 else ''
         return (f'{user}host_name = "localhost";\ncores = 2;\ndrain_pace = "100ms";\n'
                 f'drain_wait = "1s";\n'
