@@ -154,6 +154,8 @@ void op_recv(struct core *core, struct op *op, unsigned slot, void *data, size_t
  * rest. */
 void op_send(struct core *core, struct op *op, unsigned slot, const void *data, size_t size);
 void op_sendmsg(struct core *core, struct op *op, unsigned slot, const struct msghdr *message);
+/* What the socket takes at once: it never waits, so that nothing lent is held; -EAGAIN: nothing. */
+void op_sendmsg_now(struct core *core, struct op *op, unsigned slot, const struct msghdr *message);
 /* The peer's address as the kernel has it, `size` exactly that of its family; result = size.
  * -EOPNOTSUPP before 6.7. */
 void op_peer_name(struct core *core, struct op *op, unsigned slot, void *address, unsigned size);

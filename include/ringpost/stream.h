@@ -35,8 +35,10 @@ enum {
 };
 
 struct stream;
-struct net_block; /* private to net, and so is the next */
+struct net_block; /* private to net, and so are the next two */
+struct net_passage;
 struct stream_tls;
+struct stream_observer;
 struct listener;
 
 /* Once per core, on its thread, before any listener or stream; and after the last, before
@@ -69,7 +71,10 @@ struct stream {
     struct fiber *sender;       /* the fiber inside stream_send */
     struct waiters writers;     /* fibers waiting for the queue to drain */
     struct listener *listener;  /* that counts this stream, or NULL */
-    struct stream *attended;    /* next of those that the end of the turn looks at */
+    struct stream *joined;      /* where input goes and output comes from; NULL: nowhere */
+    const struct stream_observer *observer;
+    struct net_passage *passage; /* what the other received, being sent; NULL: nothing */
+    struct stream *attended;     /* next of those that the end of the turn looks at */
     struct op receive, send, control;
     struct starved starved;
     struct timer deadline;
@@ -82,6 +87,7 @@ struct stream {
     uint32_t state; /* private to net */
     uint32_t scanned, output_bytes, bulk_bytes, users;
     uint64_t bytes_in, bytes_out;
+    uint64_t heard_ns, stalled_ns; /* see below */
     uint8_t peer[16];
     uint16_t peer_port;
     uint8_t peer_family; /* 4, 6, 0 (unknown) or 1 (unix) */
@@ -209,28 +215,32 @@ void stream_close(struct stream *stream);
 
 /* ---- joined: two streams are one pipe
  *
- * From stream_join on what comes on either goes out on the other, its unread bytes first, from where
- * it was received: no fiber, no buffer while nothing moves, back-pressure both ways (N3). Clear or
- * TLS on each side. Output that is queued already is sent first, and stream_write may still be used
- * (outside fibers): its bytes go between two received pieces. Reading calls are over.
+ * From stream_join on what comes on either goes out on the other, its unread bytes first, from
+ * where it was received: no fiber, no buffer while nothing moves, back-pressure both ways (N3).
+ * Clear or TLS on each side. Output that is queued already is sent first, and stream_write may still be used
+ * (outside fibers): its bytes go between two received pieces. Reading calls, stream_send and
+ * stream_move are over.
  *
- *   owner->input(stream)  the input of `stream` has ended (stream->end) and all of it was handed to
- *                         the other's output; or, with stream->output_error set, it takes no more.
- *                         Once each side.
+ *   owner->input(stream)  the input of `stream` has ended (stream->end). When its connection ended,
+ *                         all that came before was sent by the other; a deadline or an interrupt is
+ *                         told at once. Or, with stream->output_error set, it takes no more, and
+ *                         what comes for it is dropped. Once each side; again after stream_resume.
  *
  * stream_close of either lets go of the other, which stays open, joined with nothing: what comes is
- * dropped. Both are of one core, and may not move. `observer` may be NULL. */
+ * dropped, and what was handed to its output already is sent. Both are of one core. `observer` may
+ * be NULL. */
 struct stream_observer {
-    /* About to be sent on; in the core's turn, must not close either. */
+    /* About to be sent on, in order, each byte once; in the core's turn, must not close either. */
     void (*passes)(struct stream *from, struct slice bytes);
 };
+/* From the core's turn or a fiber, with no call of this contract under way on either. */
 void stream_join(struct stream *a, struct stream *b, const struct stream_observer *observer);
 bool stream_is_joined(const struct stream *stream);
-/* Nothing is on its way to this stream: what was received for it is sent. */
+/* Nothing is on its way to this stream: what was received for it, or written, is sent. */
 bool stream_is_at_rest(const struct stream *stream);
-/* core_now_ns time when bytes last came in on it, as exact as a turn. */
+/* core_now_ns time when bytes last came in on it (or it was opened), as exact as a turn. */
 uint64_t stream_heard_ns(const struct stream *stream);
-/* When bytes for it first had to wait, for those waiting now; 0: none waits. */
+/* Of a joined stream: since when it has taken nothing of what waits for it; 0: nothing waits. */
 uint64_t stream_stalled_ns(const struct stream *stream);
 
 /* Moves the stream with its unread bytes to another core: call from the core's turn or as the last

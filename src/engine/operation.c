@@ -63,6 +63,13 @@ void op_sendmsg(struct core *core, struct op *op, unsigned slot, const struct ms
     on_slot(sqe, op);
 }
 
+void op_sendmsg_now(struct core *core, struct op *op, unsigned slot, const struct msghdr *message)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_sendmsg(sqe, (int)slot, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    on_slot(sqe, op);
+}
+
 void op_peer_name(struct core *core, struct op *op, unsigned slot, void *address, unsigned size)
 {
     enum { OPTION_PEERNAME = 28 }; /* SO_PEERNAME, the same on x86-64 and aarch64 */

@@ -27,7 +27,7 @@ static void wipe(const struct stream *stream, char *data, size_t size)
         explicit_bzero(data, size);
 }
 
-static void piece_free(struct stream *stream, struct stream_input *piece)
+void input_piece_free(struct stream *stream, struct stream_input *piece)
 {
     wipe(stream, piece->data, piece->end);
     if (piece->buffer >= 0)
@@ -161,7 +161,7 @@ void input_drop(struct stream *stream, size_t size)
         }
         size -= part;
         stream->input = piece->next;
-        piece_free(stream, piece);
+        input_piece_free(stream, piece);
     }
     if (stream->state & PAUSED)
         stream_attend(stream);
@@ -194,7 +194,7 @@ int input_settle(struct stream *stream)
     while (stream->input != NULL) {
         struct stream_input *piece = stream->input;
         stream->input = piece->next;
-        piece_free(stream, piece);
+        input_piece_free(stream, piece);
     }
     *settled = (struct stream_input){
         .data = data, .end = (uint32_t)size, .capacity = (uint32_t)capacity, .buffer = -1};

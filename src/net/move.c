@@ -77,6 +77,7 @@ void stream_move(struct stream *stream, unsigned to_core)
         return;
     assert((!stream_has_tls(stream) || stream_is_secure(stream) || stream->end != 0) &&
            "stream_move: a handshake is under way, and it belongs to this core");
+    assert(!(stream->state & JOINED));
     stream_line_drop(stream);
     stream->state |= MOVING;
     stream->state &= ~(unsigned)PEEKED;

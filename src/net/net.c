@@ -52,6 +52,11 @@ void net_close(struct core *core)
         net->blocks = block->next;
         free(block);
     }
+    while (net->passages != NULL) {
+        struct net_passage *passage = net->passages;
+        net->passages = passage->next;
+        free(passage);
+    }
     tls_net_close(net);
     core_local_set(core, CORE_LOCAL_NET, NULL);
     core_hook_remove(core, &net->hook);
@@ -105,6 +110,27 @@ void block_give(struct net *net, struct net_block *block)
     block->next = net->blocks;
     net->blocks = block;
     net->blocks_kept++;
+}
+
+struct net_passage *passage_take(struct net *net)
+{
+    struct net_passage *passage = net->passages;
+    if (passage == NULL)
+        return malloc(sizeof *passage);
+    net->passages = passage->next;
+    net->passages_kept--;
+    return passage;
+}
+
+void passage_give(struct net *net, struct net_passage *passage)
+{
+    if (net->passages_kept >= PASSAGES_KEPT) {
+        free(passage);
+        return;
+    }
+    passage->next = net->passages;
+    net->passages = passage;
+    net->passages_kept++;
 }
 
 struct stream_input *piece_take(struct net *net)

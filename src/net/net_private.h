@@ -20,6 +20,9 @@ enum {
     DIRECT_BYTES_MAX = 1048576, /* largest, so that a deadline can see progress */
     BULK_BYTES_MIN = 262144,    /* switching to direct receives pays only past this (measured) */
     SEND_BYTES_MAX = 1048576,   /* of one sendmsg */
+    PASSAGE_PIECES = 8,         /* received pieces of one sendmsg */
+    PASSAGES_KEPT = 64,         /* per core */
+    JOINED_BYTES_MAX = 262144,  /* unread, of a joined stream while the other takes them */
 };
 static const uint64_t LINGER_NS = UINT64_C(5000000000);
 
@@ -41,6 +44,9 @@ enum {
     MOVING = 1 << 13,
     WIPES = 1 << 14,      /* consumed input is wiped */
     WIPES_LINE = 1 << 15, /* and so is the line last read, this once */
+    JOINED = 1 << 16,     /* stream_join was called; stays, also when the other is gone */
+    TOLD = 1 << 17,       /* the owner of a joined stream knows of its end */
+    STUCK = 1 << 18,      /* the socket did not take all of the passage at once */
 };
 
 /* A piece of unread input: in a lent receive buffer, or in memory of its own (buffer < 0). */
@@ -59,13 +65,23 @@ struct net_block {
     char data[];
 };
 
+/* Pieces taken from the input of one stream, in the output of the stream it is joined with. */
+struct net_passage {
+    struct net_passage *next;    /* in the pool */
+    struct stream_input *pieces; /* oldest first, never none */
+    size_t size;
+    struct msghdr message;
+    struct iovec places[PASSAGE_PIECES];
+};
+
 struct net {
     struct core *core;
     struct hook hook;
     struct stream *attended, **attended_end;
     struct stream_input *pieces;
     struct net_block *blocks;
-    unsigned pieces_kept, blocks_kept;
+    struct net_passage *passages;
+    unsigned pieces_kept, blocks_kept, passages_kept;
     struct arrival *arrival; /* while listener's `accepted` runs: the one being taken */
     struct tls_context *tls; /* for new connections; NULL: none */
 };
@@ -80,6 +96,8 @@ static inline struct net *net_of(const struct stream *stream)
 /* net.c */
 struct net_block *block_take(struct net *net, size_t capacity); /* NULL: no memory */
 void block_give(struct net *net, struct net_block *block);
+struct net_passage *passage_take(struct net *net); /* NULL: no memory */
+void passage_give(struct net *net, struct net_passage *passage);
 struct stream_input *piece_take(struct net *net);
 void piece_give(struct net *net, struct stream_input *piece);
 void stream_attend(struct stream *stream); /* at the end of this turn, stream_attended is called */
@@ -94,6 +112,7 @@ size_t input_size(const struct stream *stream);
 bool input_find_line(struct stream *stream, size_t *ret_lf); /* index of the first LF */
 size_t input_copy(const struct stream *stream, char *to, size_t size);
 void input_drop(struct stream *stream, size_t size);
+void input_piece_free(struct stream *stream, struct stream_input *piece);
 bool input_is_lent(const struct stream *stream);
 int input_settle(struct stream *stream); /* out of the receive buffers, into a block of its own */
 
@@ -112,11 +131,12 @@ void stream_input_wait(struct stream *stream);     /* on a fiber: until stream_n
 
 /* write.c */
 void output_kick(struct stream *stream);
+void output_sent(struct op *op, int result, unsigned flags); /* of a send of the queue */
 void output_fail(struct stream *stream, int reason);
 void output_free(struct stream *stream);
 static inline bool output_is_busy(const struct stream *stream)
 {
-    return stream->output != NULL || op_busy(&stream->send);
+    return stream->output != NULL || stream->passage != NULL || op_busy(&stream->send);
 }
 
 /* Puts bytes behind the sealed blocks and before those still to be sealed, in a block of at least
@@ -124,6 +144,19 @@ static inline bool output_is_busy(const struct stream *stream)
 bool output_append_sealed(struct stream *stream, struct slice bytes, size_t wanted);
 /* The first block that is not sealed, taken out of the queue; NULL when there is none. */
 struct net_block *output_take_plain(struct stream *stream);
+
+/* join.c */
+void join_pass(
+    struct stream *stream); /* its input to the other's output, as far as that takes it */
+void join_note(struct stream *stream); /* whether output waits, from when on */
+void join_tell(struct stream *stream); /* the owner, when it is time: the last act with it */
+void join_sent(struct stream *stream, bool has_taken); /* a send of a joined stream is done */
+void join_part(struct stream *stream);
+bool join_is_stalled(const struct stream *stream);   /* what it holds waits for a peer */
+size_t join_unread_max(const struct stream *stream); /* N3 */
+void passage_send(struct stream *stream);
+void passage_sent(struct stream *stream, int result);
+void passage_free(struct stream *stream); /* not while it is being sent */
 
 /* tls.c */
 void tls_receive(struct stream *stream, const char *data, size_t size);

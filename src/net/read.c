@@ -211,6 +211,7 @@ static size_t receive_direct(struct stream *stream, void *data, size_t size, boo
     int result = stream->receive_result;
     if (result > 0) {
         stream->bytes_in += (unsigned)result;
+        stream->heard_ns = core_now_ns(stream->core);
         stream->bulk_bytes += (unsigned)result;
         counter_add(core_counters(stream->core), COUNTER_BYTES_RECEIVED, result);
         return (size_t)result;

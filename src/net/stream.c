@@ -51,6 +51,7 @@ void stream_open(struct stream *stream, struct core *core, unsigned slot,
         .receive.done = stream_receive_done,
         .starved.arm = starved_arm,
         .deadline.fire = stream_deadline_fire,
+        .heard_ns = core_now_ns(core),
     };
     counter_add(core_counters(core), COUNTER_CONNECTIONS_OPEN, 1);
     listener_taken(stream, slot);
@@ -71,7 +72,9 @@ void stream_ended(struct stream *stream, int reason)
  * assumed afterwards. */
 void stream_notify(struct stream *stream)
 {
-    if (stream->reader != NULL) {
+    if (stream->state & JOINED) {
+        stream_attend(stream); /* join_tell */
+    } else if (stream->reader != NULL) {
         if ((stream->state & DIRECT) && op_busy(&stream->receive))
             return; /* the operation writes to the reader's memory: its end wakes the reader */
         struct fiber *reader = stream->reader;
@@ -87,7 +90,7 @@ void stream_interrupt(struct stream *stream, int reason)
     assert(reason < 0);
     if (stream->state & CLOSING)
         return;
-    if (stream->end == 0 || stream->end == -EPIPE)
+    if (stream->end == 0 || stream->end == -EPIPE || (stream->state & JOINED))
         stream->end = reason;
     stream_pump(stream);
     stream_notify(stream);
@@ -98,7 +101,10 @@ void stream_resume(struct stream *stream)
     if (stream->state & CLOSING)
         return;
     stream->end = stream->peer_end;
+    stream->state &= ~(unsigned)TOLD;
     stream_pump(stream);
+    if (stream->state & JOINED)
+        stream_attend(stream);
 }
 
 void stream_deadline(struct stream *stream, uint64_t due_ns)
@@ -134,6 +140,7 @@ static void receive_bytes(struct stream *stream, int result, unsigned flags)
         return;
     }
     stream->bytes_in += (unsigned)result;
+    stream->heard_ns = core_now_ns(stream->core);
     counter_add(core_counters(stream->core), COUNTER_BYTES_RECEIVED, result);
     if (stream->tls != NULL) {
         tls_receive(stream, data, (size_t)result);
@@ -283,13 +290,15 @@ static void release(struct stream *stream)
 static void input_attended(struct stream *stream)
 {
     size_t size = input_size(stream);
-    if (size >= STREAM_INPUT_BYTES_MAX && !(stream->state & READING))
+    size_t size_max =
+        stream->state & JOINED ? join_unread_max(stream) : (size_t)STREAM_INPUT_BYTES_MAX;
+    if (size >= size_max && !(stream->state & READING))
         stream->state |= PAUSED;
     else if ((stream->state & PAUSED) && size < STREAM_INPUT_BYTES_MAX / 2)
         stream->state &= ~(unsigned)PAUSED;
     if (!input_is_lent(stream) || (stream->state & MOVING)) /* a move settles for itself */
         return;
-    bool is_due = size <= SMALL_BYTES || buffer_pressure(stream->core);
+    bool is_due = size <= SMALL_BYTES || buffer_pressure(stream->core) || join_is_stalled(stream);
     if ((stream->state & PEEKED) || !is_due || input_settle(stream) < 0)
         stream_attend_later(stream);
 }
@@ -303,20 +312,26 @@ void stream_attended(struct stream *stream)
     }
     if (stream->tls != NULL)
         tls_attended(stream);
+    if (stream->state & JOINED)
+        join_pass(stream);
     unsigned was_paused = stream->state & PAUSED;
     input_attended(stream);
     output_kick(stream);
     stream_pump(stream);
-    if (!was_paused && (stream->state & PAUSED))
+    if (!was_paused && (stream->state & PAUSED) && !(stream->state & JOINED))
         stream_notify(stream); /* stream_line_ready is true now, though no line may be complete */
     if ((stream->state & MOVING) && !(stream->state & ATTENDED) && stream_move_ready(stream))
         stream_hand_over(stream);
+    else if (stream->state & JOINED)
+        join_tell(stream);
 }
 
 void stream_close(struct stream *stream)
 {
     if (stream->state & CLOSING)
         return;
+    if (stream->state & JOINED)
+        join_part(stream);
     stream->state |= CLOSING;
     stream->state &= ~(unsigned)(MOVING | PAUSED);
     if (stream->end == 0)

@@ -34,6 +34,8 @@ static void head_drop(struct stream *stream)
 /* Frees what is queued; a block in flight stays (W1) until its send is done. */
 void output_free(struct stream *stream)
 {
+    if (stream->passage != NULL && !op_busy(&stream->send))
+        passage_free(stream);
     if (!(stream->state & HEAD_SENDING)) {
         while (stream->output != NULL)
             head_drop(stream);
@@ -59,6 +61,8 @@ void output_fail(struct stream *stream, int reason)
     output_free(stream);
     waiters_wake_all(stream->core, &stream->writers);
     stream_attend(stream);
+    if (stream->joined != NULL)
+        stream_attend(stream->joined); /* what it holds for this one is to be dropped */
     stream_pump(stream);
 }
 
@@ -83,6 +87,8 @@ static int sent(struct stream *stream, int result)
             beyond = result - (int)part;
         if (head->start == head->end)
             head_drop(stream);
+    } else if (stream->passage != NULL) {
+        passage_sent(stream, result);
     }
     if (stream->state & OUTPUT_FAILED)
         output_free(stream);
@@ -94,7 +100,7 @@ static bool is_retried(int result)
     return result > 0 || result == -EINTR || result == -EAGAIN;
 }
 
-static void queue_sent(struct op *op, int result, unsigned flags)
+void output_sent(struct op *op, int result, unsigned flags)
 {
     (void)flags;
     struct stream *stream = stream_of_send(op);
@@ -103,6 +109,8 @@ static void queue_sent(struct op *op, int result, unsigned flags)
     if (!is_retried(result))
         output_fail(stream, result == 0 ? -EPIPE : result);
     output_kick(stream);
+    if (stream->state & JOINED)
+        join_sent(stream, result > 0);
     waiters_wake_all(stream->core, &stream->writers);
     if (stream->state & (CLOSING | MOVING))
         stream_attend(stream);
@@ -116,6 +124,10 @@ void output_kick(struct stream *stream)
 {
     if (op_busy(&stream->send) || (stream->state & (OUTPUT_FAILED | SEND_OWNED)))
         return;
+    if (stream->passage != NULL) { /* J2: it stands before what is queued */
+        passage_send(stream);
+        return;
+    }
     if (stream->tls != NULL)
         tls_seal(stream);
     struct net_block *head = stream->output;
@@ -123,7 +135,7 @@ void output_kick(struct stream *stream)
         (stream->tls != NULL && !head->is_sealed))
         return;
     stream->state |= HEAD_SENDING;
-    stream->send.done = queue_sent;
+    stream->send.done = output_sent;
     op_send(stream->core, &stream->send, (unsigned)stream->slot, head->data + head->start,
             head->end - head->start);
 }
@@ -376,6 +388,7 @@ static int send_sealed(struct stream *stream, struct slice bytes)
 int stream_send(struct stream *stream, struct slice bytes)
 {
     assert(fiber_current(stream->core) != NULL && "stream_send is for fibers");
+    assert(!(stream->state & JOINED));
     if (bytes.size <= SMALL_BYTES / 2) {
         stream_write(stream, bytes);
         return stream_flush(stream);

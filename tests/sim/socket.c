@@ -390,9 +390,9 @@ static void send_run(struct sim *sim, int32_t index)
     operation->done += size;
     if (size > 0)
         client_kick(sim, socket->peer);
-    if (operation->done == operation->size || size < wanted ||
+    if (operation->done == operation->size || size < wanted || operation->is_impatient ||
         (!operation->is_whole && operation->done > 0))
-        finish(sim, index, (int)operation->done, 0);
+        finish(sim, index, operation->done > 0 ? (int)operation->done : -EAGAIN, 0);
 }
 
 /* ---------------------------------------------------------------- the rest */
@@ -478,6 +478,7 @@ static void prepare(struct sim *sim, struct operation *operation, const struct i
     case IORING_OP_SENDMSG:
         operation->size = message_size(operation->data);
         operation->is_whole = sqe->msg_flags & MSG_WAITALL;
+        operation->is_impatient = sqe->msg_flags & MSG_DONTWAIT;
         operation->error = planned_failure(sim, SIM_OPERATION_SOCKET, -ECONNRESET);
         break;
     case IORING_OP_SEND:

@@ -78,7 +78,8 @@ enum operation_state { OPERATION_FREE, OPERATION_WAITING, OPERATION_SCHEDULED };
 
 struct operation {
     uint8_t state, opcode, core;
-    bool is_multishot, is_whole, is_select, is_cancelled, is_wake, is_file, has_failed;
+    bool is_multishot, is_whole, is_impatient, is_select, is_cancelled, is_wake, is_file,
+        has_failed;
     bool is_setting; /* URING_CMD: of an option */
     uint32_t generation;
     int32_t next; /* on its socket's or the free list */
