@@ -14,7 +14,7 @@
  * cores in bounded batches and sent as fast as the client reads: a list of sessions is a snapshot
  * of each batch, not of one moment; who comes or goes meanwhile may be missing, or stand twice.
  *
- * Moving a user (MOVE): what is to be is written down (control_options.exceptions), log-ins are
+ * Moving a user (MOVE): what is to be is written down (exception_keeper), log-ins are
  * held, his sessions are ended, and when they are gone he is let in at the new backend, after the
  * delay that the old one has to let go of his mailbox.
  *
@@ -30,15 +30,12 @@
 
 #include "ringpost/proxy.h"
 
-struct exceptions;
-
 /* Of a service with control_protocol. Shared by all cores, immutable while services run. */
 struct control_options {
     const struct proxy_domain *domains; /* all that are fronted, sorted by name */
     unsigned domain_count;
-    struct slice default_domain;   /* of users without one; empty: none */
-    struct exceptions *exceptions; /* NULL: moves are forgotten at the end of the process */
-    uint64_t spread_ms;            /* DOWN without a time: sessions are ended over this */
+    struct slice default_domain; /* of users without one; empty: none */
+    uint64_t spread_ms;          /* DOWN without a time: sessions are ended over this */
 };
 
 /* Listen on a Unix socket of mode 0600. */
@@ -67,11 +64,11 @@ enum {
  *
  * Invariants:
  *   K1 The set applied is one that stood there as a whole, and what was kept by us since.
- *   K2 exceptions_keep returns 0 only when the file, or Redis, has it.
+ *   K2 exception_keeper_keep returns 0 only when the file, or Redis, has it.
  *   K3 Looking and keeping do not overlap.
  * All of it lives on core 0. */
 
-struct exceptions_options {
+struct exception_keeper_options {
     struct slice place;   /* as above */
     const char *path;     /* of a file; NUL-ended */
     uint64_t look_ms;     /* between looks */
@@ -83,17 +80,18 @@ struct exceptions_options {
 
 /* NULL, or what is wrong with the text and the fix. *ret_path: the path within a text "file:...",
  * else empty. */
-const char *exceptions_place_check(struct slice place, struct slice *ret_path);
+const char *exception_place_check(struct slice place, struct slice *ret_path);
 
 /* On core 0, on a fiber, when the backends of all cores are open and before services are: reads and
- * applies, then goes on looking. 0; -EINVAL (mistakes, in the log); -errno of the file; a Redis
- * that is not there yet is waited for in the background. */
-int exceptions_open(struct core *core, const struct exceptions_options *options,
-                    struct exceptions **ret_exceptions);
-/* On a fiber of core 0, before the backends of any core close. */
-void exceptions_close(struct exceptions *exceptions);
-/* Writes it down; backend "": forgets it. On a fiber of core 0. 0 or -errno (-EBADMSG: the file has
- * mistakes, and is left as it is). The caller tells the backends (backend_exception_set). */
-int exceptions_keep(struct exceptions *exceptions, struct slice user, struct slice backend);
+ * applies, then goes on looking. The options' texts outlive it. 0; -EINVAL (mistakes, in the log);
+ * -errno of the file; a Redis that is not there yet is waited for in the background. Without it
+ * moves are forgotten at the end of the process. */
+int exception_keeper_open(struct core *core, const struct exception_keeper_options *options);
+/* On a fiber of core 0, when sessions are gone and before the backends of any core close. */
+void exception_keeper_close(struct core *core);
+/* Writes it down; backend "": forgets it. On a fiber of any core. 0, also when there is no keeper;
+ * -EBADMSG: the file has mistakes, and is left as it is; -errno. The caller tells the backends
+ * (backend_exception_set). */
+int exception_keeper_keep(struct core *core, struct slice user, struct slice backend);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "exceptions_private.h"
+#include "exception_private.h"
 
 enum { PIECE_BYTES = 65536, PATH_BYTES_MAX = 4000 };
 
@@ -240,7 +240,7 @@ static void file_free(struct exception_place *place)
     free(place);
 }
 
-int exception_file_make(struct core *core, const struct exceptions_options *options,
+int exception_file_make(struct core *core, const struct exception_keeper_options *options,
                         struct exception_place **ret_place)
 {
     struct exception_file *file = calloc(1, sizeof *file);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "exceptions_private.h"
+#include "exception_private.h"
 
 #define EXCEPTIONS_HASH "ringpost:exceptions"
 enum {
@@ -231,7 +231,7 @@ static void redis_free(struct exception_place *place)
     free(redis);
 }
 
-int exception_redis_make(struct core *core, const struct exceptions_options *options,
+int exception_redis_make(struct core *core, const struct exception_keeper_options *options,
                          struct exception_place **ret_place)
 {
     struct exception_redis *redis = calloc(1, sizeof *redis);

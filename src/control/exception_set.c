@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "exceptions_private.h"
+#include "exception_private.h"
 
 enum { SLOTS_FIRST = 64, ENTRIES_FIRST = 32, TEXT_FIRST = 2048 };
 

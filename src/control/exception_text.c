@@ -4,7 +4,7 @@
  */
 #include <stdio.h>
 
-#include "exceptions_private.h"
+#include "exception_private.h"
 
 static bool is_name(struct slice text, size_t bytes_max)
 {

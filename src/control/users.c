@@ -96,25 +96,10 @@ void control_user(struct session *session, const void *arguments)
 
 /* ---------------------------------------------------------------- changes */
 
-struct keeping {
-    struct exceptions *exceptions;
-    struct slice user, backend;
-};
-
-static int keep_there(struct core *there, void *argument)
-{
-    const struct keeping *keeping = argument;
-    (void)there;
-    return exceptions_keep(keeping->exceptions, keeping->user, keeping->backend);
-}
-
 /* Written down before anything is done (O3). False: the error is told. */
 static bool keep(struct session *session, const struct subject *subject, struct slice backend)
 {
-    struct keeping keeping = {control_options_of(session)->exceptions, subject->user, backend};
-    if (keeping.exceptions == NULL)
-        return true;
-    int result = control_call(session_core(session), 0, keep_there, &keeping);
+    int result = exception_keeper_keep(session_core(session), subject->user, backend);
     if (result == -EBADMSG)
         control_error(session, CONTROL_STORAGE,
                       "nothing was changed: the file of exceptions has mistakes; the log names "

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "control_private.h"
-#include "exceptions_private.h"
+#include "exception_private.h"
 
 enum {
     LOOK_SHARE = 10,        /* a look that took long is followed by a pause so many times as long */
@@ -22,7 +22,7 @@ enum {
     UNKNOWN_TOLD_MAX = 10   /* of one set */
 };
 
-struct exceptions {
+struct exception_keeper {
     struct core *core;
     struct exception_place *place;
     struct exception_set known;
@@ -37,54 +37,54 @@ struct exceptions {
 
 /* ---------------------------------------------------------------- log */
 
-static void say(struct exceptions *exceptions, const char *level, const char *what)
+static void say(struct exception_keeper *keeper, const char *level, const char *what)
 {
     struct event event;
     event_begin(&event, "exceptions", level);
-    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_text(&event, "place", slice_cstr(keeper->place->name));
     event_text(&event, "what", slice_cstr(what));
-    core_log(exceptions->core, &event);
+    core_log(keeper->core, &event);
 }
 
-static void say_mistakes(struct exceptions *exceptions, const struct exception_mistakes *mistakes)
+static void say_mistakes(struct exception_keeper *keeper, const struct exception_mistakes *mistakes)
 {
     for (unsigned i = 0; i < mistakes->count && i < EXCEPTION_MISTAKES_MAX; i++) {
         struct event event;
         event_begin(&event, "exceptions", "error");
-        event_text(&event, "place", slice_cstr(exceptions->place->name));
+        event_text(&event, "place", slice_cstr(keeper->place->name));
         event_number(&event, "line", mistakes->told[i].line);
         event_text(&event, "problem", slice_cstr(mistakes->told[i].what));
-        core_log(exceptions->core, &event);
+        core_log(keeper->core, &event);
     }
     struct event event;
     event_begin(&event, "exceptions", "error");
-    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_text(&event, "place", slice_cstr(keeper->place->name));
     event_number(&event, "mistakes", mistakes->count);
     event_text(&event, "what", SLICE("not taken; what was known stays"));
-    core_log(exceptions->core, &event);
+    core_log(keeper->core, &event);
 }
 
 /* One line for each change of state, and the mistakes when they are others than before. */
-static void say_state(struct exceptions *exceptions, int result,
+static void say_state(struct exception_keeper *keeper, int result,
                       const struct exception_mistakes *mistakes)
 {
     bool is_mistaken = result == -EINVAL, is_absent = result < 0 && !is_mistaken;
     uint32_t sum = is_mistaken ? crc32c(1, mistakes, sizeof *mistakes) | 1 : 0;
-    if (is_mistaken && sum != exceptions->mistakes_told)
-        say_mistakes(exceptions, mistakes);
-    else if (is_absent && !exceptions->is_absent)
-        say(exceptions, "warning", strerror(-result));
-    if (result >= 0 && exceptions->is_absent)
-        say(exceptions, "info", "available again");
+    if (is_mistaken && sum != keeper->mistakes_told)
+        say_mistakes(keeper, mistakes);
+    else if (is_absent && !keeper->is_absent)
+        say(keeper, "warning", strerror(-result));
+    if (result >= 0 && keeper->is_absent)
+        say(keeper, "info", "available again");
     if (!is_absent)
-        exceptions->mistakes_told = sum;
-    exceptions->is_absent = is_absent;
+        keeper->mistakes_told = sum;
+    keeper->is_absent = is_absent;
 }
 
 /* ---------------------------------------------------------------- applying */
 
 struct applying {
-    struct exceptions *exceptions;
+    struct exception_keeper *keeper;
     bool is_start;
     unsigned count, unknown;
 };
@@ -101,12 +101,12 @@ static void tell_unknown(struct applying *applying, struct slice user, struct sl
     event_text(&event, "what",
                error == -ENOENT ? SLICE("no such backend; the user is where he would be")
                                 : slice_cstr(strerror(-error)));
-    core_log(applying->exceptions->core, &event);
+    core_log(applying->keeper->core, &event);
 }
 
 static void apply(struct applying *applying, struct slice user, struct slice backend)
 {
-    struct core *core = applying->exceptions->core;
+    struct core *core = applying->keeper->core;
     bool is_move = !applying->is_start && backend.size > 0;
     struct backend_exception exception = {
         .user = user, .backend = backend, .hold_ms = is_move ? CHANGED_HOLD_MS : 0};
@@ -125,10 +125,10 @@ static void apply(struct applying *applying, struct slice user, struct slice bac
 }
 
 /* From `known` to `set`, which it becomes. */
-static void adopt(struct exceptions *exceptions, struct exception_set *set, bool is_start)
+static void adopt(struct exception_keeper *keeper, struct exception_set *set, bool is_start)
 {
-    struct applying applying = {.exceptions = exceptions, .is_start = is_start};
-    struct exception_set *known = &exceptions->known;
+    struct applying applying = {.keeper = keeper, .is_start = is_start};
+    struct exception_set *known = &keeper->known;
     struct slice user, backend;
     uint32_t at = 0;
     while (exception_set_next(set, &at, &user, &backend))
@@ -144,53 +144,53 @@ static void adopt(struct exceptions *exceptions, struct exception_set *set, bool
         return;
     struct event event;
     event_begin(&event, "exceptions", "info");
-    event_text(&event, "place", slice_cstr(exceptions->place->name));
+    event_text(&event, "place", slice_cstr(keeper->place->name));
     event_number(&event, "changed", applying.count);
     event_number(&event, "not_applied", applying.unknown);
     event_number(&event, "users", known->live);
-    core_log(exceptions->core, &event);
+    core_log(keeper->core, &event);
 }
 
 /* 0, or why nothing was taken. */
-static int look(struct exceptions *exceptions, bool is_start)
+static int look(struct exception_keeper *keeper, bool is_start)
 {
     struct exception_mistakes mistakes;
     struct exception_set set;
     memset(&mistakes, 0, sizeof mistakes); /* whole: it is compared by a checksum */
-    exception_set_init(&set, &exceptions->key);
-    fiber_lock_take(exceptions->core, &exceptions->lock);
-    int result = exceptions->place->read(exceptions->place, &set, &mistakes);
+    exception_set_init(&set, &keeper->key);
+    fiber_lock_take(keeper->core, &keeper->lock);
+    int result = keeper->place->read(keeper->place, &set, &mistakes);
     if (result == 0)
-        adopt(exceptions, &set, is_start);
+        adopt(keeper, &set, is_start);
     else
         exception_set_free(&set);
-    fiber_lock_give(exceptions->core, &exceptions->lock);
+    fiber_lock_give(keeper->core, &keeper->lock);
     if (result != 1) /* 1: what stands there, mistakes too, is what it was */
-        say_state(exceptions, result, &mistakes);
+        say_state(keeper, result, &mistakes);
     return result > 0 ? 0 : result;
 }
 
 static void look_again(void *argument)
 {
-    struct exceptions *exceptions = argument;
-    struct core *core = exceptions->core;
-    uint64_t pause_ns = exceptions->look_ns;
-    while (!exceptions->is_stopping) {
-        waiters_wait(core, &exceptions->waiters, core_now_ns(core) + pause_ns);
-        if (exceptions->is_stopping)
+    struct exception_keeper *keeper = argument;
+    struct core *core = keeper->core;
+    uint64_t pause_ns = keeper->look_ns;
+    while (!keeper->is_stopping) {
+        waiters_wait(core, &keeper->waiters, core_now_ns(core) + pause_ns);
+        if (keeper->is_stopping)
             break;
         uint64_t began = core_now_ns(core);
-        look(exceptions, false);
+        look(keeper, false);
         uint64_t long_ns = (core_now_ns(core) - began) * LOOK_SHARE;
-        pause_ns = long_ns > exceptions->look_ns ? long_ns : exceptions->look_ns;
+        pause_ns = long_ns > keeper->look_ns ? long_ns : keeper->look_ns;
     }
-    exceptions->is_gone = true;
-    waiters_wake_all(core, &exceptions->gone);
+    keeper->is_gone = true;
+    waiters_wake_all(core, &keeper->gone);
 }
 
 /* ---------------------------------------------------------------- the contract */
 
-const char *exceptions_place_check(struct slice place, struct slice *ret_path)
+const char *exception_place_check(struct slice place, struct slice *ret_path)
 {
     char host[256];
     unsigned port, database;
@@ -206,68 +206,84 @@ const char *exceptions_place_check(struct slice place, struct slice *ret_path)
     return NULL;
 }
 
-static void forget(struct exceptions *exceptions)
+static void forget(struct exception_keeper *keeper)
 {
-    if (exceptions->place != NULL)
-        exceptions->place->free(exceptions->place);
-    exception_set_free(&exceptions->known);
-    free(exceptions);
+    if (keeper->place != NULL)
+        keeper->place->free(keeper->place);
+    exception_set_free(&keeper->known);
+    free(keeper);
 }
 
-int exceptions_open(struct core *core, const struct exceptions_options *options,
-                    struct exceptions **ret_exceptions)
+int exception_keeper_open(struct core *core, const struct exception_keeper_options *options)
 {
-    struct exceptions *exceptions = calloc(1, sizeof *exceptions);
+    struct exception_keeper *keeper = calloc(1, sizeof *keeper);
     struct slice path;
-    if (exceptions == NULL)
+    if (keeper == NULL)
         return -ENOMEM;
     assert(core_index(core) == 0);
-    exceptions->core = core;
-    exceptions->look_ns = options->look_ms * 1000000;
-    core_random(core, &exceptions->key, sizeof exceptions->key);
-    exception_set_init(&exceptions->known, &exceptions->key);
-    int result = exceptions_place_check(options->place, &path) != NULL ? -EINVAL : 0;
+    keeper->core = core;
+    keeper->look_ns = options->look_ms * 1000000;
+    core_random(core, &keeper->key, sizeof keeper->key);
+    exception_set_init(&keeper->known, &keeper->key);
+    int result = exception_place_check(options->place, &path) != NULL ? -EINVAL : 0;
     if (result == 0)
-        result = path.size > 0 ? exception_file_make(core, options, &exceptions->place)
-                               : exception_redis_make(core, options, &exceptions->place);
+        result = path.size > 0 ? exception_file_make(core, options, &keeper->place)
+                               : exception_redis_make(core, options, &keeper->place);
     if (result == 0)
-        result = look(exceptions, true);
-    if (result < 0 && result != -EINVAL && exceptions->place != NULL &&
-        exceptions->place->may_be_absent)
+        result = look(keeper, true);
+    if (result < 0 && result != -EINVAL && keeper->place != NULL && keeper->place->may_be_absent)
         result = 0;
     if (result == 0)
-        result = fiber_start(core, look_again, exceptions);
+        result = fiber_start(core, look_again, keeper);
     if (result < 0)
-        forget(exceptions);
+        forget(keeper);
     else
-        *ret_exceptions = exceptions;
+        core_local_set(core, CORE_LOCAL_CONTROL, keeper);
     return result;
 }
 
-void exceptions_close(struct exceptions *exceptions)
+void exception_keeper_close(struct core *core)
 {
-    exceptions->is_stopping = true;
-    waiters_wake_all(exceptions->core, &exceptions->waiters);
-    while (!exceptions->is_gone)
-        waiters_wait(exceptions->core, &exceptions->gone, 0);
-    forget(exceptions);
+    struct exception_keeper *keeper = core_local(core, CORE_LOCAL_CONTROL);
+    if (keeper == NULL)
+        return;
+    keeper->is_stopping = true;
+    waiters_wake_all(core, &keeper->waiters);
+    while (!keeper->is_gone)
+        waiters_wait(core, &keeper->gone, 0);
+    core_local_set(core, CORE_LOCAL_CONTROL, NULL);
+    forget(keeper);
 }
 
-int exceptions_keep(struct exceptions *exceptions, struct slice user, struct slice backend)
+struct keeping {
+    struct slice user, backend;
+};
+
+static int keep_there(struct core *there, void *argument)
 {
+    struct exception_keeper *keeper = core_local(there, CORE_LOCAL_CONTROL);
+    const struct keeping *keeping = argument;
+    struct slice user = keeping->user, backend = keeping->backend;
     struct exception_mistakes mistakes = {.count = 0};
+    if (keeper == NULL)
+        return 0;
+    fiber_lock_take(there, &keeper->lock);
+    bool is_full = backend.size > 0 && keeper->known.live >= BACKEND_EXCEPTIONS_MAX &&
+                   exception_set_find(&keeper->known, user).size == 0;
+    int result = is_full ? -ENOSPC : keeper->place->write(keeper->place, user, backend, &mistakes);
+    if (result == 0)
+        result = exception_set_put(&keeper->known, user, backend);
+    fiber_lock_give(there, &keeper->lock);
+    if (mistakes.count > 0)
+        say_mistakes(keeper, &mistakes);
+    return result;
+}
+
+int exception_keeper_keep(struct core *core, struct slice user, struct slice backend)
+{
+    struct keeping keeping = {user, backend};
     if (exception_user_check(user) != NULL ||
         (backend.size > 0 && exception_backend_check(backend) != NULL))
         return -EINVAL;
-    fiber_lock_take(exceptions->core, &exceptions->lock);
-    bool is_full = backend.size > 0 && exceptions->known.live >= BACKEND_EXCEPTIONS_MAX &&
-                   exception_set_find(&exceptions->known, user).size == 0;
-    int result =
-        is_full ? -ENOSPC : exceptions->place->write(exceptions->place, user, backend, &mistakes);
-    if (result == 0)
-        result = exception_set_put(&exceptions->known, user, backend);
-    fiber_lock_give(exceptions->core, &exceptions->lock);
-    if (mistakes.count > 0)
-        say_mistakes(exceptions, &mistakes);
-    return result;
+    return control_call(core, 0, keep_there, &keeping);
 }

@@ -2,8 +2,8 @@
  *
  * Sets of exceptions, and the places that they are kept in.
  */
-#ifndef RINGPOST_EXCEPTIONS_PRIVATE_H
-#define RINGPOST_EXCEPTIONS_PRIVATE_H
+#ifndef RINGPOST_EXCEPTION_PRIVATE_H
+#define RINGPOST_EXCEPTION_PRIVATE_H
 
 #include "ringpost/control.h"
 #include "ringpost/hash.h"
@@ -87,9 +87,9 @@ struct exception_place {
     void (*free)(struct exception_place *place);
     bool may_be_absent; /* at the start: a server, which will come */
 };
-int exception_file_make(struct core *core, const struct exceptions_options *options,
+int exception_file_make(struct core *core, const struct exception_keeper_options *options,
                         struct exception_place **ret_place);
-int exception_redis_make(struct core *core, const struct exceptions_options *options,
+int exception_redis_make(struct core *core, const struct exception_keeper_options *options,
                          struct exception_place **ret_place);
 /* host, port, database of "redis://host:port/n". NULL, or what is wrong. host holds 256 bytes. */
 const char *exception_redis_parse(struct slice place, char *ret_host, unsigned *ret_port,
