@@ -217,9 +217,9 @@ void stream_close(struct stream *stream);
  *
  * From stream_join on what comes on either goes out on the other, its unread bytes first, from
  * where it was received: no fiber, no buffer while nothing moves, back-pressure both ways (N3).
- * Clear or TLS on each side. Output that is queued already is sent first, and stream_write may still be used
- * (outside fibers): its bytes go between two received pieces. Reading calls, stream_send and
- * stream_move are over.
+ * Clear or TLS on each side. Output that is queued already is sent first, and stream_write may
+ * still be used (outside fibers): its bytes go between two received pieces. Reading calls,
+ * stream_send and stream_move are over.
  *
  *   owner->input(stream)  the input of `stream` has ended (stream->end). When its connection ended,
  *                         all that came before was sent by the other; a deadline or an interrupt is
