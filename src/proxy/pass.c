@@ -54,7 +54,7 @@ static void timer_fired(struct timer *timer)
     const struct proxy_options *options = proxy_options_of(proxied->session);
     uint64_t now_ns = core_now_ns(core_of(proxied));
     if (proxied->phase == PROXIED_LEFT && proxied->link != NULL &&
-        ++proxied->farewells < FAREWELLS_MAX) {
+        proxied->session->stream.output_error == 0 && ++proxied->farewells < FAREWELLS_MAX) {
         uint64_t due_ns = stream_heard_ns(&proxied->link->stream) + options->farewell_ms * 1000000;
         if (due_ns > now_ns) {
             timer_set(core_of(proxied), &proxied->timer, due_ns);

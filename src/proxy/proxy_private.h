@@ -29,9 +29,6 @@ WEAK(backend_will_of);
 WEAK(backend_name);
 WEAK(backend_pool_name);
 WEAK(backend_pool_options_of);
-WEAK(stream_heard_ns);
-WEAK(stream_stalled_ns);
-WEAK(stream_is_at_rest);
 
 enum {
     TICK_MS = 250,           /* of the sweep */

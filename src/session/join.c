@@ -13,8 +13,6 @@
  */
 #include "session_private.h"
 
-extern typeof(stream_join) stream_join __attribute__((weak)); /* until net has it */
-
 void session_join(struct session *session, struct stream *other, const struct session_joint *joint,
                   void *owner)
 {

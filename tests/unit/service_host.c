@@ -61,6 +61,7 @@ struct host *host_begin(const struct host_options *options)
         .buffers = 256,
         .fibers_max = options->fibers_max,
         .stack_bytes = 65536,
+        .connects = options->connects,
     };
     struct host *host = calloc(1, sizeof *host);
     check(host != NULL);

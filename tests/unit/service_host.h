@@ -17,6 +17,7 @@ struct host_options {
     unsigned core_count, fibers_max;
     unsigned connections_max; /* slots of a core; 0: 2000 */
     uint64_t drain_pace_ms, drain_wait_ms;
+    bool connects;                    /* as engine_options */
     int (*open)(struct core *core);   /* after net, before the services; may be NULL */
     void (*close)(struct core *core); /* after the sessions; may be NULL */
 };

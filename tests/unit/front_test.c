@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Sessions that are passed through (src/proxy, src/session/join.c, front.c of imap and pop3), on
+ * the real kernel and the simulator, with a backend and a log-in of the test's own
+ * (front_double.h): what is said at the log-in, what passes, and every way it ends.
+ *
+ * Rows of the list of bad input: X11 X12 X13 X14.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "../../src/imap/imap_private.h"
+#include "../../src/proxy/proxy_private.h"
+#include "front_double.h"
+#include "line_client.h"
+#include "ringpost/imap.h"
+#include "ringpost/pop3.h"
+#include "service_host.h"
+
+enum { PORT = 42500, IMAP = PORT, MIXED, POP3, TOY };
+
+static struct auth_users *users;
+static struct auth_options auth_options;
+static struct host *host;
+
+static struct proxy_domain domains[2];
+static struct proxy_options imap_front_options, mixed_front, pop3_front_options;
+static const struct imap_options imap_options = {.append_bytes_max = 1000, .idle_ms_max = 1800000};
+
+#define SERVICE                                                                                    \
+    .host_name = {"mail.example.test", 17}, .address = "127.0.0.1", .connections_max = 1000,       \
+    .login_ms_max = 10000, .idle_ms_max = 60000, .command_ms_max = 10000, .errors_max = 100,       \
+    .junk_max = 100, .plain_login_allowed = true
+static struct service services[] = {
+    {SERVICE, .port = IMAP, .protocol = &imap_protocol, .options = &imap_options},
+    {SERVICE, .port = MIXED, .protocol = &imap_protocol, .options = &imap_options},
+    {SERVICE, .port = POP3, .protocol = &pop3_protocol},
+    {SERVICE, .port = TOY, .protocol = &toy_protocol},
+};
+
+static void problem(void *argument, unsigned line, const char *what)
+{
+    (void)argument;
+    fprintf(stderr, "users, line %u: %s\n", line, what);
+}
+
+static int open_all(struct core *core)
+{
+    int result = auth_open(core, &auth_options);
+    return result < 0 ? result : proxy_open(core);
+}
+
+static void close_all(struct core *core)
+{
+    proxy_close(core);
+    auth_close(core);
+}
+
+static int begin(void **state)
+{
+    static const struct slice far = SLICE("far.test");
+    char hash[256], text[400];
+    (void)state;
+    check_equal(auth_hash(SLICE(""), SLICE("pw"), SLICE("0123456789abcdef"), 1, hash), 0);
+    snprintf(text, sizeof text, "anna@near.test:%s\n", hash);
+    check_equal(auth_users_parse(slice_cstr(text), problem, NULL, &users), 0);
+    auth_options = (struct auth_options){.users = users,
+                                         .default_domain = SLICE("far.test"),
+                                         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
+                                         .cache_entries_max = 100,
+                                         .cache_ms_max = 60000,
+                                         .waiting_max = 20,
+                                         .failure_ms_first = 10,
+                                         .failure_ms_max = 20,
+                                         .judged_elsewhere = &far,
+                                         .judged_elsewhere_count = 1};
+    domains[0] = (struct proxy_domain){SLICE("far.test"), double_pool(0)};
+    domains[1] = (struct proxy_domain){SLICE("near.test"), double_pool(1)};
+    imap_front_options = (struct proxy_options){.protocol = BACKEND_IMAP,
+                                                .domains = domains,
+                                                .domain_count = 1,
+                                                .keep_alive_ms = 1000,
+                                                .idle_ms_max = 60000,
+                                                .stalled_ms_max = 2000,
+                                                .spread_ms = 3000,
+                                                .farewell_ms = 1000};
+    mixed_front = pop3_front_options = imap_front_options;
+    mixed_front.domain_count = 2;
+    mixed_front.has_local_users = true;
+    mixed_front.idle_ms_max = 500;
+    pop3_front_options.protocol = BACKEND_POP3;
+    services[0].front = &imap_front_options;
+    services[1].front = &mixed_front;
+    services[2].front = &pop3_front_options;
+    toy_port = TOY;
+    double_reset();
+    struct host_options all = {.services = {&services[0], &services[1], &services[2], &services[3]},
+                               .core_count = 1,
+                               .fibers_max = 200,
+                               .drain_pace_ms = 10,
+                               .drain_wait_ms = 2000,
+                               .connects = true,
+                               .open = open_all,
+                               .close = close_all};
+    host = host_begin(&all);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    host_end(host);
+    auth_users_free(users);
+    check_equal(double_links(), 0);
+    return 0;
+}
+
+static int greeted(unsigned port)
+{
+    int fd = client_open(port);
+    client_expect_like(fd, "* OK *");
+    return fd;
+}
+
+static int logged_in(unsigned port)
+{
+    int fd = greeted(port);
+    client_ask(fd, "a LOGIN u1 pw\r\n", "a OK [CAPABILITY IMAP4rev1 XTOY] Logged in");
+    return fd;
+}
+
+/* Within five seconds. */
+static void expect_ends(enum protocol_id protocol, enum session_end end, uint64_t count)
+{
+    for (int i = 0; i < 500 && host_ends(host, protocol, end) < count; i++)
+        harness_nap(10000);
+    check_equal(host_ends(host, protocol, end), count);
+}
+
+/* ---------------------------------------------------------------- what passes */
+
+static void passes(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    check_equal(double_client.ttl, BACKEND_TTL_FIRST);
+    check_equal(double_client.family, 4);
+    client_ask(fd, "b ECHO hello\r\n", "* hello");
+    client_expect(fd, "b OK done\r\n");
+    client_say_in_pieces(fd, "c ECHO by bytes\r\n", 17, 1);
+    client_expect(fd, "* by bytes\r\nc OK done\r\n");
+    client_say(fd, "d LOGOUT\r\n");
+    client_expect(fd, "* BYE\r\nd OK bye\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_CLOSED, 1);
+}
+
+/* X13: what is sent ahead of the log-in's answer reaches the backend once, in order, and not at all
+ * when nobody was let in. */
+static void pipelined(void **state)
+{
+    (void)state;
+    int fd = greeted(IMAP);
+    client_say(fd, "a LOGIN u1 pw\r\nb ECHO 1\r\nc ECHO 2\r\nd LOGOUT\r\n");
+    client_expect(fd, "a OK [CAPABILITY IMAP4rev1 XTOY] Logged in\r\n"
+                      "* 1\r\nb OK done\r\n* 2\r\nc OK done\r\n* BYE\r\nd OK bye\r\n");
+    client_expect_end(fd);
+    fd = greeted(IMAP);
+    client_say(fd, "a LOGIN u1 wrong\r\nb ECHO 1\r\nc LOGIN u1 pw\r\nd ECHO 2\r\n");
+    client_expect(fd, "a NO [AUTHENTICATIONFAILED] Never heard of you\r\n"
+                      "b BAD Unknown command\r\n"
+                      "c OK [CAPABILITY IMAP4rev1 XTOY] Logged in\r\n* 2\r\nd OK done\r\n");
+    client_close(fd);
+}
+
+static void much(void **state)
+{
+    (void)state;
+    enum { SIZE = 3000000 };
+    static char bytes[SIZE];
+    int fd = logged_in(IMAP);
+    client_say(fd, "b BULK 3000000\r\n");
+    client_expect(fd, "* 1 FETCH (BODY[] {3000000}\r\n");
+    client_get(fd, bytes, SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        check(bytes[i] == (char)('a' + i % 8192 % 26));
+    client_expect(fd, ")\r\nb OK done\r\n");
+    client_close(fd);
+    check(host_counter(host, COUNTER_PROXY_BYTES_DOWN) > SIZE);
+}
+
+static void pop3(void **state)
+{
+    (void)state;
+    int fd = client_open(POP3);
+    client_expect_like(fd, "+OK *");
+    strcpy(double_capabilities, "UIDL TOP");
+    client_say(fd, "CAPA\r\n");
+    client_expect(fd, "+OK Capabilities follow\r\nUSER\r\nSASL PLAIN LOGIN\r\nTOP\r\nUIDL\r\n"
+                      "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n"
+                      "IMPLEMENTATION Ringpost\r\n.\r\n");
+    client_ask(fd, "USER u1\r\n", "+OK");
+    client_ask(fd, "PASS wrong\r\n", "-ERR [AUTH] Never heard of you");
+    client_say(fd,
+               "USER eagain\r\nPASS pw\r\nUSER eusers\r\nPASS pw\r\nUSER enokey\r\nPASS pw\r\n");
+    client_expect_like(fd, "+OK");
+    client_expect_like(fd, "-ERR [SYS/TEMP] *");
+    client_expect_like(fd, "+OK");
+    client_expect_like(fd, "-ERR [IN-USE] *");
+    client_expect_like(fd, "+OK");
+    client_expect_like(fd, "-ERR [SYS/PERM] *");
+    client_say(fd, "USER u1\r\nPASS pw\r\nb ECHO hello\r\nQUIT\r\n");
+    client_expect(fd, "+OK\r\n+OK Logged in\r\n* hello\r\nb OK done\r\n* BAD\r\n");
+    client_close(fd);
+    expect_ends(PROTOCOL_POP3, SESSION_END_CLOSED, 1);
+}
+
+/* ---------------------------------------------------------------- what is said at the log-in */
+
+static void refusals(void **state)
+{
+    (void)state;
+    int fd = greeted(IMAP);
+    client_ask(fd, "a LOGIN eagain pw\r\n", "a NO [UNAVAILABLE] *");
+    client_ask(fd, "a LOGIN eusers pw\r\n", "a NO [LIMIT] *");
+    client_ask(fd, "a LOGIN enokey pw\r\n", "a NO [CANNOT] *");
+    client_ask(fd, "a LOGIN eperm pw\r\n", "a NO [UNAVAILABLE] *");
+    client_ask(fd, "a LOGIN enomem pw\r\n", "a NO [UNAVAILABLE] *");
+    client_ask(fd, "a LOGIN eloop pw\r\n", "a NO [CONTACTADMIN] *");
+    client_ask(fd, "a AUTHENTICATE PLAIN AHUxAHdyb25n\r\n", "a NO [AUTHENTICATIONFAILED] *");
+    client_ask(fd, "a SELECT INBOX\r\n", "a BAD Log in first");
+    check_equal(host_counter(host, COUNTER_AUTH_FAILED), 1); /* only what a backend called wrong */
+    client_ask(fd, "a AUTHENTICATE PLAIN AHUxAHB3\r\n", "a OK *");
+    client_ask(fd, "b ECHO x\r\n", "* x");
+    client_close(fd);
+}
+
+/* X11 */
+static void loops(void **state)
+{
+    (void)state;
+    int fd = greeted(IMAP);
+    client_ask(fd, "a ID (\"x-proxy-ttl\" \"3\")\r\n", "* ID *");
+    client_expect_like(fd, "a OK *");
+    client_ask(fd, "a ID (\"x-proxy-ttl\" \"6\")\r\n", "* ID *"); /* not more */
+    client_expect_like(fd, "a OK *");
+    client_ask(fd, "a LOGIN u1 pw\r\n", "a OK *");
+    check_equal(double_client.ttl, 3);
+    client_close(fd);
+    fd = greeted(IMAP);
+    client_ask(fd, "a ID (\"x-proxy-ttl\" \"0\")\r\n", "* ID *");
+    client_expect_like(fd, "a OK *");
+    client_ask(fd, "a LOGIN u1 pw\r\n", "a NO [CONTACTADMIN] *");
+    client_close(fd);
+}
+
+static void capabilities(void **state)
+{
+    (void)state;
+    int fd = greeted(IMAP);
+    client_ask(fd, "a CAPABILITY\r\n",
+               "* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN AUTH=LOGIN ID");
+    client_expect(fd, "a OK Done\r\n");
+    strcpy(double_capabilities, "IMAP4rev1 IDLE XFAR AUTH=CRAM-MD5 STARTTLS ENABLE");
+    client_ask(fd, "a CAPABILITY\r\n", "* CAPABILITY *AUTH=LOGIN ID ENABLE IDLE XFAR");
+    client_expect(fd, "a OK Done\r\n");
+    client_ask(fd, "b LOGIN u1 pw\r\n", "* CAPABILITY IMAP4rev1 XTOY"); /* it has asked */
+    client_expect_like(fd, "b OK [CAPABILITY IMAP4rev1 XTOY] *");
+    client_close(fd);
+    strcpy(double_capabilities, "IDLE XFAR XNEAR");
+    fd = greeted(MIXED);
+    client_ask(fd, "a CAPABILITY\r\n", "* CAPABILITY *AUTH=LOGIN ID IDLE");
+    client_close(fd);
+}
+
+/* Verified here, by a password of ours; the backend is shown it as well. */
+static void verified_here(void **state)
+{
+    (void)state;
+    int fd = greeted(MIXED);
+    client_ask(fd, "a LOGIN anna@near.test no\r\n", "a NO [AUTHENTICATIONFAILED] *");
+    check_equal(double_links(), 0);
+    client_ask(fd, "a LOGIN anna@near.test pw\r\n", "a OK *");
+    client_close(fd);
+}
+
+/* ---------------------------------------------------------------- silence */
+
+static void keep_alives(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP), busy = logged_in(IMAP);
+    client_ask(fd, "b IDLE\r\n", "+ idling");
+    client_expect(fd, "* OK Still here\r\n* OK Still here\r\n");
+    client_ask(fd, "DONE\r\n", "b OK done");
+    client_ask(busy, "c ECHO x\r\n", "* x"); /* was told nothing */
+    client_expect(busy, "c OK done\r\n");
+    client_close(busy);
+    client_close(fd);
+}
+
+static void idle_too_long(void **state)
+{
+    (void)state;
+    int fd = logged_in(MIXED);
+    client_expect(fd, "* BYE idle too long\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_IDLE, 1);
+}
+
+static void stalled(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_say(fd, "b BULK 50000000\r\n");
+    expect_ends(PROTOCOL_IMAP, SESSION_END_READER_SLOW, 1);
+    client_close(fd);
+}
+
+/* ---------------------------------------------------------------- ends */
+
+/* X14: the client closes its side; the backend's answers still come. */
+static void half_close(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_say(fd, "b SLOW\r\n");
+    client_half_close(fd);
+    client_expect(fd, "b OK slow\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_CLOSED, 1);
+    fd = logged_in(IMAP);
+    client_say(fd, "b SLOW\r\nc LOGOUT\r\n");
+    client_half_close(fd);
+    client_expect(fd, "b OK slow\r\n* BYE\r\nc OK bye\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_CLOSED, 2);
+}
+
+static void reset_by_client(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_reset(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_RESET, 1);
+}
+
+static void closed_by_backend(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_say(fd, "b ECHO last\r\nc CLOSE\r\n");
+    client_expect(fd, "* last\r\nb OK done\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_CLOSED, 1);
+}
+
+static void broken(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_say(fd, "b BREAK\r\n");
+    client_expect(fd, "* BYE [UNAVAILABLE] connection to the backend was lost\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_LOST, 1);
+}
+
+/* A backend dies with many sessions: some are ended at once, the others over a time. */
+static void spread(void **state)
+{
+    (void)state;
+    enum { MANY = LOSSES_FREE + 40 };
+    int fd[MANY];
+    for (int i = 0; i < MANY; i++)
+        fd[i] = logged_in(IMAP);
+    client_say(fd[0], "b BREAK\r\n");
+    for (int i = 0; i < MANY; i++) {
+        client_expect(fd[i], "* BYE [UNAVAILABLE] connection to the backend was lost\r\n");
+        client_expect_end(fd[i]);
+    }
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_LOST, MANY);
+    check_equal(host_counter(host, COUNTER_PROXY_SPREAD), MANY - LOSSES_FREE);
+}
+
+static void operator(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP), other = greeted(IMAP);
+    client_ask(other, "a LOGIN u2 pw\r\n", "a OK *");
+    client_say(fd, "b KICK\r\n");
+    client_expect(fd, "* BYE closed by the operator\r\n");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_KICKED, 1);
+    client_ask(other, "b DOWN\r\n", "b OK down");
+    client_expect(other, "* BYE [UNAVAILABLE] backend was taken down\r\n");
+    client_expect_end(other);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_DOWN, 1);
+}
+
+/* In the middle of a literal, too. */
+static void drained(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP), busy = logged_in(IMAP);
+    char bytes[100];
+    client_say(busy, "b BULK 9000000\r\n");
+    client_expect(busy, "* 1 FETCH (BODY[] {9000000}\r\n");
+    harness_nap(200000);
+    host_stop(host);
+    client_expect(fd, "* BYE [UNAVAILABLE] server is shutting down\r\n");
+    client_expect_end(fd);
+    size_t got = 0, size;
+    while ((size = client_get_some(busy, bytes, sizeof bytes)) > 0) {
+        for (size_t i = 0; i < size; i++, got++)
+            check(bytes[i] == (char)('a' + got % 8192 % 26)); /* no word of ours in it */
+    }
+    check(got < 9000000);
+    client_close(busy);
+}
+
+/* What an idle session holds, as malloc rounds it: 3 KiB with both streams. */
+static void memory(void **state)
+{
+    (void)state;
+    enum { CLAIM = 96, USER = 64, ROUNDED = 4 }; /* of backend and session; an eighth each */
+    size_t size = sizeof(struct imap_session) + sizeof(struct proxied) +
+                  sizeof(struct backend_link) + CLAIM + USER;
+    printf("session %zu (stream %zu), proxied %zu, link %zu\n", sizeof(struct imap_session),
+           sizeof(struct stream), sizeof(struct proxied), sizeof(struct backend_link));
+    check(size + size / ROUNDED <= 3072);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+static int tests(void)
+{
+    const struct CMUnitTest all[] = {
+        TEST(passes),
+        TEST(pipelined),
+        TEST(much),
+        TEST(pop3),
+        TEST(refusals),
+        TEST(loops),
+        TEST(capabilities),
+        TEST(verified_here),
+        TEST(keep_alives),
+        TEST(idle_too_long),
+        TEST(stalled),
+        TEST(half_close),
+        TEST(reset_by_client),
+        TEST(closed_by_backend),
+        TEST(broken),
+        TEST(spread),
+        TEST(operator),
+        TEST(drained),
+        cmocka_unit_test(memory),
+    };
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(tests);
+}
