@@ -136,13 +136,13 @@ def trouble(field, what, break_it, mend_it):
 
 
 def test_kill(field):
-    """kill -9 of a backend, and its start."""
+    """X07: kill -9 of a backend, and its start."""
     trouble(field, 'kill', lambda left: left.stop(signal.SIGKILL),
             lambda left: left.start(keep=True))
 
 
 def test_hang(field):
-    """A backend that takes connections and answers nothing, then goes on."""
+    """X08: a backend that takes connections and answers nothing, then goes on."""
     trouble(field, 'stop', lambda left: left.stop_answering(), lambda left: left.go_on())
 
 
