@@ -126,7 +126,8 @@ struct log_body *log_body_take(struct core *core, uint64_t size_hint);
 /* At least one and up to `want` writable bytes at the end: pointer, and how many in *ret_room.
  * NULL: out of budget. */
 char *log_body_room(struct log_body *body, size_t want, size_t *ret_room);
-/* Fiber. The same as log_body_take and log_body_room, but waits until deadline_ns for room in the budget when that is what lacks. */
+/* Fiber. The same as log_body_take and log_body_room, but waits until deadline_ns for room in the
+ * budget when that is what lacks. */
 struct log_body *log_body_take_await(struct core *core, uint64_t size_hint, uint64_t deadline_ns);
 char *log_body_await(struct log_body *body, size_t want, uint64_t deadline_ns, size_t *ret_room);
 void log_body_added(struct log_body *body, size_t size);
