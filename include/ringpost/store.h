@@ -38,6 +38,10 @@ struct store_options {
     uint64_t index_bytes_max; /* mailbox indexes in memory, per shard; cold ones are dropped */
 };
 
+/* A process may have no store at all, when all its users are elsewhere (backend.h): then nothing of
+ * this file is called but store_home_core, store_state and account_open, which are -ENODEV, and
+ * store_close. */
+
 /* Opens the shards of this core (each core calls it, core 0 first makes or checks the store's
  * identity file). Fiber. 0 or -errno; the event log says what and where. */
 int store_open(struct core *core, const struct store_options *options);
@@ -56,8 +60,9 @@ struct message_body;
 struct message_body *message_body_take(struct core *core, uint64_t size_hint);
 char *message_body_room(struct message_body *body, size_t want,
                         size_t *ret_room); /* NULL: out of budget */
-/* Fiber. The same as take and room, but wait until deadline_ns (core_now_ns time) for other messages to leave room in
- * the core's budget, so that many large ones at once are slow and not refused. */
+/* Fiber. The same as take and room, but wait until deadline_ns (core_now_ns time) for other
+ * messages to leave room in the core's budget, so that many large ones at once are slow and not
+ * refused. */
 struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
                                              uint64_t deadline_ns);
 char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,

@@ -172,6 +172,8 @@ void accounts_free(struct shard *shard)
 int account_open(struct core *core, struct slice user, struct account **ret_account)
 {
     struct store *store = store_of(core);
+    if (store == NULL)
+        return -ENODEV;
     if (user.size == 0 || user.size > USER_NAME_BYTES_MAX)
         return -EINVAL;
     struct shard *shard = store_shard(store, store_shard_of(store, user));

@@ -27,12 +27,17 @@ unsigned store_shard_of(const struct store *store, struct slice user)
 
 unsigned store_home_core(struct core *core, struct slice user)
 {
-    return store_shard_of(store_of(core), user) % core_count(core);
+    const struct store *store = store_of(core);
+    uint32_t shard = store != NULL ? store_shard_of(store, user)
+                                   : (uint32_t)hash_stable(user.data, user.size);
+    return shard % core_count(core);
 }
 
 int store_state(struct core *core)
 {
     const struct store *store = store_of(core);
+    if (store == NULL)
+        return -ENODEV;
     for (unsigned i = 0; i < store->own_count; i++) {
         int result = log_state(store->own[i]->log);
         if (result < 0)

@@ -34,6 +34,16 @@ static int close_there(struct core *core, void *argument)
     return 0;
 }
 
+/* A core that has no store says so, and users have their cores all the same. */
+static void check_without(struct core *core)
+{
+    struct account *account = NULL;
+    check_equal(store_state(core), -ENODEV);
+    check_equal(account_open(core, SLICE("a@example.test"), &account), -ENODEV);
+    check(store_home_core(core, SLICE("a@example.test")) < core_count(core));
+    store_close(core);
+}
+
 static int life_ready(struct core *core, void *argument)
 {
     struct life *life = argument;
@@ -55,6 +65,7 @@ static int life_ready(struct core *core, void *argument)
         life->body(core);
         for (unsigned i = core_count(core); i-- > 0;)
             check_equal(core_call(core, i, close_there, NULL), 0);
+        check_without(core);
     }
     engine_stop(life->engine);
     return 0;
