@@ -68,8 +68,8 @@ static inline struct backends *backends_of(const struct core *core)
 }
 
 /* table.c */
-int table_find(const struct backend_table *table, struct slice name,
-               const struct backend_member **ret_member);
+int member_find(const struct backend_table *table, struct slice name,
+                const struct backend_member **ret_member);
 /* state.c: by the core that checks the backend only. */
 void capabilities_set(const struct backend_member *member, enum backend_protocol protocol,
                       struct slice text);

@@ -141,7 +141,7 @@ int backend_exception_set(struct core *core, const struct backend_exception *exc
     if (setting.hold_ms > BACKEND_HOLD_MS_MAX)
         setting.hold_ms = BACKEND_HOLD_MS_MAX;
     if (exception->backend.size > 0) {
-        int result = table_find(backends->table, exception->backend, &member);
+        int result = member_find(backends->table, exception->backend, &member);
         if (result < 0)
             return result;
         setting.backend = member->backend;

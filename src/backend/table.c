@@ -304,8 +304,8 @@ const struct backend_member *pool_member_of(const struct backend_pool *pool,
     return pool->elsewhere != NULL && pool->elsewhere->backend == backend ? pool->elsewhere : NULL;
 }
 
-int table_find(const struct backend_table *table, struct slice name,
-               const struct backend_member **ret_member)
+int member_find(const struct backend_table *table, struct slice name,
+                const struct backend_member **ret_member)
 {
     const struct backend_member *found = NULL;
     for (unsigned i = 0; i < table->pool_count; i++) {
@@ -327,7 +327,7 @@ int backend_find(struct core *core, struct slice name, const struct backend **re
 {
     const struct backends *backends = backends_of(core);
     const struct backend_member *member;
-    int result = backends != NULL ? table_find(backends->table, name, &member) : -ENOENT;
+    int result = backends != NULL ? member_find(backends->table, name, &member) : -ENOENT;
     if (result == 0)
         *ret_backend = member->backend;
     return result;
@@ -338,7 +338,7 @@ int backend_will_set(struct core *core, struct slice name, enum backend_will wil
     static const char *const names[] = {"up", "drain", "down"};
     const struct backends *backends = backends_of(core);
     const struct backend_member *member;
-    int result = backends != NULL ? table_find(backends->table, name, &member) : -ENOENT;
+    int result = backends != NULL ? member_find(backends->table, name, &member) : -ENOENT;
     if (result < 0)
         return result;
     struct backend *backend = member->backend;
