@@ -104,6 +104,16 @@ static void tell_unknown(struct applying *applying, struct slice user, struct sl
     core_log(applying->keeper->core, &event);
 }
 
+static int set(struct core *core, const struct backend_exception *exception)
+{
+    int result = backend_exception_set(core, exception);
+    for (int i = 0; i < CONTROL_BUSY_TRIES && result == -EAGAIN; i++) {
+        fiber_sleep(core, (uint64_t)CONTROL_TICK_MS / 10 * 1000000);
+        result = backend_exception_set(core, exception);
+    }
+    return result;
+}
+
 static void apply(struct applying *applying, struct slice user, struct slice backend)
 {
     struct core *core = applying->keeper->core;
@@ -111,35 +121,33 @@ static void apply(struct applying *applying, struct slice user, struct slice bac
     struct backend_exception exception = {
         .user = user, .backend = backend, .hold_ms = is_move ? CHANGED_HOLD_MS : 0};
     uint64_t kicked;
-    int result = backend_exception_set(core, &exception);
-    for (int i = 0; i < CONTROL_BUSY_TRIES && result == -EAGAIN; i++) {
-        fiber_sleep(core, (uint64_t)CONTROL_TICK_MS / 10 * 1000000);
-        result = backend_exception_set(core, &exception);
-    }
+    int result = set(core, &exception);
     if (result < 0)
         tell_unknown(applying, user, backend, result);
+    if (result < 0 && is_move) /* not where he was before either */
+        (void)set(core, &(struct backend_exception){.user = user});
     else if (is_move)
         (void)control_kick_all(core, user, 0, &kicked);
     if (++applying->count % CHANGES_A_TURN == 0)
         fiber_yield(core);
 }
 
-/* From `known` to `set`, which it becomes. */
-static void adopt(struct exception_keeper *keeper, struct exception_set *set, bool is_start)
+/* From `known` to `next`, which it becomes. */
+static void adopt(struct exception_keeper *keeper, struct exception_set *next, bool is_start)
 {
     struct applying applying = {.keeper = keeper, .is_start = is_start};
     struct exception_set *known = &keeper->known;
     struct slice user, backend;
     uint32_t at = 0;
-    while (exception_set_next(set, &at, &user, &backend))
+    while (exception_set_next(next, &at, &user, &backend))
         if (!slice_equal(exception_set_find(known, user), backend))
             apply(&applying, user, backend);
     at = 0;
     while (exception_set_next(known, &at, &user, &backend))
-        if (exception_set_find(set, user).size == 0)
+        if (exception_set_find(next, user).size == 0)
             apply(&applying, user, SLICE(""));
     exception_set_free(known);
-    *known = *set;
+    *known = *next;
     if (applying.count == 0)
         return;
     struct event event;
@@ -155,15 +163,15 @@ static void adopt(struct exception_keeper *keeper, struct exception_set *set, bo
 static int look(struct exception_keeper *keeper, bool is_start)
 {
     struct exception_mistakes mistakes;
-    struct exception_set set;
+    struct exception_set next;
     memset(&mistakes, 0, sizeof mistakes); /* whole: it is compared by a checksum */
-    exception_set_init(&set, &keeper->key);
+    exception_set_init(&next, &keeper->key);
     fiber_lock_take(keeper->core, &keeper->lock);
-    int result = keeper->place->read(keeper->place, &set, &mistakes);
+    int result = keeper->place->read(keeper->place, &next, &mistakes);
     if (result == 0)
-        adopt(keeper, &set, is_start);
+        adopt(keeper, &next, is_start);
     else
-        exception_set_free(&set);
+        exception_set_free(&next);
     fiber_lock_give(keeper->core, &keeper->lock);
     if (result != 1) /* 1: what stands there, mistakes too, is what it was */
         say_state(keeper, result, &mistakes);

@@ -107,8 +107,8 @@ static bool keep(struct session *session, const struct subject *subject, struct 
     else if (result == -ENOSPC)
         control_error(session, CONTROL_FULL, "nothing was changed: no room for one more exception");
     else if (result < 0)
-        control_error(session, CONTROL_STORAGE,
-                      "nothing was changed: the exception cannot be kept: %s", strerror(-result));
+        control_error(session, CONTROL_STORAGE, "the exception cannot be kept: %s",
+                      strerror(-result));
     return result == 0;
 }
 
