@@ -180,7 +180,9 @@ bool confine_begin(struct confine *confine, const struct setup *setup)
 #endif
     if (!confine->is_on)
         return true;
-    int result = kernel_directory_make(NULL, config->store.directory, 0700);
+    int result = config->store.directory == NULL
+                     ? 0
+                     : kernel_directory_make(NULL, config->store.directory, 0700);
     if (result < 0) {
         complain("store.directory %s: %s", config->store.directory, strerror(-result));
         return false;

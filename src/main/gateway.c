@@ -18,6 +18,8 @@
  * no memory. When one core fails, the others stop waiting.
  */
 #include "ringpost/gateway.h"
+
+#include "ringpost/proxy.h"
 #include "ringpost/tls.h"
 
 enum { LOOK_NS = 5000000 };
@@ -75,6 +77,8 @@ static int step(struct core *core, const char *what, int result)
 
 static int open_store(struct core *core, struct gateway *gateway)
 {
+    if (gateway->options.store.directory == NULL)
+        return 0; /* all users are elsewhere */
     if (core_index(core) != 0) {
         int result = wait_for(core, gateway, &gateway->store_made, 1);
         if (result < 0)
@@ -131,6 +135,19 @@ static int open_service(struct core *core, const struct service *service)
     return result;
 }
 
+/* Fiber. Before sessions: nobody logs in while backends are not there. */
+static int open_backends(struct core *core, const struct gateway_options *options)
+{
+    if (options->backend_states == NULL)
+        return 0;
+    return step(core, "backends", backends_open(core, options->backend_states, options->backends));
+}
+
+static int open_proxy(struct core *core, const struct gateway_options *options)
+{
+    return options->backend_states == NULL ? 0 : step(core, "proxy", proxy_open(core));
+}
+
 static int open_all(struct core *core, struct gateway *gateway)
 {
     const struct gateway_options *options = &gateway->options;
@@ -142,7 +159,11 @@ static int open_all(struct core *core, struct gateway *gateway)
     if (result == 0)
         result = step(core, "auth", auth_open(core, &options->auth));
     if (result == 0)
+        result = open_backends(core, options);
+    if (result == 0)
         result = step(core, "sessions", sessions_open(core));
+    if (result == 0)
+        result = open_proxy(core, options);
     if (result == 0) {
         add_one(&gateway->cores_open);
         result = wait_for(core, gateway, &gateway->cores_open, core_count(core)); /* Y1 */
@@ -175,6 +196,10 @@ int gateway_open(struct core *core, void *argument)
 int gateway_adopt(struct core *core, const struct gateway_options *options)
 {
     int result = options->tls_settings == NULL ? 0 : tls_adopt(core, options->tls_settings);
+    if (options->backend_states != NULL) {
+        int other = backends_adopt(core, options->backends);
+        result = result < 0 ? result : other;
+    }
     auth_adopt(core, &options->auth);
     services_adopt(core, options->services, options->service_count);
     return result;
@@ -187,7 +212,11 @@ void gateway_close(struct core *core, struct gateway *gateway)
     add_one(&gateway->cores_drained);
     if (wait_for(core, gateway, &gateway->cores_drained, core_count(core)) < 0) /* Y2 */
         return;
+    if (gateway->options.backend_states != NULL)
+        proxy_close(core);
     sessions_close(core);
+    if (gateway->options.backend_states != NULL)
+        backends_close(core);
     auth_close(core);
     store_close(core);
     net_close(core);

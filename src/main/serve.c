@@ -173,7 +173,8 @@ static int live(struct core *core, void *argument)
         finish_start(core, serving);
     while (!mine->drains) {
         waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
-        __atomic_store_n(&mine->refuses, store_state(core) < 0, __ATOMIC_RELAXED);
+        bool has_store = serving->gateway.options.store.directory != NULL;
+        __atomic_store_n(&mine->refuses, has_store && store_state(core) < 0, __ATOMIC_RELAXED);
     }
     gateway_close(core, &serving->gateway);
     part_done(serving);
@@ -236,11 +237,11 @@ static void say_memory(const struct setup *setup)
 {
     const struct engine_options *engine = &setup->engine;
     const struct store_options *store = &setup->gateway.store;
-    uint64_t cores = engine->core_count;
+    uint64_t cores = engine->core_count, shards = store->directory == NULL ? 0 : store->shard_count;
     uint64_t buffers = cores * engine->buffers * (uint64_t)BUFFER_BYTES;
     uint64_t stacks = cores * engine->fibers_max * (uint64_t)engine->stack_bytes;
-    uint64_t cache = store->shard_count * store->cache_bytes;
-    uint64_t index = store->shard_count * store->index_bytes_max;
+    uint64_t cache = shards * store->cache_bytes;
+    uint64_t index = shards * store->index_bytes_max;
     struct event event;
     event_begin(&event, "memory", "info");
     event_number(&event, "cores", (int64_t)cores);

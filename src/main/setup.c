@@ -76,6 +76,22 @@ static void set_protocol(struct setup *setup, const struct config_listener *list
     }
 }
 
+/* Users of fronted domains are passed on where their backends speak the same. */
+static void set_front(const struct setup *setup, const struct config_listener *listener,
+                      struct service *service)
+{
+    static const struct {
+        enum config_protocol protocol;
+        enum backend_protocol backend;
+    } rows[] = {{CONFIG_IMAP, BACKEND_IMAP},
+                {CONFIG_POP3, BACKEND_POP3},
+                {CONFIG_SUBMISSION, BACKEND_SUBMISSION},
+                {CONFIG_SIEVE, BACKEND_SIEVE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && setup->fronted_count > 0; i++)
+        if (rows[i].protocol == (enum config_protocol)listener->protocol)
+            service->front = &setup->proxy[rows[i].backend];
+}
+
 static void make_service(struct setup *setup, const struct config_listener *listener,
                          struct service *service)
 {
@@ -109,6 +125,7 @@ static void make_service(struct setup *setup, const struct config_listener *list
         .junk_max = (unsigned)limits->junk,
     };
     set_protocol(setup, listener, service);
+    set_front(setup, listener, service);
     service->tls_service.alpn = service->protocol->alpn;
     service->tls_service.id = ticket_id(service);
 }
@@ -158,15 +175,23 @@ unsigned setup_cpu_count(void)
     return count > CORES_MAX ? CORES_MAX : (unsigned)count;
 }
 
+unsigned setup_core_count(const struct config *config)
+{
+    return config->general.cores == CONFIG_UNSET ? setup_cpu_count()
+                                                 : (unsigned)config->general.cores;
+}
+
 static void make_options(struct setup *setup)
 {
     const struct config *config = setup->config;
     const struct config_limits *limits = &config->limits;
-    unsigned cores =
-        config->general.cores == CONFIG_UNSET ? setup_cpu_count() : (unsigned)config->general.cores;
+    unsigned cores = setup_core_count(config);
+    bool connects = config->pools.count > 0;
     setup->engine = (struct engine_options){
         .core_count = cores,
-        .connections_max = (unsigned)limits->connections,
+        /* a session that is passed on has a second connection */
+        .connections_max = (unsigned)limits->connections * (connects ? 2 : 1),
+        .connects = connects,
         .buffers = (unsigned)limits->receive_buffers,
         .fibers_max = (unsigned)limits->fibers,
         .stack_bytes = (unsigned)limits->stack_bytes,
@@ -212,12 +237,12 @@ static void find_reader(struct setup *setup)
 static void make_all(struct setup *setup, const struct setup_process *process)
 {
     struct config *config = setup->config;
-    if (config->pools.count > 0)
-        config_problem(config, config->general.place, "pools: this program has no proxy yet");
     find_reader(setup);
     setup_read_users(setup);
     if (config->problem_count == 0)
         setup_make_directories(setup);
+    if (config->problem_count == 0)
+        setup_make_backends(setup, process);
     if (config->problem_count == 0)
         setup_make_routes(setup);
     setup->tls_stamp = setup_tls_stamp(config); /* before: what changes meanwhile is seen later */
@@ -253,6 +278,7 @@ void setup_free(struct setup *setup)
     tls_settings_unref(setup->tls);
     route_free(setup->routes);
     setup_free_auth(setup);
+    setup_free_backends(setup);
     config_free(setup->config);
     free(setup);
 }

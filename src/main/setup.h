@@ -10,11 +10,13 @@
 #include "config.h"
 #include "file.h"
 #include "ringpost/auth.h"
+#include "ringpost/backend.h"
 #include "ringpost/directory.h"
 #include "ringpost/gateway.h"
 #include "ringpost/generation.h"
 #include "ringpost/imap.h"
 #include "ringpost/pop3.h"
+#include "ringpost/proxy.h"
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
@@ -24,6 +26,8 @@ struct setup;
 struct setup_process {
     uint8_t ticket_secret[32], dummy_key[16];
     struct smtp_quotas *quotas;
+    struct backend_states *backend_states; /* the first setup's; NULL: it has no pools */
+    bool is_open;
 };
 
 /* The tickets' secret; before anything is read. False after saying why. */
@@ -47,6 +51,14 @@ struct setup {
     uint64_t tls_stamp;       /* of the files that they were made of */
     struct smtp_options smtp, lmtp, submission;
     struct imap_options imap;
+    struct backend_states *backend_states; /* owned; NULL but in the first one */
+    struct backend_table *backends;
+    struct slice *pool_files; /* bytes that the table points to */
+    unsigned pool_file_count;
+    const struct proxy_domain *fronted; /* sorted by name */
+    const struct slice *judged;         /* names of those whose backends judge; sorted */
+    unsigned fronted_count, judged_count;
+    struct proxy_options proxy[BACKEND_PROTOCOL_COUNT];
     struct service services[CONFIG_LISTENERS_MAX];
     struct gateway_options gateway;
     struct engine_options engine;
@@ -61,16 +73,25 @@ void setup_free(struct setup *setup);
 
 /* The CPUs that this process may use. */
 unsigned setup_cpu_count(void);
+/* Those that this config has the process use. */
+unsigned setup_core_count(const struct config *config);
 /* Empty for NULL. */
 struct slice setup_text(const char *text);
+/* A copy in lower case, in the config's arena. */
+struct slice setup_lower(struct config *config, const char *name);
 
 /* ---- parts of setup_make, in this order */
 void setup_read_users(struct setup *setup);       /* setup_mail.c */
 void setup_make_directories(struct setup *setup); /* setup_directory.c */
-void setup_make_routes(struct setup *setup);      /* setup_mail.c */
+void setup_make_backends(struct setup *setup,
+                         const struct setup_process *process); /* setup_backend.c */
+void setup_make_routes(struct setup *setup);                   /* setup_mail.c */
 void setup_make_auth(struct setup *setup, const struct setup_process *process); /* setup_auth.c */
 void setup_free_auth(struct setup *setup);
 void setup_free_directories(struct setup *setup);
+void setup_free_backends(struct setup *setup);
+/* The domain (lower case) has a pool. After setup_make_backends. */
+bool setup_is_fronted(const struct setup *setup, struct slice domain);
 /* By its name in the config; NULL when there is none. */
 const struct auth_directory *setup_directory(const struct setup *setup, const char *name);
 

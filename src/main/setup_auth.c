@@ -123,6 +123,8 @@ void setup_make_auth(struct setup *setup, const struct setup_process *process)
         .waiting_max = (unsigned)from->waiting_max,
         .failure_ms_first = from->failure_ms_first,
         .failure_ms_max = from->failure_ms_max,
+        .judged_elsewhere = setup->judged,
+        .judged_elsewhere_count = setup->judged_count,
         .generation = &setup->generation,
     };
     memcpy(options->dummy_key, process->dummy_key, sizeof options->dummy_key);

@@ -182,7 +182,7 @@ static bool open_directory(struct setup *setup, const struct config_directory *f
     return ok;
 }
 
-static struct slice lower(struct config *config, const char *name)
+struct slice setup_lower(struct config *config, const char *name)
 {
     struct slice copy = arena_copy(&config->arena, slice_cstr(name));
     for (size_t i = 0; i < copy.size; i++)
@@ -199,7 +199,7 @@ static void find_domains(struct config *config, struct auth_directory *directory
     for (unsigned i = 0; i < config->domains.count && names != NULL; i++)
         if (domains[i].directory != NULL &&
             slice_equal(directory->name, slice_cstr(domains[i].directory)))
-            names[count++] = lower(config, domains[i].name);
+            names[count++] = setup_lower(config, domains[i].name);
     directory->domains = names;
     directory->domain_count = count;
 }

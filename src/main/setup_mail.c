@@ -115,7 +115,8 @@ static void add_aliases(struct setup *setup, const struct config_domain *domain)
                     (int)to.size, to.data,
                     result == -EEXIST
                         ? "there is a user of that name, or this target twice; remove one"
-                    : result == -ENOENT ? "its domain is none of ours; add it to domains"
+                    : result == -ENOENT ? "its domain is none of those that are kept here; add "
+                                          "it to domains, without a pool"
                     : result == -EINVAL ? "no address; write local@domain"
                                         : strerror(-result));
         }
@@ -128,6 +129,8 @@ static void add_domains(struct setup *setup)
     const struct config_domain *domains = config->domains.items;
     for (unsigned i = 0; i < config->domains.count; i++) {
         const struct config_domain *domain = &domains[i];
+        if (domain->pool != NULL)
+            continue; /* its mail is elsewhere */
         struct route_domain_options options = {
             .catch_all = domain->catch_all == NULL
                              ? SLICE("")
@@ -150,6 +153,8 @@ static void add_users(struct setup *setup)
     struct config *config = setup->config;
     for (unsigned i = 0; i < auth_users_count(setup->users); i++) {
         struct slice user = auth_users_name(setup->users, i);
+        if (setup_is_fronted(setup, slice_from(user, slice_find(user, '@') + 1)))
+            continue;
         int result = route_add_user(setup->routes, user);
         if (result < 0)
             config_problem(config, config->general.place, "user %.*s: %s", (int)user.size,

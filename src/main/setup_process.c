@@ -56,6 +56,8 @@ static bool open_key(const struct config *config, uint8_t key[16])
 {
     char path[PATH_BYTES];
     const char *directory = config->store.directory;
+    if (directory == NULL) /* nowhere to keep it: the salts change at the next start */
+        return fill(key, 16);
     if (mkdir(directory, 0700) < 0 && errno != EEXIST && errno != ENOENT) {
         complain("store.directory %s: %s", directory, strerror(errno));
         return false;
@@ -80,6 +82,8 @@ bool setup_process_open(struct setup_process *process, struct setup *setup)
         complain("quotas: %s", strerror(-result));
         return false;
     }
+    process->backend_states = setup->backend_states;
+    process->is_open = true;
     memcpy(setup->gateway.auth.dummy_key, process->dummy_key, sizeof process->dummy_key);
     setup->submission.quotas = process->quotas;
     return true;
