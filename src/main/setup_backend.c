@@ -303,6 +303,7 @@ static void make_proxy(struct setup *setup)
             .protocol = (enum backend_protocol)i,
             .domains = setup->fronted,
             .domain_count = setup->fronted_count,
+            .has_local_users = setup->fronted_count < setup->config->domains.count,
             .keep_alive_ms = from->keep_alive_ms,
             .idle_ms_max = from->idle_ms,
             .stalled_ms_max = from->stalled_ms,
