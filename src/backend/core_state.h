@@ -32,6 +32,7 @@ struct check {
     struct backends *backends;
     struct backend *backend;
     const struct backend_member *member; /* of the table in use; NULL: not yet */
+    const struct backend_member *asked;  /* while it runs: of the table then, which it keeps */
     unsigned next_protocol;
     bool is_running, is_removed;
     bool is_first;   /* all its protocols are asked */

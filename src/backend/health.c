@@ -74,10 +74,9 @@ static void check_run(void *argument)
 {
     struct check *check = argument;
     struct backends *backends = check->backends;
-    const struct backend_member *member = check->member;
-    struct generation *generation = member->pool->table->generation;
-    ask_some(check, member);
-    generation_leave(generation); /* entered by the timer */
+    struct generation *generation = check->asked->pool->table->generation;
+    ask_some(check, check->asked);
+    generation_leave(generation);
     check->is_running = false;
     backends->checks_running--;
     if (check->is_removed) {
@@ -101,7 +100,8 @@ static void check_due(struct timer *timer)
         timer_set(backends->core, timer, core_now_ns(backends->core) + AGAIN_NS);
         return;
     }
-    generation_enter(check->member->pool->table->generation);
+    check->asked = check->member;
+    generation_enter(check->asked->pool->table->generation);
     check->is_running = true;
     backends->checks_running++;
 }

@@ -98,8 +98,10 @@ static int world_ready(struct core *core, void *argument)
     check_equal(core_busy(core), 0);
     check_equal(core_counters(core)->value[COUNTER_FIBERS_ACTIVE], 1);
     net_close(core);
-    if (atomic_fetch_add(&world->closed, 1) + 1 == world->cores)
+    if (atomic_fetch_add(&world->closed, 1) + 1 == world->cores) {
+        backend_table_free(world->table); /* it may have been made in this life */
         harness_stop(core);
+    }
     return 0;
 }
 
@@ -118,13 +120,13 @@ void backend_world_run(struct backend_world *world)
     };
     check_equal(backend_states_make(world->cores, &world->states), 0);
     world->table = backend_table_double(world->states, &world->pool);
+    backend_table_count(world->table, world->generation);
     world->in_use = &world->table->pools[0];
     check_equal(harness_run(&options, world_ready, world), 0);
     check_equal(atomic_load(&world->states->exceptions), 0);
     for (unsigned i = 0; i < BACKEND_STATE_SLOTS; i++)
         if (world->states->slots[i] != NULL)
             check_equal(atomic_load(&world->states->slots[i]->users), 0);
-    backend_table_free(world->table);
     backend_states_free(world->states);
 }
 
@@ -138,6 +140,7 @@ struct backend_table *backend_world_adopt(struct core *core, struct backend_worl
 {
     struct backend_table *before = world->table;
     world->table = backend_table_double(world->states, pool);
+    backend_table_count(world->table, world->generation);
     for (unsigned i = 0; i < world->cores; i++)
         check_equal(core_call(core, i, adopt_here, world->table), 0);
     world->in_use = &world->table->pools[0];

@@ -42,7 +42,7 @@ struct backend_world {
     struct backend_states *states;
     struct backend_table *table;
     const struct backend_pool *in_use;
-    void *argument;
+    struct generation *generation; /* of the tables made from now on */
     atomic_uint opened, done, closed;
 };
 /* Opens all cores on world->pool, runs the body on core 0, closes; then nothing is in flight and
