@@ -404,6 +404,8 @@ bool config_has_login(const struct config_listener *listener);
 unsigned config_directory_find(const struct config *config, const char *name);
 /* The pool of that name; NULL when there is none. */
 const struct config_pool *config_pool_find(const struct config *config, const char *name);
+/* The file of proxy.exceptions, from the config's folder; NULL: none, or no file. */
+const char *config_exceptions_file(struct config *config);
 /* Mail of some domain is kept here: there is a store. */
 bool config_has_store(const struct config *config);
 

@@ -18,6 +18,15 @@ const struct config_pool *config_pool_find(const struct config *config, const ch
     return NULL;
 }
 
+const char *config_exceptions_file(struct config *config)
+{
+    static const char scheme[] = "file:";
+    const char *place = config->proxy.exceptions;
+    if (place == NULL || strncmp(place, scheme, sizeof scheme - 1) != 0)
+        return NULL;
+    return config_path(config, place + sizeof scheme - 1);
+}
+
 bool config_has_store(const struct config *config)
 {
     return config->store.directory != NULL;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 #include "command.h"
@@ -26,6 +27,7 @@ static const struct special {
     {CONFIG_SECTION_STORE, "directory", CONFINE_STORES},
     {CONFIG_SECTION_LOG, "file", CONFINE_LOGS},
     {CONFIG_SECTION_LISTENER, "path", CONFINE_LISTENS},
+    {CONFIG_SECTION_CONTROL, "socket", CONFINE_LISTENS},
 };
 
 /* What name look-ups and TLS of the libraries behind network directories read. Those that are not
@@ -142,10 +144,15 @@ static void each_section(struct allowing *allowing, enum config_section section,
     }
 }
 
+/* ---------------------------------------------------------------- TCP */
+
+/* Libraries that talk to servers of their own: who knows which ports. */
 static bool needs_network(const struct config *config)
 {
+    const char *exceptions = config->proxy.exceptions;
     const struct config_directory *directories = config->directories.items;
-    bool needs = config->auth.tokens.introspection != NULL;
+    bool needs = config->auth.tokens.introspection != NULL ||
+                 (exceptions != NULL && strncmp(exceptions, "redis:", 6) == 0);
     for (unsigned i = 0; i < config->directories.count; i++)
         needs = needs || directories[i].ldap.url != NULL || directories[i].http.url != NULL ||
                 directories[i].http.token_url != NULL ||
@@ -153,12 +160,119 @@ static bool needs_network(const struct config *config)
     return needs;
 }
 
+static bool goes_anywhere(const struct config *config)
+{
+    const struct config_pool *pools = config->pools.items;
+    bool any = needs_network(config);
+    for (unsigned i = 0; i < config->pools.count; i++)
+        any = any || pools[i].any_address != 0;
+    return any;
+}
+
+static bool has_names(const struct config *config)
+{
+    const struct config_pool *pools = config->pools.items;
+    bool has = false;
+    for (unsigned i = 0; i < config->pools.count; i++) {
+        const struct config_backend *backends = pools[i].backends.items;
+        for (unsigned j = 0; j < pools[i].backends.count; j++)
+            has = has || !config_is_numeric(backends[j].address);
+    }
+    return has;
+}
+
+static bool may_connect(const struct config *config)
+{
+    return needs_network(config) || has_names(config);
+}
+
+bool confine_may_look_up(const struct config *config)
+{
+    return config->general.confine == 0 || may_connect(config);
+}
+
+/* tell() for each port of a backend; until it is false. */
+static void each_port(const struct config *config, bool (*tell)(void *argument, uint16_t port),
+                      void *argument)
+{
+    const struct config_pool *pools = config->pools.items;
+    for (unsigned i = 0; i < config->pools.count; i++) {
+        const struct config_backend *backends = pools[i].backends.items;
+        for (unsigned j = 0; j < pools[i].backends.count; j++) {
+            const uint64_t ports[] = {backends[j].imap, backends[j].pop3, backends[j].submission,
+                                      backends[j].sieve, backends[j].lmtp};
+            for (size_t k = 0; k < sizeof ports / sizeof *ports; k++)
+                if (ports[k] != CONFIG_UNSET && !tell(argument, (uint16_t)ports[k]))
+                    return;
+        }
+    }
+}
+
+struct looking {
+    uint64_t port;
+    bool found;
+};
+
+static bool look(void *argument, uint16_t port)
+{
+    struct looking *looking = argument;
+    looking->found = looking->port == port;
+    return !looking->found;
+}
+
+static bool is_listed(const struct config *config, uint64_t port)
+{
+    struct looking looking = {.port = port};
+    each_port(config, look, &looking);
+    return looking.found;
+}
+
+bool confine_port_is_open(const struct config *config, uint64_t port)
+{
+    return is_listed(config, port) || config->general.confine == 0 || goes_anywhere(config);
+}
+
+static bool allow_port(void *argument, uint16_t port)
+{
+    struct allowing *allowing = argument;
+    int result = confine_files_allow_port(allowing->ruleset, port);
+    if (result < 0 && allowing->error == 0)
+        allowing->error = result;
+    return true;
+}
+
+static bool has_sources(const struct config *config)
+{
+    const struct config_pool *pools = config->pools.items;
+    bool has = false;
+    for (unsigned i = 0; i < config->pools.count; i++)
+        has = has || pools[i].sources.count > 0;
+    return has;
+}
+
+bool confine_has_sources(const struct config *config)
+{
+    return config->general.confine == 0 || has_sources(config);
+}
+
+static void allow_ports(struct allowing *allowing, const struct config *config)
+{
+    if (has_sources(config) && confine_files_allow_sources(allowing->ruleset) < 0)
+        allowing->error = -EINVAL;
+    if (goes_anywhere(config))
+        return;
+    each_port(config, allow_port, allowing);
+    if (has_names(config)) /* long answers of name servers */
+        allow_port(allowing, 53);
+}
+
 /* ---------------------------------------------------------------- start */
 
-static int confine_files(struct confine *confine, const struct config *config)
+static int confine_files(struct confine *confine, struct config *config)
 {
+    const char *exceptions = config_exceptions_file(config);
     static struct allowing allowing; /* large, and used once */
-    allowing = (struct allowing){.ruleset = confine_files_begin(confine->may_connect)};
+    allowing = (struct allowing){.ruleset = confine_files_begin(confine->any_port)};
     if (allowing.ruleset < 0)
         return allowing.ruleset;
     allow_folder_of(&allowing, config->path, CONFINE_READS);
@@ -167,14 +281,20 @@ static int confine_files(struct confine *confine, const struct config *config)
     for (size_t i = 0; i < sizeof system_folders / sizeof *system_folders && confine->may_connect;
          i++)
         allow(&allowing, system_folders[i], CONFINE_READS);
+    if (exceptions != NULL) /* written beside and renamed */
+        allow_folder_of(&allowing, exceptions, CONFINE_STORES);
+    allow_ports(&allowing, config);
     int result = confine_files_end(allowing.ruleset);
     return result < 0 ? result : allowing.error;
 }
 
 bool confine_begin(struct confine *confine, const struct setup *setup)
 {
-    const struct config *config = setup->config;
-    *confine = (struct confine){.may_connect = needs_network(config)};
+    struct config *config = setup->config;
+    *confine = (struct confine){
+        .may_connect = may_connect(config), .any_port = goes_anywhere(config), .closed_port = 1};
+    while (is_listed(config, confine->closed_port))
+        confine->closed_port++;
 #ifndef RINGPOST_SANITIZED /* whose run-time traces the process and reads /proc */
     confine->is_on = config->general.confine != 0;
 #endif
@@ -215,9 +335,49 @@ static bool ring_files_hold(struct core *core)
     return holds;
 }
 
+struct trial {
+    struct op op; /* first */
+    struct core *core;
+    struct fiber *fiber;
+    int result;
+};
+
+static void trial_done(struct op *op, int result, unsigned flags)
+{
+    struct trial *trial = (struct trial *)op;
+    (void)flags;
+    trial->result = result;
+    fiber_wake(trial->core, trial->fiber);
+}
+
+static int trial_wait(struct trial *trial)
+{
+    fiber_park(trial->core);
+    return trial->result;
+}
+
+/* To ourselves, where nobody listens: without landlock it is refused by the network. */
+static bool ring_connects_hold(struct core *core, uint16_t port)
+{
+    struct trial trial = {
+        .op.done = trial_done, .core = core, .fiber = fiber_current(core), .result = 0};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    op_socket(core, &trial.op, AF_INET);
+    int slot = trial_wait(&trial);
+    if (slot < 0)
+        return slot == -EACCES; /* the ring's own restrictions */
+    op_connect(core, &trial.op, (unsigned)slot, &to, sizeof to);
+    int result = trial_wait(&trial);
+    op_close_slot(core, &trial.op, (unsigned)slot);
+    trial_wait(&trial);
+    return result == -EACCES;
+}
+
 static bool is_needed(const struct confine *confine, unsigned measure)
 {
-    return confine->is_on && !(measure == CONFINE_SOCKETS && confine->may_connect);
+    return confine->is_on && !(measure == CONFINE_SOCKETS && confine->may_connect) &&
+           !(measure == CONFINE_CONNECTS && confine->any_port);
 }
 
 static void say(const struct confine *confine, struct core *core, uint32_t held)
@@ -231,7 +391,9 @@ static void say(const struct confine *confine, struct core *core, uint32_t held)
     for (unsigned i = 0; i < CONFINE_MEASURES; i++)
         event_text(&event, confine_names[i], held >> i & 1 ? SLICE("true") : SLICE("false"));
     if (confine->may_connect)
-        event_text(&event, "sockets_for", SLICE("a directory behind the network"));
+        event_text(&event, "sockets_for", SLICE("directories, names or Redis"));
+    if (confine->any_port)
+        event_text(&event, "connects_to", SLICE("any port"));
     if (confine->files_error < 0)
         event_text(&event, "landlock", slice_cstr(strerror(-confine->files_error)));
     if (confine->calls_error < 0)
@@ -248,6 +410,8 @@ void confine_finish(struct confine *confine, struct core *core)
         held |= UINT32_C(1) << CONFINE_RING_FILES;
     if (await_forbidden(core) == -EACCES)
         held |= UINT32_C(1) << CONFINE_RING;
+    if (ring_connects_hold(core, confine->closed_port))
+        held |= UINT32_C(1) << CONFINE_CONNECTS;
     say(confine, core, held);
 }
 

@@ -4,7 +4,7 @@
  * not see:
  *
  *   landlock    which files and folders may be opened, by calls and by rings alike; no TCP bind,
- *               and no TCP connect unless a directory needs it
+ *               and TCP connects to the ports of backends only, unless a directory needs more
  *   seccomp     which system calls there are (it does not see what a ring is asked to do)
  *   ring        which operations a ring takes (kernel.h, KERNEL_OPERATIONS)
  *   user        no capability, no way to get one (no_new_privs), no core dump, nobody may trace us
@@ -38,10 +38,14 @@ enum confine_access {
 
 /* The version of the kernel's landlock; 0: there is none. */
 unsigned confine_files_version(void);
-/* A ruleset that allows nothing (with may_connect: TCP connections). A descriptor or -errno. */
-int confine_files_begin(bool may_connect);
+/* A ruleset that allows nothing (with any_port: TCP connections). A descriptor or -errno. */
+int confine_files_begin(bool any_port);
 /* Allows more beneath `path`, a folder or a file. 0 or -errno. */
 int confine_files_allow(int ruleset, const char *path, enum confine_access access);
+/* Allows TCP connections to that port; of a kernel before 6.7 all are allowed anyway. 0 or -errno. */
+int confine_files_allow_port(int ruleset, uint16_t port);
+/* Allows a TCP socket to be bound to an address of ours when its port is left to the kernel. */
+int confine_files_allow_sources(int ruleset);
 /* From now on, for this thread and those it makes. Closes the ruleset. 0 or -errno. */
 int confine_files_end(int ruleset);
 
@@ -69,7 +73,8 @@ enum confine_measure {
     CONFINE_RINGS,      /* no further ring can be made */
     CONFINE_EXEC,       /* no program can be started */
     CONFINE_TRACE,      /* no process can be traced */
-    CONFINE_SOCKETS,    /* no socket can be made */
+    CONFINE_SOCKETS,    /* no socket can be made by a system call */
+    CONFINE_CONNECTS,   /* a ring connects to the ports of backends only */
     CONFINE_FORK,       /* no process can be made */
     CONFINE_ROOT,       /* we are not root and cannot become it */
     CONFINE_RIGHTS,     /* no capability is left, and none can be gained */
@@ -77,7 +82,7 @@ enum confine_measure {
     CONFINE_MEASURES
 };
 extern const char *const confine_names[CONFINE_MEASURES];
-/* Tries all but those of the ring: a bit per measure that holds. Blocks no longer than a few system
+/* Tries all but those of the ring (RING_FILES, RING, CONNECTS): a bit per measure that holds. Blocks no longer than a few system
  * calls. */
 uint32_t confine_probe(void);
 /* Files that must not open: one of root's alone, and one that everybody may read. */
@@ -89,7 +94,10 @@ struct core;
 struct setup;
 
 struct confine {
-    bool is_on, may_connect;
+    bool is_on;
+    bool may_connect; /* libraries: directories, name look-ups, Redis */
+    bool any_port;
+    uint16_t closed_port; /* that no backend of the start has */
     struct confine_calls calls;
     struct mime_charsets charsets; /* held open: their files are out of reach later */
     int files_error, calls_error;  /* 0 or -errno: why a layer is missing */
@@ -101,5 +109,13 @@ bool confine_begin(struct confine *confine, const struct setup *setup);
 /* On a fiber of one core, once every core serves: the second filter, the self-test, its line. */
 void confine_finish(struct confine *confine, struct core *core);
 void confine_end(struct confine *confine);
+
+struct config;
+/* A process that was started with this config, confined, may connect to that port. */
+bool confine_port_is_open(const struct config *config, uint64_t port);
+/* It may bind sockets to addresses of its own. */
+bool confine_has_sources(const struct config *config);
+/* It may look up names. */
+bool confine_may_look_up(const struct config *config);
 
 #endif

@@ -61,12 +61,12 @@ static uint64_t rights_known(void)
     return rights;
 }
 
-int confine_files_begin(bool may_connect)
+int confine_files_begin(bool any_port)
 {
     unsigned version = confine_files_version();
     struct ruleset ruleset = {.files = rights_known()};
     if (version >= 4)
-        ruleset.net = may_connect ? NET_BIND : NET_BIND | NET_CONNECT;
+        ruleset.net = any_port ? NET_BIND : NET_BIND | NET_CONNECT;
     if (version >= 6)
         ruleset.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
     long fd = syscall(SYS_landlock_create_ruleset, &ruleset, sizeof ruleset, 0);
@@ -94,6 +94,30 @@ int confine_files_allow(int ruleset, const char *path, enum confine_access acces
     int error = result < 0 ? -errno : 0;
     close(fd);
     return error;
+}
+
+/* The kernel's struct landlock_net_port_attr, and LANDLOCK_RULE_NET_PORT. */
+struct port_rule {
+    uint64_t allowed, port;
+};
+enum { RULE_NET_PORT = 2 };
+
+static int allow_net(int ruleset, uint64_t right, uint16_t port)
+{
+    struct port_rule rule = {right, port};
+    if (confine_files_version() < 4)
+        return 0;
+    return syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
+int confine_files_allow_port(int ruleset, uint16_t port)
+{
+    return allow_net(ruleset, NET_CONNECT, port);
+}
+
+int confine_files_allow_sources(int ruleset)
+{
+    return allow_net(ruleset, NET_BIND, 0);
 }
 
 int confine_files_end(int ruleset)

@@ -20,9 +20,9 @@ const char *const confine_names[CONFINE_MEASURES] = {
     [CONFINE_FILES] = "files",     [CONFINE_RING_FILES] = "ring_files",
     [CONFINE_RING] = "ring",       [CONFINE_RINGS] = "rings",
     [CONFINE_EXEC] = "exec",       [CONFINE_TRACE] = "trace",
-    [CONFINE_SOCKETS] = "sockets", [CONFINE_FORK] = "fork",
-    [CONFINE_ROOT] = "root",       [CONFINE_RIGHTS] = "rights",
-    [CONFINE_DUMPS] = "dumps",
+    [CONFINE_SOCKETS] = "sockets", [CONFINE_CONNECTS] = "connects",
+    [CONFINE_FORK] = "fork",       [CONFINE_ROOT] = "root",
+    [CONFINE_RIGHTS] = "rights",   [CONFINE_DUMPS] = "dumps",
 };
 
 const char *const confine_probe_files[2] = {"/etc/shadow", "/"};

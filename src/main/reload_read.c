@@ -4,6 +4,8 @@
  */
 #include "reload_read.h"
 
+#include "confine.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +122,41 @@ static void check_against(struct config *config, const struct config *running)
                    text);
 }
 
+/* What the confined process may not do any more. */
+static void check_confined(struct config *config, const struct config *running)
+{
+    const struct config_pool *pools = config->pools.items;
+    for (unsigned i = 0; i < config->pools.count; i++) {
+        const struct config_backend *backends = pools[i].backends.items;
+        if (pools[i].any_address && !confine_port_is_open(running, 0))
+            config_problem(config, pools[i].place,
+                           "pool \"%.63s\": any_address needs a restart: the running gateway may "
+                           "connect to the ports of its backends only",
+                           pools[i].name);
+        for (unsigned j = 0; j < pools[i].backends.count; j++) {
+            const struct config_backend *one = &backends[j];
+            const uint64_t ports[] = {one->imap, one->pop3, one->submission, one->sieve, one->lmtp};
+            for (size_t k = 0; k < sizeof ports / sizeof *ports; k++)
+                if (ports[k] != CONFIG_UNSET && !confine_port_is_open(running, ports[k]))
+                    config_problem(config, one->place,
+                                   "backend \"%.63s\": port %" PRIu64
+                                   " needs a restart: the running gateway may connect to the ports "
+                                   "of the backends that it started with only",
+                                   one->name, ports[k]);
+            if (!config_is_numeric(one->address) && !confine_may_look_up(running))
+                config_problem(config, one->place,
+                               "backend \"%.63s\": a name needs a restart: the running gateway may "
+                               "not look up any; or write the address in numbers",
+                               one->name);
+        }
+        if (pools[i].sources.count > 0 && !confine_has_sources(running))
+            config_problem(config, pools[i].place,
+                           "pool \"%.63s\": sources need a restart: the running gateway was "
+                           "started without any",
+                           pools[i].name);
+    }
+}
+
 void reload_read_config(void *argument)
 {
     struct reload_reading *reading = argument;
@@ -128,6 +165,8 @@ void reload_read_config(void *argument)
         return;
     if (config->problem_count == 0)
         check_against(config, reading->first->config);
+    if (config->problem_count == 0 && reading->first->config->pools.count > 0)
+        check_confined(config, reading->first->config);
     reading->setup = setup_make(config, reading->process);
 }
 

@@ -33,7 +33,7 @@
 #include "confine.h"
 #include "ringpost/kernel.h"
 
-enum { NOBODY = 65534, CONNECTS = 1, SERVES = 2, NO_FILES = 4, NO_CALLS = 8 };
+enum { NOBODY = 65534, PORT = 24987, CONNECTS = 1, SERVES = 2, NO_FILES = 4, NO_CALLS = 8 };
 
 static char folder[] = "/tmp/ringpost-confine-XXXXXX", path_in[64], path_out[64];
 static int listener;
@@ -200,13 +200,13 @@ static int try_connect(void)
     return error;
 }
 
-static int try_bind(void)
+static int try_bind(uint16_t port)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0)
         return -errno;
-    name.sin_port = htons(24987);
+    name.sin_port = htons(port);
     int error = bind(fd, (struct sockaddr *)&name, sizeof name) < 0 ? -errno : 0;
     close(fd);
     return error;
@@ -215,7 +215,7 @@ static int try_bind(void)
 static void network_denied_by_landlock(void)
 {
     must(try_connect() == -EACCES);
-    must(try_bind() == -EACCES);
+    must(try_bind(PORT) == -EACCES);
 }
 
 static void network_denied(void)
@@ -229,13 +229,35 @@ static void network_denied(void)
 static void network_of_directories(void)
 {
     must(try_connect() == 0);
-    must(try_bind() == -EACCES);
+    must(try_bind(PORT) == -EACCES);
+}
+
+/* Backends: their ports, and from sources whose ports the kernel chooses. */
+static void ports_child(void)
+{
+    int ruleset = confine_files_begin(false);
+    must(confine_files_allow_port(ruleset, ntohs(listener_name.sin_port)) == 0);
+    must(confine_files_end(ruleset) == 0);
+    must(try_connect() == 0);
+    must(try_bind(0) == -EACCES);
+    listener_name.sin_port = htons((uint16_t)(ntohs(listener_name.sin_port) ^ 1));
+    must(try_connect() == -EACCES);
+}
+
+static void sources_child(void)
+{
+    int ruleset = confine_files_begin(false);
+    must(confine_files_allow_sources(ruleset) == 0);
+    must(confine_files_end(ruleset) == 0);
+    must(try_bind(0) == 0);
+    must(try_bind(PORT) == -EACCES);
+    must(try_connect() == -EACCES);
 }
 
 static void network_open(void)
 {
     must(try_connect() == 0);
-    must(try_bind() == 0);
+    must(try_bind(PORT) == 0);
 }
 
 /* F09: connect. */
@@ -245,6 +267,8 @@ static void network(void **state)
     if (confine_files_version() >= 4) {
         child_holds(network_denied_by_landlock, 0);
         child_holds(network_of_directories, SERVES | CONNECTS);
+        child_holds(ports_child, NO_FILES | NO_CALLS);
+        child_holds(sources_child, NO_FILES | NO_CALLS);
     }
     child_holds(network_denied, SERVES);
     child_holds(network_open, NO_FILES | NO_CALLS);
@@ -386,7 +410,8 @@ static void all_threads(void **state)
 }
 
 enum {
-    BY_RING = 1 << CONFINE_RING_FILES | 1 << CONFINE_RING, /* confine.c asks the core */
+    /* confine.c asks the core */
+    BY_RING = 1 << CONFINE_RING_FILES | 1 << CONFINE_RING | 1 << CONFINE_CONNECTS,
     ALL = (1 << CONFINE_MEASURES) - 1 - BY_RING,
     BY_CALLS = 1 << CONFINE_RINGS | 1 << CONFINE_EXEC | 1 << CONFINE_TRACE | 1 << CONFINE_FORK |
                1 << CONFINE_SOCKETS
