@@ -54,7 +54,7 @@ enum {
  * Which users are elsewhere than the choice would put them, in a file or a Redis, looked at again
  * and again, so that several gateways agree and so that other programs may change it:
  *
- *   file:/path            lines "user backend", blank lines, lines that begin with "#"
+ *   file:path             lines "user backend", blank lines, lines that begin with "#"
  *   redis://host:port/n   hash "ringpost:exceptions", user to backend, of database n
  *
  * A backend is NAME or POOL/NAME. What is read is checked as a whole; with mistakes nothing of it
@@ -70,7 +70,7 @@ enum {
 
 struct exception_keeper_options {
     struct slice place;   /* as above */
-    const char *path;     /* of a file; NUL-ended */
+    const char *path;     /* of the file, to be opened by; NUL-ended */
     uint64_t look_ms;     /* between looks */
     uint64_t wait_ms_max; /* of a Redis, for each answer */
     /* On a helper thread: another number when the file is another; 0: there is none. NULL: the file

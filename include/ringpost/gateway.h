@@ -9,10 +9,11 @@
 
 #include "ringpost/auth.h"
 #include "ringpost/backend.h"
+#include "ringpost/control.h"
 #include "ringpost/session.h"
 #include "ringpost/store.h"
 
-enum { GATEWAY_SERVICES_MAX = 32 };
+enum { GATEWAY_SERVICES_MAX = 33 };
 
 struct gateway_options {
     struct store_options store;
@@ -20,6 +21,7 @@ struct gateway_options {
     struct tls_settings *tls_settings;     /* counted by its owner; NULL: no TLS */
     struct backend_states *backend_states; /* NULL: there are no backends */
     const struct backend_table *backends;
+    const struct exception_keeper_options *exceptions;    /* NULL: kept nowhere */
     const struct service *services[GATEWAY_SERVICES_MAX]; /* opened on every core */
     unsigned service_count;
     uint64_t drain_pace_ms, drain_wait_ms;
@@ -31,7 +33,7 @@ struct gateway {
     struct gateway_options options;
     uint32_t state; /* enum gateway_state of all cores together; read by any thread */
     /* how many cores have come to a point; atomic */
-    uint32_t store_made, cores_open, cores_ready, cores_drained, cores_gone;
+    uint32_t store_made, cores_open, exceptions_read, cores_ready, cores_drained, cores_gone;
     uint32_t failed; /* 0, or the errno of the first core that could not open; atomic */
 };
 

@@ -139,11 +139,11 @@ static void adopt(struct exception_keeper *keeper, struct exception_set *next, b
     struct exception_set *known = &keeper->known;
     struct slice user, backend;
     uint32_t at = 0;
-    while (exception_set_next(next, &at, &user, &backend))
+    while (!keeper->is_stopping && exception_set_next(next, &at, &user, &backend))
         if (!slice_equal(exception_set_find(known, user), backend))
             apply(&applying, user, backend);
     at = 0;
-    while (exception_set_next(known, &at, &user, &backend))
+    while (!keeper->is_stopping && exception_set_next(known, &at, &user, &backend))
         if (exception_set_find(next, user).size == 0)
             apply(&applying, user, SLICE(""));
     exception_set_free(known);
@@ -208,8 +208,8 @@ const char *exception_place_check(struct slice place, struct slice *ret_path)
     if (!slice_starts_nocase(place, SLICE("file:")))
         return "write \"file:/path\" or \"redis://host:port/database\"";
     struct slice path = slice_from(place, 5);
-    if (path.size == 0 || path.data[0] != '/')
-        return "the path of the file begins with /";
+    if (path.size == 0)
+        return "name the file";
     *ret_path = path;
     return NULL;
 }

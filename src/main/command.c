@@ -27,6 +27,11 @@ static const struct option_row options[] = {
     {OPTION_CORES, "cores", "N", "threads (default: the CPUs)", 1, 64},
     {OPTION_SCHEME, "scheme", "NAME", "yescrypt, sha512, argon2id or scram-sha-256", 0, 0},
     {OPTION_LIVE, "live", NULL, "whether it lives, not whether it takes mail", 0, 0},
+    {OPTION_DELAY, "delay", "S", "seconds that log-ins wait when the sessions are gone (default 2)",
+     0, 50},
+    {OPTION_SPREAD, "spread", "S", "seconds over which sessions are ended (default: the config's)",
+     0, 3600},
+    {OPTION_LIMIT, "limit", "N", "rows at most", 1, 1000000000},
     {OPTION_JSON, "json", NULL, "answer in JSON", 0, 0},
 };
 enum { OPTION_ROWS = sizeof options / sizeof *options };
@@ -145,10 +150,42 @@ static bool set_option(struct invocation *invocation, const struct option_row *r
     case OPTION_LIVE:
         invocation->live = true;
         break;
+    case OPTION_DELAY:
+        invocation->delay = (unsigned)number;
+        break;
+    case OPTION_SPREAD:
+        invocation->spread = (unsigned)number;
+        break;
+    case OPTION_LIMIT:
+        invocation->limit = (unsigned)number;
+        break;
     case OPTION_JSON:
         invocation->json = true;
         break;
     }
+    return true;
+}
+
+/* False after saying what is wrong with them. */
+static bool take_operands(const struct program_command *command, int count, char **words,
+                          struct invocation *invocation)
+{
+    const char *names = command->operand == NULL ? "" : command->operand;
+    int most = *names != '\0', least = most;
+    for (const char *at = names; *at != '\0'; at++) {
+        most += *at == ' ';
+        least += (*at == ' ') - (*at == '[');
+    }
+    if (count < least || count > most) {
+        complain("%s wants %s%s", command->name,
+                 most == 0                 ? "no more"
+                 : most == 1 && least == 1 ? "one "
+                                           : "",
+                 names);
+        return false;
+    }
+    invocation->operand = count > 0 ? words[0] : NULL;
+    invocation->second = count > 1 ? words[1] : NULL;
     return true;
 }
 
@@ -182,13 +219,10 @@ static int parse(const struct program_command *command, int argc, char **argv,
             show_usage(command, stderr);
             return STATUS_USAGE;
         }
-    if (argc - optind != (command->operand ? 1 : 0)) {
-        complain("%s %s%s", command->name, command->operand ? "wants one " : "wants no more",
-                 command->operand ? command->operand : "");
+    if (!take_operands(command, argc - optind, argv + optind, invocation)) {
         show_usage(command, stderr);
         return STATUS_USAGE;
     }
-    invocation->operand = command->operand ? argv[optind] : NULL;
     return -1;
 }
 

@@ -26,20 +26,23 @@ enum option_bit {
     OPTION_FILE = 1 << 5,
     OPTION_CORES = 1 << 6,
     OPTION_SCHEME = 1 << 7,
-    OPTION_LIVE = 1 << 8
+    OPTION_LIVE = 1 << 8,
+    OPTION_DELAY = 1 << 9,
+    OPTION_SPREAD = 1 << 10,
+    OPTION_LIMIT = 1 << 11
 };
 
 struct invocation {
     unsigned given; /* option bits */
     const char *config, *dir, *file, *scheme;
-    unsigned port_base, users, cores;
+    unsigned port_base, users, cores, delay, spread, limit;
     bool json, live;
-    const char *operand; /* NULL when the command takes none */
+    const char *operand, *second; /* NULL when they were not given */
 };
 
 struct program_command {
     const char *name;    /* one word or two */
-    const char *operand; /* its name, or NULL */
+    const char *operand; /* its name, or NULL; "A B": two, "[A]": may be left out */
     unsigned options, needed;
     const char *summary; /* half a line */
     const char *detail;  /* further lines, each ended */
@@ -71,5 +74,15 @@ int run_healthcheck(const struct invocation *invocation);
 int run_certificate_make(const struct invocation *invocation);
 int run_store_verify(const struct invocation *invocation);
 int run_store_stat(const struct invocation *invocation);
+int run_backend_list(const struct invocation *invocation);
+int run_backend_drain(const struct invocation *invocation);
+int run_backend_down(const struct invocation *invocation);
+int run_backend_up(const struct invocation *invocation);
+int run_session_list(const struct invocation *invocation);
+int run_session_kick(const struct invocation *invocation);
+int run_user_move(const struct invocation *invocation);
+int run_user_delay(const struct invocation *invocation);
+int run_user_where(const struct invocation *invocation);
+int run_user_forget(const struct invocation *invocation);
 
 #endif

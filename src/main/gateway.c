@@ -148,6 +148,20 @@ static int open_proxy(struct core *core, const struct gateway_options *options)
     return options->backend_states == NULL ? 0 : step(core, "proxy", proxy_open(core));
 }
 
+/* Once backends are there on all cores, and before anybody may log in to the wrong one. */
+static int open_exceptions(struct core *core, struct gateway *gateway)
+{
+    const struct exception_keeper_options *options = gateway->options.exceptions;
+    if (options == NULL)
+        return 0;
+    if (core_index(core) != 0)
+        return wait_for(core, gateway, &gateway->exceptions_read, 1);
+    int result = step(core, "exceptions", exception_keeper_open(core, options));
+    if (result == 0)
+        add_one(&gateway->exceptions_read);
+    return result;
+}
+
 static int open_all(struct core *core, struct gateway *gateway)
 {
     const struct gateway_options *options = &gateway->options;
@@ -168,6 +182,8 @@ static int open_all(struct core *core, struct gateway *gateway)
         add_one(&gateway->cores_open);
         result = wait_for(core, gateway, &gateway->cores_open, core_count(core)); /* Y1 */
     }
+    if (result == 0)
+        result = open_exceptions(core, gateway);
     for (unsigned i = 0; i < options->service_count && result == 0; i++)
         result = open_service(core, options->services[i]);
     return result;
@@ -209,6 +225,8 @@ void gateway_close(struct core *core, struct gateway *gateway)
 {
     raise_state(gateway, GATEWAY_DRAINING);
     sessions_drain(core, gateway->options.drain_pace_ms, gateway->options.drain_wait_ms);
+    if (core_index(core) == 0)
+        exception_keeper_close(core); /* it tells other cores' backends */
     add_one(&gateway->cores_drained);
     if (wait_for(core, gateway, &gateway->cores_drained, core_count(core)) < 0) /* Y2 */
         return;

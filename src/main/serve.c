@@ -199,8 +199,8 @@ static enum admin_health health(void *argument)
     }
 }
 
-static const struct session_protocol *const protocols[] = {&smtp_protocol, &lmtp_protocol,
-                                                           &pop3_protocol, &imap_protocol};
+static const struct session_protocol *const protocols[] = {
+    &smtp_protocol, &lmtp_protocol, &pop3_protocol, &imap_protocol, &control_protocol};
 
 static int admin_open(struct serving *serving, struct admin **ret_admin)
 {

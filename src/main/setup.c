@@ -215,7 +215,7 @@ static void make_options(struct setup *setup)
     }
 }
 
-_Static_assert((int)CONFIG_LISTENERS_MAX <= (int)GATEWAY_SERVICES_MAX, "a listener is a service");
+_Static_assert((int)CONFIG_LISTENERS_MAX < (int)GATEWAY_SERVICES_MAX, "and the control socket");
 
 /* Whom the process becomes; as what it is, it stays when no user is named. What the config says of
  * the user was checked; a reload, which may not see the user database any more, asks for no other.
@@ -254,6 +254,7 @@ static void make_all(struct setup *setup, const struct setup_process *process)
         make_smtp(setup, process);
         make_mailboxes(setup);
         make_options(setup);
+        setup_make_control(setup);
     }
 }
 

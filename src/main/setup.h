@@ -11,6 +11,7 @@
 #include "file.h"
 #include "ringpost/auth.h"
 #include "ringpost/backend.h"
+#include "ringpost/control.h"
 #include "ringpost/directory.h"
 #include "ringpost/gateway.h"
 #include "ringpost/generation.h"
@@ -59,7 +60,9 @@ struct setup {
     const struct slice *judged;         /* names of those whose backends judge; sorted */
     unsigned fronted_count, judged_count;
     struct proxy_options proxy[BACKEND_PROTOCOL_COUNT];
-    struct service services[CONFIG_LISTENERS_MAX];
+    struct control_options control;
+    struct exception_keeper_options exceptions;
+    struct service services[CONFIG_LISTENERS_MAX + 1]; /* and the control socket's */
     struct gateway_options gateway;
     struct engine_options engine;
     struct setup *next; /* older generations that are still used; of reload.c */
@@ -87,6 +90,7 @@ void setup_make_backends(struct setup *setup,
                          const struct setup_process *process); /* setup_backend.c */
 void setup_make_routes(struct setup *setup);                   /* setup_mail.c */
 void setup_make_auth(struct setup *setup, const struct setup_process *process); /* setup_auth.c */
+void setup_make_control(struct setup *setup); /* setup_control.c; behind the other services */
 void setup_free_auth(struct setup *setup);
 void setup_free_directories(struct setup *setup);
 void setup_free_backends(struct setup *setup);

@@ -131,7 +131,7 @@ static int ready(struct core *core, void *argument)
     return 0;
 }
 
-/* Runs it with the n-th failing until there is no n-th any more; how often the outcome was not 0. */
+/* Runs it with the n-th failing until there is no n-th any more; how many outcomes were not 0. */
 static unsigned sweep(void (*body)(struct core *core), unsigned kinds)
 {
     struct engine_options options = {.core_count = 1,

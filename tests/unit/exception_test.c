@@ -92,7 +92,7 @@ static void places(void **state)
         {"file:/var/lib/x", "/var/lib/x"},
         {"FILE:/x", "/x"},
         {"file:", NULL},
-        {"file:x", NULL},
+        {"file:x", "x"},
         {"/var/lib/x", NULL},
         {"", NULL},
         {"redis://localhost", ""},
