@@ -30,7 +30,9 @@ enum {
     TLS_PAIRS_MAX = 10000,       /* certificates of one settings */
     TLS_NAME_BYTES_MAX = 253,    /* of a host name */
     TLS_HELLO_BYTES_MAX = 16389, /* one record: what is gathered until SNI is known */
-    TLS_BINDING_BYTES = 32       /* of tls-exporter (RFC 9266) */
+    TLS_BINDING_BYTES = 32,      /* of tls-exporter (RFC 9266) */
+    TLS_PIN_BYTES = 32,
+    TLS_PINS_MAX = 16
 };
 
 /* ---------------------------------------------------------------- the library */
@@ -101,11 +103,15 @@ int stream_secure(struct stream *stream, const struct tls_service *service, bool
 /* ---------------------------------------------------------------- as the client */
 
 struct tls_client_options {
-    struct slice ca;      /* PEM of the authorities to verify against; empty: the peer's
-                                certificate is not looked at */
-    const char *alpn;     /* offered; NULL: none */
-    struct tls_pair pair; /* our own certificate; empty: none */
-    bool tls_12_only;     /* no TLS 1.3 */
+    struct slice ca; /* PEM of the authorities to verify against; empty: the peer's
+                                certificate is not looked at, but for the pins */
+    const uint8_t (*pins)[TLS_PIN_BYTES]; /* SHA-256 of certificates: the peer's own must be one of
+                                them. Without a `ca` that is all that is asked of it: authority,
+                                names and dates are not looked at */
+    unsigned pin_count;                   /* 0...TLS_PINS_MAX */
+    const char *alpn;                     /* offered; NULL: none */
+    struct tls_pair pair;                 /* our own certificate; empty: none */
+    bool tls_12_only;                     /* no TLS 1.3 */
     enum tls_profile profile;
 };
 struct tls_client; /* of one core: made, used and freed on it */
@@ -118,8 +124,10 @@ struct tls_session;                                 /* what a client keeps to re
 void tls_session_free(struct tls_session *session); /* NULL is allowed */
 /* Shakes hands as the client and waits for the end of it: on a fiber with no other call under way;
  * the stream's deadline bounds it. The host's name is sent as SNI and, with a `ca`, must be in the
- * certificate; NULL: none is sent, and any will do (a server known by its address). Unread bytes
- * are dropped, queued output is sent in clear first. `resume` may be NULL and stays the caller's.
+ * certificate; an IPv4 or IPv6 address is not sent, and must be in it likewise. NULL: none is sent,
+ * and any will do. Unread bytes are dropped, queued output is sent in clear first. `resume` may be
+ * NULL and stays the caller's; it must come from a client of the same ca and pins, for a server
+ * that resumes shows no certificate.
  * 0; -EPROTO (stream_tls_problem says why), -EPIPE, -ETIMEDOUT ... as the stream's end: close it
  * then. */
 int stream_secure_client(struct stream *stream, struct tls_client *client, const char *host,

@@ -92,7 +92,9 @@ static void fail_by(struct stream *stream, int result)
     struct stream_tls *tls = stream->tls;
     int code = wolfSSL_get_error(tls->library, result);
     bool no_memory = tls->no_memory || code == MEMORY_E || code == SOCKET_ERROR_E;
-    tls_fail(stream, no_memory ? -ENOMEM : -EPROTO, problem_of(no_memory ? MEMORY_E : code));
+    const char *problem =
+        no_memory || tls->refusal == NULL ? problem_of(no_memory ? MEMORY_E : code) : tls->refusal;
+    tls_fail(stream, no_memory ? -ENOMEM : -EPROTO, problem);
 }
 
 /* ---------------------------------------------------------------- wolfSSL's callbacks */
@@ -209,13 +211,17 @@ static bool hello(struct stream *stream, struct slice bytes)
 static void secured(struct stream *stream)
 {
     struct stream_tls *tls = stream->tls;
+    tls->is_resumed = wolfSSL_session_reused(tls->library);
+    if (tls->judge != NULL && !tls->is_judged && !tls->is_resumed) {
+        tls_fail(stream, -EPROTO, "the server showed no certificate");
+        return;
+    }
     tls->has_binding = wolfSSL_version(tls->library) == TLS1_3_VERSION &&
                        wolfSSL_export_keying_material(
                            tls->library, tls->binding, sizeof tls->binding,
                            "EXPORTER-Channel-Binding", 24, NULL, 0, 0) == WOLFSSL_SUCCESS;
     wolfSSL_FreeArrays(tls->library);
     tls->state = TLS_SECURE;
-    tls->is_resumed = wolfSSL_session_reused(tls->library);
     handshake_over(stream);
     stream_attend(stream);
     waiters_wake_all(stream->core, &stream->writers);

@@ -24,6 +24,8 @@ struct tls_client {
     WOLFSSL_CTX *library;
     unsigned uses; /* by its owner, and by handshakes that have not begun */
     bool verifies;
+    uint8_t pins[TLS_PINS_MAX][TLS_PIN_BYTES];
+    unsigned pin_count;
     char alpn[]; /* empty: none */
 };
 
@@ -31,13 +33,16 @@ struct tls_greeting {
     struct tls_client *client;
     const char *host;
     struct tls_session *resume;
+    uint8_t address[16];   /* that `host` is */
+    unsigned address_size; /* 0: it is a name */
 };
 
 /* ---------------------------------------------------------------- what a client is */
 
-static int authorities_take(WOLFSSL_CTX *library, struct slice ca)
+static int authorities_take(WOLFSSL_CTX *library, struct slice ca, bool is_pinned)
 {
-    wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_NONE, NULL);
+    wolfSSL_CTX_set_verify(library, is_pinned ? WOLFSSL_VERIFY_PEER : WOLFSSL_VERIFY_NONE,
+                           is_pinned ? tls_peer_verify_pinned : NULL);
     if (ca.size == 0)
         return WOLFSSL_SUCCESS;
     wolfSSL_CTX_set_verify(library, WOLFSSL_VERIFY_PEER, tls_peer_verify);
@@ -66,7 +71,7 @@ static int library_fill(WOLFSSL_CTX *library, const struct tls_client_options *o
     if (result == WOLFSSL_SUCCESS)
         result = wolfSSL_CTX_UseSessionTicket(library);
     if (result == WOLFSSL_SUCCESS)
-        result = authorities_take(library, options->ca);
+        result = authorities_take(library, options->ca, options->pin_count > 0);
     if (result == WOLFSSL_SUCCESS)
         result = pair_take(library, &options->pair);
     return result;
@@ -77,7 +82,8 @@ int tls_client_make(struct core *core, const struct tls_client_options *options,
 {
     size_t alpn_size = options->alpn != NULL ? strlen(options->alpn) : 0;
     if (options->ca.size > INT32_MAX || options->pair.certificate.size > INT32_MAX ||
-        options->pair.key.size > INT32_MAX || alpn_size > UINT8_MAX)
+        options->pair.key.size > INT32_MAX || alpn_size > UINT8_MAX ||
+        options->pin_count > TLS_PINS_MAX)
         return -EINVAL;
     struct tls_client *client = calloc(1, sizeof *client + alpn_size + 1);
     if (client == NULL)
@@ -85,6 +91,9 @@ int tls_client_make(struct core *core, const struct tls_client_options *options,
     client->core = core;
     client->uses = 1;
     client->verifies = options->ca.size > 0;
+    client->pin_count = options->pin_count;
+    for (unsigned i = 0; i < options->pin_count; i++)
+        memcpy(client->pins[i], options->pins[i], TLS_PIN_BYTES);
     if (alpn_size > 0)
         memcpy(client->alpn, options->alpn, alpn_size);
     client->library = wolfSSL_CTX_new(options->tls_12_only ? wolfTLSv1_2_client_method()
@@ -108,13 +117,34 @@ void tls_client_free(struct tls_client *client)
 
 /* ---------------------------------------------------------------- a connection */
 
+/* Of the leaf, while it is verified. */
+static bool judge(struct stream *stream, struct slice certificate)
+{
+    struct stream_tls *tls = stream->tls;
+    const struct tls_greeting *greeting = tls->greeting;
+    if (greeting == NULL) /* its fiber has left: nobody wants this any more */
+        return false;
+    const struct tls_client *client = greeting->client;
+    bool is_pinned = client->pin_count == 0;
+    for (unsigned i = 0; i < client->pin_count && !is_pinned; i++)
+        is_pinned = memcmp(client->pins[i], tls->certificate->fingerprint, TLS_PIN_BYTES) == 0;
+    if (!is_pinned)
+        tls->refusal = "the certificate is not one of those pinned";
+    else if (client->verifies && greeting->address_size > 0 &&
+             !tls_address_is_in(certificate, greeting->address, greeting->address_size))
+        tls->refusal = "the certificate is for another address";
+    return tls->refusal == NULL;
+}
+
 static bool library_begin(struct stream *stream, const struct tls_greeting *greeting)
 {
     struct stream_tls *tls = stream->tls;
     const struct tls_client *client = greeting->client;
     if (!tls_library_attach(stream, client->library))
         return false;
-    if (greeting->host != NULL) {
+    if (client->pin_count > 0 || (client->verifies && greeting->address_size > 0))
+        tls->judge = judge;
+    if (greeting->host != NULL && greeting->address_size == 0) {
         struct slice name = slice_cstr(greeting->host);
         if (!tls_name_keep(tls, name) ||
             wolfSSL_UseSNI(tls->library, WOLFSSL_SNI_HOST_NAME, name.data, (uint16_t)name.size) !=
@@ -152,7 +182,9 @@ int stream_secure_client(struct stream *stream, struct tls_client *client, const
     assert(client->core == stream->core && "a client is of one core");
     if (host != NULL && (host[0] == '\0' || strlen(host) > TLS_NAME_BYTES_MAX))
         return -EINVAL;
-    const struct tls_greeting greeting = {client, host, resume};
+    struct tls_greeting greeting = {.client = client, .host = host, .resume = resume};
+    if (host != NULL)
+        greeting.address_size = tls_address_parse(host, greeting.address);
     int result = tls_attach(stream, 0);
     if (result < 0)
         return result;

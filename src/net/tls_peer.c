@@ -63,7 +63,8 @@ static struct tls_certificate *certificate_of(const struct DecodedCert *seen)
 }
 
 /* Reads the certificate; of the leaf what it says is kept. False: it is not good enough. */
-static bool look_at(struct stream *stream, const WOLFSSL_BUFFER_INFO *shown, bool is_leaf)
+static bool look_at(struct stream *stream, const WOLFSSL_BUFFER_INFO *shown, bool is_leaf,
+                    bool is_pinned)
 {
     struct stream_tls *tls = stream->tls;
     struct DecodedCert *seen = malloc(sizeof *seen);
@@ -74,7 +75,7 @@ static bool look_at(struct stream *stream, const WOLFSSL_BUFFER_INFO *shown, boo
     wc_InitDecodedCert(seen, shown->buffer, shown->length, NULL);
     int result = wc_ParseCert(seen, CERT_TYPE, NO_VERIFY, NULL);
     bool is_root = !is_leaf && memcmp(seen->subjectHash, seen->issuerHash, KEYID_SIZE) == 0;
-    bool is_good = result == 0 && (is_root || !tls_is_weak(seen));
+    bool is_good = result == 0 && (is_root || is_pinned || !tls_is_weak(seen));
     struct tls_certificate *certificate = is_good && is_leaf ? certificate_of(seen) : NULL;
     wc_FreeDecodedCert(seen);
     free(seen);
@@ -89,7 +90,9 @@ static bool look_at(struct stream *stream, const WOLFSSL_BUFFER_INFO *shown, boo
     }
     free(tls->certificate);
     tls->certificate = certificate;
-    return true;
+    tls->is_judged =
+        tls->judge == NULL || tls->judge(stream, slice_of(shown->buffer, shown->length));
+    return tls->is_judged;
 }
 
 /* Called for the leaf, certs[0] (depth 0), when the chain is verified; for others at times only.
@@ -103,7 +106,20 @@ int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain)
         chain->certs[0].length > TLS_CLIENT_BYTES_MAX)
         return 0;
     for (int i = chain->totalCerts - 1; chain->error_depth == 0 && i >= 0; i--)
-        if (!look_at(stream, &chain->certs[i], i == 0))
+        if (!look_at(stream, &chain->certs[i], i == 0, false))
             return 0;
     return 1;
+}
+
+/* Whatever wolfSSL has found fault with does not matter; if this is not called for the leaf,
+ * is_judged stays false. */
+int tls_peer_verify_pinned(int is_good, WOLFSSL_X509_STORE_CTX *chain)
+{
+    (void)is_good;
+    struct stream *stream = chain->userCtx;
+    if (stream == NULL || chain->totalCerts < 1 || chain->totalCerts > TLS_CHAIN_MAX ||
+        chain->certs[0].length > TLS_CLIENT_BYTES_MAX)
+        return 0;
+    return stream->tls->is_judged || chain->error_depth != 0 ||
+           look_at(stream, &chain->certs[0], true, true);
 }

@@ -126,7 +126,10 @@ struct stream_tls {
     struct tls_certificate *certificate;
     char *server_name;
     const char *problem;
-    uint32_t silent; /* records so far that held no data */
+    /* Of a client that asks more of the leaf than wolfSSL does: false, with `refusal` set. */
+    bool (*judge)(struct stream *stream, struct slice certificate);
+    const char *refusal; /* why the certificate will not do */
+    uint32_t silent;     /* records so far that held no data */
     uint16_t server_name_size;
     /* Set between stream_secure_client and the end of that turn, when it begins the handshake. */
     void (*begin)(struct stream *stream);
@@ -137,6 +140,7 @@ struct stream_tls {
     bool is_read_out;          /* T2 */
     bool is_goodbye_said;
     bool is_resumed, has_binding;
+    bool is_judged;       /* `judge` was content with the leaf */
     uint8_t ticket_links; /* of the ticket that was taken */
     uint8_t binding[TLS_BINDING_BYTES];
 };
@@ -162,5 +166,11 @@ int tls_ticket(WOLFSSL *library, unsigned char *name, unsigned char *iv, unsigne
 
 /* tls_peer.c: VerifyCallback */
 int tls_peer_verify(int is_good, WOLFSSL_X509_STORE_CTX *chain);
+/* The same where only `judge` of the connection counts. */
+int tls_peer_verify_pinned(int is_good, WOLFSSL_X509_STORE_CTX *chain);
+
+/* tls_address.c: 4, 16, or 0: it is not an address. */
+unsigned tls_address_parse(const char *host, uint8_t ret_address[16]);
+bool tls_address_is_in(struct slice certificate, const uint8_t *address, unsigned size);
 
 #endif
