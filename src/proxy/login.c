@@ -81,12 +81,10 @@ static int make(struct session *session, struct backend_link *link,
                 const struct backend_answer *answer, struct proxied **ret_proxied)
 {
     struct proxied *proxied = calloc(1, sizeof *proxied);
-    struct slice name = backend_name(link->backend);
     struct slice path = slice_cstr(answer->path);
     if (proxied == NULL)
         return -ENOMEM;
-    /* "POOL/NAME", or "NAME": it was tried nowhere else. */
-    bool is_direct = path.size <= name.size + 1 + backend_pool_name(link->backend).size;
+    bool is_direct = slice_find(path, ',') == path.size; /* tried nowhere else */
     if (!is_direct && (proxied->path = malloc(path.size + 1)) != NULL)
         memcpy(proxied->path, path.data, path.size + 1);
     proxied->session = session;

@@ -96,6 +96,8 @@ static int begin(void **state)
     services[0].front = &imap_front_options;
     services[1].front = &mixed_front;
     services[2].front = &pop3_front_options;
+    services[2].command_ms_max = 1000;
+    services[2].login_ms_max = 3000;
     toy_port = TOY;
     double_reset();
     struct host_options all = {.services = {&services[0], &services[1], &services[2], &services[3]},
@@ -215,6 +217,9 @@ static void pop3(void **state)
     client_expect_like(fd, "-ERR [SYS/PERM] *");
     client_say(fd, "USER u1\r\nPASS pw\r\nb ECHO hello\r\nQUIT\r\n");
     client_expect(fd, "+OK\r\n+OK Logged in\r\n* hello\r\nb OK done\r\n* BAD\r\n");
+    harness_nap(1500000); /* the time for a command is over, and no more of our business */
+    client_ask(fd, "c ECHO hello\r\n", "* hello");
+    client_expect(fd, "c OK done\r\n");
     client_close(fd);
     expect_ends(PROTOCOL_POP3, SESSION_END_CLOSED, 1);
 }
@@ -386,6 +391,33 @@ static void spread(void **state)
     check_equal(host_counter(host, COUNTER_PROXY_SPREAD), MANY - LOSSES_FREE);
 }
 
+/* Many goodbyes in a short time are no dead backend: nobody waits for his end. */
+static void goodbyes(void **state)
+{
+    (void)state;
+    enum { MANY = LOSSES_FREE + 10 };
+    for (int i = 0; i < MANY; i++) {
+        int fd = logged_in(IMAP);
+        client_say(fd, "b LOGOUT\r\n");
+        client_expect(fd, "* BYE\r\nb OK bye\r\n");
+        client_expect_end(fd);
+    }
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_CLOSED, MANY);
+    check_equal(host_counter(host, COUNTER_PROXY_SPREAD), 0);
+}
+
+/* Who was not let in is a stranger again: the time for the log-in goes on. */
+static void late(void **state)
+{
+    (void)state;
+    int fd = client_open(POP3);
+    client_expect_like(fd, "+OK *");
+    client_ask(fd, "USER u1\r\n", "+OK");
+    client_ask(fd, "PASS wrong\r\n", "-ERR [AUTH] *");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_POP3, SESSION_END_LOGIN_LATE, 1);
+}
+
 static void operator(void **state)
 {
     (void)state;
@@ -455,6 +487,8 @@ static int tests(void)
         TEST(broken),
         TEST(spread),
         TEST(operator),
+        TEST(goodbyes),
+        TEST(late),
         TEST(drained),
         cmocka_unit_test(memory),
     };
