@@ -9,6 +9,7 @@
 #ifndef RINGPOST_ADMIN_H
 #define RINGPOST_ADMIN_H
 
+#include "ringpost/arena.h"
 #include "ringpost/core.h"
 #include "ringpost/session.h"
 
@@ -23,6 +24,8 @@ struct admin_options {
     unsigned protocol_count;
     const char *version;
     enum admin_health (*health)(void *argument); /* from the admin thread */
+    /* Adds to the page of metrics, from the admin thread; NULL: nothing. */
+    void (*more)(void *argument, struct text *text);
     void *argument;
 };
 

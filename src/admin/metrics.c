@@ -124,4 +124,6 @@ void metrics_write(const struct admin_options *options, struct text *text)
     write_commands(options, text);
     write_ends(options, text);
     write_memory(text);
+    if (options->more != NULL)
+        options->more(options->argument, text);
 }

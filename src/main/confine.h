@@ -42,7 +42,7 @@ unsigned confine_files_version(void);
 int confine_files_begin(bool any_port);
 /* Allows more beneath `path`, a folder or a file. 0 or -errno. */
 int confine_files_allow(int ruleset, const char *path, enum confine_access access);
-/* Allows TCP connections to that port; of a kernel before 6.7 all are allowed anyway. 0 or -errno. */
+/* Allows TCP connections to that port; kernels before 6.7 allow them all. 0 or -errno. */
 int confine_files_allow_port(int ruleset, uint16_t port);
 /* Allows a TCP socket to be bound to an address of ours when its port is left to the kernel. */
 int confine_files_allow_sources(int ruleset);
@@ -82,8 +82,8 @@ enum confine_measure {
     CONFINE_MEASURES
 };
 extern const char *const confine_names[CONFINE_MEASURES];
-/* Tries all but those of the ring (RING_FILES, RING, CONNECTS): a bit per measure that holds. Blocks no longer than a few system
- * calls. */
+/* Tries all but those of the ring (RING_FILES, RING, CONNECTS): a bit per measure that holds. Blocks
+ * no longer than a few system calls. */
 uint32_t confine_probe(void);
 /* Files that must not open: one of root's alone, and one that everybody may read. */
 extern const char *const confine_probe_files[2];

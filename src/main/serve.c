@@ -25,6 +25,7 @@
 #include "check.h"
 #include "command.h"
 #include "confine.h"
+#include "gauges.h"
 #include "reload.h"
 #include "ringpost/admin.h"
 #include "ringpost/kernel_linux.h"
@@ -49,6 +50,7 @@ struct serving {
     uint32_t parts_left; /* cores, and the reloading fiber, that are not done; atomic */
     struct process_listeners listeners;
     struct confine confine;
+    struct gauges gauges;
     struct gateway gateway;
     struct engine *engine;
     struct kernel *kernels[CORES_MAX];
@@ -174,6 +176,8 @@ static int live(struct core *core, void *argument)
     while (!mine->drains) {
         waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
         bool has_store = serving->gateway.options.store.directory != NULL;
+        if (core_index(core) == 0)
+            gauges_take(&serving->gauges, core);
         __atomic_store_n(&mine->refuses, has_store && store_state(core) < 0, __ATOMIC_RELAXED);
     }
     gateway_close(core, &serving->gateway);
@@ -199,6 +203,12 @@ static enum admin_health health(void *argument)
     }
 }
 
+static void write_more(void *argument, struct text *text)
+{
+    struct serving *serving = argument;
+    gauges_write(&serving->gauges, text);
+}
+
 static const struct session_protocol *const protocols[] = {
     &smtp_protocol, &lmtp_protocol, &pop3_protocol, &imap_protocol, &control_protocol};
 
@@ -207,6 +217,10 @@ static int admin_open(struct serving *serving, struct admin **ret_admin)
     const struct config_admin *config = &serving->setup->config->admin;
     if (config->port == CONFIG_UNSET)
         return 0;
+    if (serving->setup->gateway.backend_states != NULL && gauges_open(&serving->gauges) < 0) {
+        complain("out of memory");
+        return -ENOMEM;
+    }
     struct admin_options options = {
         .address = config->address,
         .port = (unsigned)config->port,
@@ -216,6 +230,7 @@ static int admin_open(struct serving *serving, struct admin **ret_admin)
         .version = version_text,
         .listen_fd = serving->listeners.admin_fd,
         .health = health,
+        .more = write_more,
         .argument = serving,
     };
     /* its thread takes no signals */
@@ -297,6 +312,7 @@ static int run(struct serving *serving)
     else if (result < 0)
         complain("stopped: %s; the log lines above say where", strerror(-result));
     admin_stop(admin);
+    gauges_free(&serving->gauges);
     engine_destroy(serving->engine);
     reload_deinit(&serving->reload);
     for (unsigned i = 0; i < serving->kernel_count; i++)
