@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ringpost/hash.h"
+#include "ringpost/sieve.h"
 #include "ringpost/tls.h"
 
 struct slice setup_text(const char *text)
@@ -72,7 +73,9 @@ static void set_protocol(struct setup *setup, const struct config_listener *list
         service->idle_ms_max = limits->imap_idle_ms;
         break;
     case CONFIG_SIEVE:
-        break; /* not here yet: make_all refuses it */
+        service->protocol = &sieve_protocol;
+        service->idle_ms_max = limits->imap_idle_ms;
+        break;
     }
 }
 
