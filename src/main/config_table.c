@@ -243,7 +243,7 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_LIMITS, "stack", CONFIG_SIZE, 64 * KIB, MIB, "64K",
      "Size of such a stack, a multiple of 4K.", AT(config_limits, stack_bytes)},
     {CONFIG_SECTION_LIMITS, "login_time", CONFIG_DURATION, SECOND, HOUR, "1m",
-     "From the connection to the log-in (IMAP, POP3).", AT(config_limits, login_ms)},
+     "From the connection to the log-in (IMAP, POP3, ManageSieve).", AT(config_limits, login_ms)},
     {CONFIG_SECTION_LIMITS, "command_time", CONFIG_DURATION, SECOND, HOUR, "5m",
      "From the first byte of a command to its last, and for a reply to be taken.",
      AT(config_limits, command_ms)},

@@ -209,8 +209,9 @@ static void write_more(void *argument, struct text *text)
     gauges_write(&serving->gauges, text);
 }
 
-static const struct session_protocol *const protocols[] = {
-    &smtp_protocol, &lmtp_protocol, &pop3_protocol, &imap_protocol, &control_protocol};
+static const struct session_protocol *const protocols[] = {&smtp_protocol,  &lmtp_protocol,
+                                                           &pop3_protocol,  &imap_protocol,
+                                                           &sieve_protocol, &control_protocol};
 
 static int admin_open(struct serving *serving, struct admin **ret_admin)
 {

@@ -19,6 +19,7 @@
 #include "ringpost/pop3.h"
 #include "ringpost/proxy.h"
 #include "ringpost/route.h"
+#include "ringpost/sieve.h"
 #include "ringpost/smtp.h"
 
 struct setup;
