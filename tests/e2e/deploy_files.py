@@ -93,7 +93,40 @@ def test_compose():
     variables_exist(service['environment'])
 
 
-def checked(text, replaced, users):
+def test_compose_dovecot():
+    """As the other, but for what is another: no volume, and a config of its own."""
+    services = load_yaml(os.path.join(DEPLOY, 'compose.dovecot.yaml'))[0]['services']
+    plain = load_yaml(os.path.join(DEPLOY, 'compose.yaml'))[0]['services']['ringpost']
+    service = services['ringpost']
+    for key in ('read_only', 'cap_drop', 'security_opt', 'ulimits', 'pids_limit', 'build'):
+        check(service[key] == plain[key], f'{key}: {service[key]}')
+    check('dovecot' in service['depends_on'] and 'dovecot' in services, service)
+    with open(os.path.join(DEPLOY, 'container-front.conf'), encoding='utf-8') as file:
+        text = file.read()
+    inside = set(re.findall(r'address = "::"; port = (\d+)', text))
+    check({row.split(':')[1] for row in service['ports']} == inside, service['ports'])
+    mounts = [row.split(':')[1] for row in service['volumes']]
+    check(all(row.endswith(':ro') for row in service['volumes']), 'nothing is kept')
+    check(service['command'][2] == service['healthcheck']['test'][-1] == mounts[0], mounts)
+    check(service['volumes'][0].startswith('./container-front.conf:'), service['volumes'])
+    variables_exist(service['environment'])
+    env = {'RINGPOST_HOST_NAME': 'mail.example.org', 'RINGPOST_DOMAINS__0__NAME': 'example.org',
+           'RINGPOST_POOLS__0__TLS_PINS': ':'.join(['AB'] * 32),
+           'RINGPOST_AUTH__DEFAULT_DOMAIN': 'example.org',
+           'RINGPOST_POOLS__0__BACKENDS__0__ADDRESS': '192.0.2.1'}
+    check(set(service['environment']) == set(env) - {'RINGPOST_POOLS__0__BACKENDS__0__ADDRESS'},
+          service['environment'])
+    places = {'/var/lib/ringpost/tls/': '{}/', 'user = "ringpost"': '#'}
+    checked(text, places, {}, env)
+    env['RINGPOST_POOLS__0__BACKENDS__0__ADDRESS'] = 'dovecot.invalid'
+    said = checked(text, places, {}, env, status=1)
+    check('backend "dovecot": dovecot.invalid cannot be looked up' in said, said)
+    del env['RINGPOST_POOLS__0__TLS_PINS']
+    said = checked(text, places, {}, env, status=1)
+    check('tls without tls_ca or tls_pins' in said, said)
+
+
+def checked(text, replaced, users, env=None, status=0):
     """A sample config is right, but for what belongs to its machine."""
     with tempfile.TemporaryDirectory() as folder:
         run(RINGPOST, 'certificate', 'make', '--dir', folder, 'mx.example.org')
@@ -112,7 +145,7 @@ def checked(text, replaced, users):
         path = os.path.join(folder, 'ringpost.conf')
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)
-        return run(RINGPOST, 'check', '--config', path)
+        return run(RINGPOST, 'check', '--config', path, env=env, status=status)
 
 
 def test_examples():
@@ -121,7 +154,13 @@ def test_examples():
                               '/run/ringpost/': '{}/', 'user = "ringpost"': '#'},
                 {'example.org.passwd': ['anna@example.org', 'postmaster@example.org'],
                  'accounts.sqlite': None})
-    check(sorted(os.listdir(os.path.join(DEPLOY, 'examples'))) == ['store.conf'],
+    with open(os.path.join(DEPLOY, 'examples/front.conf'), encoding='utf-8') as file:
+        text = file.read()
+    checked(text.replace('/etc/ringpost/backends-ca.pem', '/etc/ringpost/certificate.pem').replace(
+        '/etc/ringpost/master.password', '/etc/ringpost/key.pem'), # a text, and a secret, that exist
+            {'/etc/ringpost/': '{}/', '/var/lib/ringpost/': '{}/', '/run/ringpost/': '{}/',
+             'user = "ringpost"': '#'}, {})
+    check(sorted(os.listdir(os.path.join(DEPLOY, 'examples'))) == ['front.conf', 'store.conf'],
           'a sample that no test reads')
 
 
@@ -158,7 +197,7 @@ def main():
                       check=False).returncode != 0:
         print('python3-yaml is not installed')
         sys.exit(77)
-    for test in (test_profile, test_compose, test_examples, test_kubernetes):
+    for test in (test_profile, test_compose, test_compose_dovecot, test_examples, test_kubernetes):
         test()
         print(f'{test.__name__}: ok', flush=True)
 
