@@ -56,17 +56,6 @@ void control_backends(struct session *session, const void *arguments)
     control_ok(session, "rows", count);
 }
 
-/* Said in the log: an hour later somebody asks why. */
-static void say(struct core *core, const struct backend *backend, enum backend_will will)
-{
-    struct event event;
-    event_begin(&event, "operator", "info");
-    event_text(&event, "pool", backend_pool_name(backend));
-    event_text(&event, "backend", backend_name(backend));
-    event_text(&event, "state", slice_cstr(wills[will]));
-    core_log(core, &event);
-}
-
 /* False: the error is told. */
 static bool set_will(struct session *session, struct slice name, enum backend_will will,
                      const struct backend **ret_backend)
@@ -79,7 +68,6 @@ static bool set_will(struct session *session, struct slice name, enum backend_wi
         control_error(session, CONTROL_NOT_FOUND, "%s", strerror(-result));
         return false;
     }
-    say(core, *ret_backend, will);
     return true;
 }
 

@@ -253,7 +253,8 @@ int operator_ask(const char *config_name, const char *command,
     int fd = path == NULL || reader == NULL ? -1 : connect_to(path), status = STATUS_FAILED;
     if (fd >= 0) {
         reader->fd = fd;
-        if (send_all(fd, command) && send_all(fd, "\n"))
+        /* EPIPE: it has closed already, and said why. */
+        if ((send_all(fd, command) && send_all(fd, "\n")) || errno == EPIPE)
             status = read_answer(reader, row, argument, ret_last);
         else
             complain_connect(path, errno);
