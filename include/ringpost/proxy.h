@@ -48,6 +48,8 @@ void proxy_close(struct core *core);
 const struct backend_pool *proxy_pool(const struct session *session, struct slice user);
 /* The session has its user (session_log_in gave 0), and his mail is elsewhere. */
 bool proxy_is_wanted(const struct session *session);
+/* ... and his pool has the service's protocol. */
+bool proxy_is_served(const struct session *session);
 /* Fiber. Logs in at the backend with what the client has shown (session->login, which is wiped). 0:
  * say OK and call proxy_join; else backend_log_in's errors: the session has no user again. -EACCES
  * was counted and held back as any wrong password. */
@@ -55,8 +57,8 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer);
 /* Last act of the handler, its answer written: once that is sent the streams are joined. */
 void proxy_join(struct session *session);
 /* Capabilities to offer before log-in beside those of the log-in itself: what the pools of this
- * service have in common, as backend_capabilities gives them; data NULL: the service fronts
- * nothing, empty: nothing is known yet. In the session's arena. */
+ * service that have its protocol have in common, as backend_capabilities gives them; data NULL: the
+ * service fronts nothing, empty: nothing is known yet. In the session's arena. */
 struct slice proxy_capabilities(struct session *session);
 
 /* ---------------------------------------------------------------- the operator */

@@ -71,6 +71,22 @@ bool proxy_is_wanted(const struct session *session)
     return proxy_pool(session, session->user) != NULL;
 }
 
+/* A directory may name a port where any address is taken. */
+static bool serves(const struct backend_pool *pool, enum backend_protocol protocol)
+{
+    const struct backend_pool_options *options = backend_pool_options_of(pool);
+    bool is_served = options->any_address;
+    for (unsigned i = 0; i < options->backend_count && !is_served; i++)
+        is_served = options->backends[i].ports[protocol] != 0;
+    return is_served;
+}
+
+bool proxy_is_served(const struct session *session)
+{
+    const struct backend_pool *pool = proxy_pool(session, session->user);
+    return pool != NULL && serves(pool, proxy_options_of(session)->protocol);
+}
+
 /* ---------------------------------------------------------------- capabilities */
 
 static bool has_word(struct slice words, struct slice word)
@@ -119,6 +135,8 @@ struct slice proxy_capabilities(struct session *session)
         if (at < seen_count)
             continue;
         seen[seen_count++] = pool;
+        if (!serves(pool, options->protocol))
+            continue;
         struct slice can = backend_capabilities(session_core(session), pool, options->protocol);
         if (words == NULL) {
             struct slice copy = arena_copy(&session->arena, can);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One command off the stream: lines and the literals between them, gathered in the command arena as
- * they came, CRLF between. Nobody is asked for a literal: clients of ManageSieve send theirs at once
- * (RFC 5804, 4), so that what is refused is to be read off, or the session ends.
+ * One command off the stream: lines and the literals between them, gathered in the command arena
+ * as they came, CRLF between. Nobody is asked for a literal: clients of ManageSieve send theirs at
+ * once (RFC 5804, 4), so that what is refused is to be read off, or the session ends.
  *
  *   line ─▶ whole ──────────────▶ verb, arguments
  *        ─▶ {n+}, within limits ─▶ n bytes ─▶ line ...

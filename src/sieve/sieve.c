@@ -30,18 +30,19 @@ static bool is_plain(struct slice word)
     return word.size > 0;
 }
 
-static bool has_word(struct slice words, struct slice word)
+/* NAME, or NAME=... */
+static bool has_name(struct slice words, struct slice name)
 {
     while (words.size > 0) {
         struct slice first = slice_first(words, slice_find(words, ' '));
-        if (slice_equal_nocase(first, word))
+        if (slice_equal_nocase(slice_first(first, slice_find(first, '=')), name))
             return true;
         words = slice_from(words, first.size + 1);
     }
     return false;
 }
 
-/* "NAME" "word word ...": of those NAME=word that backends have in common. */
+/* "NAME" "word word ...": of those NAME=word,word that backends have in common. */
 static void write_values(struct session *session, struct slice words, struct slice name)
 {
     bool is_first = true;
@@ -53,10 +54,14 @@ static void write_values(struct session *session, struct slice words, struct sli
         if (!slice_starts_nocase(word, name) || word.size <= name.size ||
             word.data[name.size] != '=' || !is_plain(value))
             continue;
-        if (!is_first)
-            stream_write(&session->stream, SLICE(" "));
-        stream_write(&session->stream, value);
-        is_first = false;
+        while (value.size > 0) {
+            struct slice one = slice_first(value, slice_find(value, ','));
+            value = slice_from(value, one.size + 1);
+            if (!is_first)
+                stream_write(&session->stream, SLICE(" "));
+            stream_write(&session->stream, one);
+            is_first = false;
+        }
     }
     stream_write(&session->stream, SLICE("\"\r\n"));
 }
@@ -73,11 +78,11 @@ static void say_capabilities(struct session *session, const char *text)
     stream_printf(stream, "\"SASL\" \"%.*s\"\r\n", (int)size, names);
     write_values(session, words, SLICE("SIEVE"));
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (has_word(words, others[i]))
+        if (has_name(words, others[i]))
             write_values(session, words, others[i]);
     if (session_offers_tls(session))
         stream_write(stream, SLICE("\"STARTTLS\"\r\n"));
-    if (words.size == 0 || has_word(words, SLICE("VERSION=1.0")))
+    if (words.size == 0 || has_name(words, SLICE("VERSION")))
         stream_write(stream, SLICE("\"VERSION\" \"1.0\"\r\n"));
     sieve_say(session, "OK", "", text);
 }

@@ -85,7 +85,9 @@ void smtp_auth(struct session *session, const void *arguments)
     }
     int result = session_authenticate(session, auth->mechanism, auth->initial, SLICE("334 "));
     if (session->stream.end != 0 && result != 0)
-        return;       /* nobody is there to be told; the loop sees why */
+        return; /* nobody is there to be told; the loop sees why */
+    if (result == 0 && smtp_front(smtp))
+        return;
     smtp_reset(smtp); /* no more locked, when it is a user's */
     smtp_say(smtp, auth_reply(result));
 }

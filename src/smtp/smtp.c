@@ -108,6 +108,14 @@ static void run_ehlo(struct session *session, const void *arguments)
     if (!hello(smtp, true))
         return;
     size_t more_size = extras(smtp, more);
+    struct text front;
+    text_init(&front, &session->arena);
+    if (smtp_front_keywords(smtp, &front)) {
+        struct slice keywords = text_slice(&front);
+        stream_printf(&session->stream, "250-%.*s\r\n%.*s%.*s250 HELP\r\n", (int)name.size,
+                      name.data, (int)keywords.size, keywords.data, (int)more_size, more);
+        return;
+    }
     stream_printf(&session->stream,
                   "250-%.*s\r\n"
                   "250-PIPELINING\r\n"

@@ -146,6 +146,12 @@ static inline bool smtp_takes_auth(const struct smtp_session *smtp)
 {
     return smtp->is_submission || (!smtp->is_lmtp && options_of(smtp)->auth_offered);
 }
+/* front.c */
+/* Lines of EHLO in place of ours, where the service fronts; false: it does not. */
+bool smtp_front_keywords(struct smtp_session *smtp, struct text *text);
+/* The session has its user. True: his submission goes elsewhere, all is said; false: it is ours. */
+bool smtp_front(struct smtp_session *smtp);
+
 void smtp_starttls(struct session *session, const void *arguments);
 void smtp_auth(struct session *session, const void *arguments);
 /* "250-AUTH PLAIN LOGIN\r\n" into text of AUTH_OFFER_BYTES_MAX, or nothing; the size. */

@@ -25,8 +25,8 @@ struct double_link {
 };
 
 static struct backend_pool pools[2] = {
-    {.options = {.name = {"far", 3}, .login_ms_max = 5000}},
-    {.options = {.name = {"near", 4}, .login_ms_max = 5000}},
+    {.options = {.name = {"far", 3}, .login_ms_max = 5000, .any_address = true}},
+    {.options = {.name = {"near", 4}, .login_ms_max = 5000, .any_address = true}},
 };
 static struct backend the_backend;
 static struct double_link *links;
