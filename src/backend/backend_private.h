@@ -162,6 +162,7 @@ struct user_claim {
     struct message message;
     struct core *home; /* where its row is */
     struct backend *backend;
+    struct backend *wanted; /* the operator's exception when it was placed */
     uint64_t key;
     uint64_t affinity_ns; /* how long he is kept there after it */
     bool is_settled;

@@ -12,8 +12,8 @@
  *
  * Settling asks again because log-ins of one user may fail over while others are under way: the
  * first to get through decides, and one that got through elsewhere is refused ("try later"), as is
- * one that overlapped a move. So no user has sessions at two backends, except where the operator or
- * the directory moved him and left the old ones.
+ * one that overlapped a move, or the operator's DOWN. So no user has sessions at two backends,
+ * except where the operator or the directory moved him and left the old ones.
  *
  * A row is found by a keyed hash (two users who share one, 2^-64, share a place). Rows that are
  * over are swept a little each second; the table is bounded by USER_SLOTS_MAX.
@@ -130,7 +130,8 @@ static bool is_down(const struct backend_member *member)
     return !backend_is_up(member) || backend_will_of(member->backend) == BACKEND_DOWN;
 }
 
-/* `wanted`: the operator's exception, or NULL. What is said by operator or directory is where his
+/* `wanted`: the operator's exception, or NULL; one that names a backend that the pool has no more
+ * is passed over. What is said by operator or directory is where his
  * mail is: another place would show him an empty mailbox, so there is no fail-over from it. */
 static const struct backend_member *decide(const struct choice *choice,
                                            const struct backend *wanted, const struct user_row *row,
@@ -183,6 +184,7 @@ static int place_at_home(struct core *core, void *argument)
     claim->home = core;
     claim->key = key;
     claim->backend = row->backend;
+    claim->wanted = wanted;
     return 0;
 }
 
@@ -224,8 +226,10 @@ static int settle_at_home(struct core *core, void *argument)
         return -EAGAIN;                             /* the end of the process */
     assert(row->pending > 0 && !claim->is_settled); /* K3 */
     struct backend *wanted = exception_look(backends, settling->user, &hold_ns);
-    if (hold_ns > core_now_ns(core) || (wanted != NULL && wanted != claim->backend &&
-                                        strcmp(wanted->pool, claim->backend->pool) == 0))
+    bool is_moved = wanted != NULL && wanted != claim->wanted && wanted != claim->backend &&
+                    strcmp(wanted->pool, claim->backend->pool) == 0;
+    bool is_cut = backend_will_of(claim->backend) == BACKEND_DOWN;
+    if (hold_ns > core_now_ns(core) || is_moved || is_cut)
         return -EAGAIN;
     if (row->backend != claim->backend && is_bound(row, core_now_ns(core)))
         return -EAGAIN;

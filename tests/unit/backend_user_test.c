@@ -183,7 +183,10 @@ static void will_body(struct core *core, struct backend_world *world)
         check(member_number(three.member) != 1);
         world_leave(core, &three);
     }
+    check_equal(world_place(core, world, user, &three), 0);
     check_equal(backend_will_set(core, SLICE("b1"), BACKEND_DOWN), 0);
+    check_equal(user_settle(core, three.choice.user, three.claim), -EAGAIN); /* too late */
+    world_leave(core, &three);
     check(backend_info_get(core, 1, &info) && info.will == BACKEND_DOWN && info.users == 1);
     check(slice_equal(info.name, SLICE("b1")) && strcmp(info.address, "127.0.0.2") == 0);
     check(!backend_info_get(core, 3, &info));

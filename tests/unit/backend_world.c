@@ -92,8 +92,9 @@ static int world_ready(struct core *core, void *argument)
     while (atomic_load(&world->done) == 0)
         fiber_sleep(core, 8 * MS);
     fiber_sleep(core, 50 * MS); /* what was left on other cores */
-    for (unsigned i = 0; i < world->in_use->member_count && core_index(core) == 0; i++)
-        check_equal(atomic_load(&world->in_use->members[i].backend->sessions), 0);
+    const struct backend_pool *pool = world->in_use;
+    for (unsigned i = 0; i < pool->member_count && core_index(core) == 0; i++)
+        check_equal(atomic_load(&pool->members[i].backend->sessions), 0);
     backends_close(core);
     check_equal(core_busy(core), 0);
     check_equal(core_counters(core)->value[COUNTER_FIBERS_ACTIVE], 1);
@@ -151,8 +152,9 @@ struct backend_table *backend_world_adopt(struct core *core, struct backend_worl
 
 const struct backend_member *world_member(const struct backend_world *world, unsigned number)
 {
-    check(number < world->in_use->member_count);
-    return &world->in_use->members[number];
+    const struct backend_pool *pool = world->in_use;
+    check(number < pool->member_count);
+    return &pool->members[number];
 }
 
 int world_place(struct core *core, struct backend_world *world, const char *user,

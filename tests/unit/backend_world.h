@@ -41,7 +41,7 @@ struct backend_world {
     struct backend_pool_double pool;
     struct backend_states *states;
     struct backend_table *table;
-    const struct backend_pool *in_use;
+    const struct backend_pool *_Atomic in_use;
     struct generation *generation; /* of the tables made from now on */
     atomic_uint opened, done, closed;
 };
