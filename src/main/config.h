@@ -127,7 +127,8 @@ struct config_sqlite {
 struct config_ldap {
     struct config_place place;
     const char *url, *ca, *bind_dn, *password_file, *base, *filter;
-    const char *user_attribute, *password_attribute, *networks_attribute, *disabled_attribute;
+    const char *user_attribute, *password_attribute, *networks_attribute, *disabled_attribute,
+        *routes;
     uint64_t start_tls, timeout_ms;
 };
 

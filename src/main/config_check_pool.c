@@ -221,10 +221,10 @@ static void check_login(struct config *config, const struct config_pool *pool)
                        "pool \"%.63s\": login = \"master\" needs master_user and "
                        "master_password_file; add them",
                        pool->name);
-    if (!is_master && (pool->master_user != NULL || pool->master_password_file != NULL))
+    if (!is_master && (pool->master_user == NULL) != (pool->master_password_file == NULL))
         config_problem(config, pool->place,
-                       "pool \"%.63s\": master_user and master_password_file are for login = "
-                       "\"master\"; remove them, or add it",
+                       "pool \"%.63s\": master_user and master_password_file go together; add the "
+                       "other",
                        pool->name);
     if (is_master && pool->verify == CONFIG_VERIFY_BACKEND)
         config_problem(config, pool->place,

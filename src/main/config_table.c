@@ -146,7 +146,8 @@ const struct config_row config_rows[] = {
      AT(config_sqlite, file)},
     {CONFIG_SECTION_SQLITE, "query", CONFIG_TEXT, 1, TEXT_MAX, NULL,
      "One SELECT with the parameters `:user`, `:local` and `:domain`. Columns by name: `password` "
-     "(as in a passwd file), `allow_nets`, `disabled`, `user`; others are attributes.",
+     "(as in a passwd file), `allow_nets`, `disabled`, `user`; for users of a pool `host` or "
+     "`backend`, `port`, `tag`, `tls`, `backend_user`, `pass`, `master`.",
      AT(config_sqlite, query)},
     {CONFIG_SECTION_LDAP, "url", CONFIG_TEXT, 1, 1000, NULL,
      "`ldaps://HOST`, `ldap://HOST` or `ldapi://PATH`.", AT(config_ldap, url)},
@@ -180,6 +181,10 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_LDAP, "disabled_attribute", CONFIG_TEXT, 1, 64, "",
      "The attribute that is TRUE for users who may not log in.",
      AT(config_ldap, disabled_attribute)},
+    {CONFIG_SECTION_LDAP, "routes", CONFIG_TEXT, 1, 1000, "",
+     "For users of a pool, attributes that say where their mail is, and as what: `mailHost=host "
+     "mailPort=port`; the words behind the `=` are those of `sqlite`'s columns.",
+     AT(config_ldap, routes)},
     {CONFIG_SECTION_LDAP, "timeout", CONFIG_DURATION, SECOND, 10 * SECOND, "5s",
      "Longest wait for an answer.", AT(config_ldap, timeout_ms)},
     {CONFIG_SECTION_POSTGRESQL, "connection", CONFIG_TEXT, 1, 1000, NULL,
@@ -354,7 +359,8 @@ const struct config_row config_rows[] = {
      ONE_OF("here|backend", config_pool, verify)},
     {CONFIG_SECTION_POOL, "login", CONFIG_CHOICE, 0, 0, "forward",
      "How the gateway logs in there: `forward` with what the client has shown (a password or "
-     "token; not SCRAM, EXTERNAL), `master` as `master_user` for the user (SASL PLAIN).",
+     "token), `master` as `master_user` for the user (SASL PLAIN). With `forward` a `master_user`, "
+     "if there is one, is for log-ins that show nothing to forward (SCRAM, EXTERNAL).",
      ONE_OF("forward|master", config_pool, login)},
     {CONFIG_SECTION_POOL, "master_user", CONFIG_TEXT, 1, NAME_MAX_BYTES, "",
      "Whom the backends let log in as everybody.", AT(config_pool, master_user)},
@@ -410,7 +416,8 @@ const struct config_row config_rows[] = {
      "lose commands so.",
      AT(config_pool, pipelining)},
     {CONFIG_SECTION_POOL, "sources", CONFIG_NAMES, 2, 64, "",
-     "Numeric addresses of this machine to connect from, in turn. Not given: the kernel's choice. "
+     "Numeric addresses of this machine to connect from, by chance. Not given: the kernel's "
+     "choice. "
      "Each allows some 28,000 connections to one port of a backend.",
      AT(config_pool, sources)},
     {CONFIG_SECTION_POOL, "any_address", CONFIG_FLAG, 0, 1, "false",

@@ -77,6 +77,7 @@ static int open_ldap(const struct config_directory *from, struct opening *openin
         .user_attribute = ldap->user_attribute,
         .networks_attribute = ldap->networks_attribute,
         .disabled_attribute = ldap->disabled_attribute,
+        .routes = ldap->routes,
         .timeout_ms = ldap->timeout_ms,
     };
     return directory_open_ldap(&options, opening->directory, opening->problem);

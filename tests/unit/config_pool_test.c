@@ -203,7 +203,7 @@ static void test_login(void **state)
     static const char backend[] = "name = \"a\"; " AT("127.0.0.1");
     expect_backend("login = \"master\"; master_user = \"m\"; master_password_file = \"p\";",
                    backend, "cannot judge");
-    expect_backend("master_user = \"m\";", backend, "are for login = \"master\"");
+    expect_backend("master_user = \"m\";", backend, "go together; add the other");
     expect_backend("connect_timeout = \"20s\";", backend, "longer than login_timeout");
     expect_backend("sources = \"eth0\";", backend, "is no numeric address");
     expect_backend("health_interval = \"2h\";", backend, "it can be 0s to 1h");
