@@ -445,12 +445,17 @@ static void at_once(void **state)
     sasl_run_with(at_once_body);
 }
 
-int main(void)
+static int tests(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest all[] = {
         cmocka_unit_test(mechanisms), cmocka_unit_test(attributes), cmocka_unit_test(longest),
         cmocka_unit_test(unverified), cmocka_unit_test(other_ways), cmocka_unit_test(offers),
         cmocka_unit_test(delays),     cmocka_unit_test(at_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(tests);
 }

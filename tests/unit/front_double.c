@@ -41,6 +41,12 @@ void double_reset(void)
     double_capabilities[0] = '\0';
 }
 
+void double_serve(bool serves)
+{
+    for (size_t i = 0; i < sizeof pools / sizeof pools[0]; i++)
+        pools[i].options.any_address = serves;
+}
+
 unsigned double_links(void)
 {
     return __atomic_load_n(&link_count, __ATOMIC_RELAXED);

@@ -24,6 +24,8 @@ extern struct backend_client double_client; /* of the last log-in */
 extern char double_capabilities[];          /* of the pool; "" not known */
 void double_reset(void);
 unsigned double_links(void); /* there are now */
+/* The pools have what is asked for; at first they do. */
+void double_serve(bool serves);
 /* The n-th pool: all the same but for its address. */
 const struct backend_pool *double_pool(unsigned number);
 
