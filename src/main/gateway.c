@@ -221,6 +221,15 @@ int gateway_adopt(struct core *core, const struct gateway_options *options)
     return result;
 }
 
+/* Connections to backends close behind their sessions. */
+static void wait_for_streams(struct core *core)
+{
+    const uint64_t *open = &core_counters(core)->value[COUNTER_CONNECTIONS_OPEN];
+    while (*open > 0)
+        fiber_sleep(core, LOOK_NS);
+    fiber_sleep(core, LOOK_NS); /* the last one is released at the end of its turn */
+}
+
 void gateway_close(struct core *core, struct gateway *gateway)
 {
     raise_state(gateway, GATEWAY_DRAINING);
@@ -237,6 +246,7 @@ void gateway_close(struct core *core, struct gateway *gateway)
         backends_close(core);
     auth_close(core);
     store_close(core);
+    wait_for_streams(core);
     net_close(core);
     if (add_one(&gateway->cores_gone) == core_count(core))
         raise_state(gateway, GATEWAY_STOPPED);

@@ -147,7 +147,8 @@ static void pop3_goodbye(struct session *session, enum session_end end)
         break;
     case SESSION_END_ERRORS:
     case SESSION_END_JUNK:
-        stream_write(&session->stream, SLICE("-ERR Too many commands that are of no use\r\n"));
+        stream_write(&session->stream,
+                     SLICE("-ERR [SYS/TEMP] Too many commands that are of no use\r\n"));
         break;
     case SESSION_END_FORBIDDEN:
         stream_write(&session->stream, SLICE("-ERR This is a POP3 server\r\n"));

@@ -177,7 +177,7 @@ static void guesses(void **state)
         pop3_ask(fd, i % 2 ? "USER u0" : "USER nobody", "+OK\r\n");
         pop3_ask(fd, "PASS guess", "-ERR [AUTH] Wrong user name or password\r\n");
     }
-    client_expect(fd, "-ERR Too many commands that are of no use\r\n");
+    client_expect(fd, "-ERR [SYS/TEMP] Too many commands that are of no use\r\n");
     client_expect_end(fd);
     pop3_quit_client(honest);
     pop3_quit_client(pop3_logged_in("u1"));
