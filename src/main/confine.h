@@ -82,8 +82,8 @@ enum confine_measure {
     CONFINE_MEASURES
 };
 extern const char *const confine_names[CONFINE_MEASURES];
-/* Tries all but those of the ring (RING_FILES, RING, CONNECTS): a bit per measure that holds. Blocks
- * no longer than a few system calls. */
+/* Tries all but those of the ring (RING_FILES, RING, CONNECTS): a bit per measure that holds.
+ * Blocks no longer than a few system calls. */
 uint32_t confine_probe(void);
 /* Files that must not open: one of root's alone, and one that everybody may read. */
 extern const char *const confine_probe_files[2];

@@ -157,7 +157,7 @@ def test_examples():
     with open(os.path.join(DEPLOY, 'examples/front.conf'), encoding='utf-8') as file:
         text = file.read()
     checked(text.replace('/etc/ringpost/backends-ca.pem', '/etc/ringpost/certificate.pem').replace(
-        '/etc/ringpost/master.password', '/etc/ringpost/key.pem'), # a text, and a secret, that exist
+        '/etc/ringpost/master.password', '/etc/ringpost/key.pem'), # files that are there
             {'/etc/ringpost/': '{}/', '/var/lib/ringpost/': '{}/', '/run/ringpost/': '{}/',
              'user = "ringpost"': '#'}, {})
     check(sorted(os.listdir(os.path.join(DEPLOY, 'examples'))) == ['front.conf', 'store.conf'],
