@@ -19,17 +19,6 @@
 #include "follow.h"
 #include "ringpost/proxy.h"
 
-/* Until src/backend has them. */
-#define WEAK(name) extern typeof(name) name __attribute__((weak))
-WEAK(backend_log_in);
-WEAK(backend_link_close);
-WEAK(backend_link_lost);
-WEAK(backend_capabilities);
-WEAK(backend_will_of);
-WEAK(backend_name);
-WEAK(backend_pool_name);
-WEAK(backend_pool_options_of);
-
 enum {
     TICK_MS = 250,           /* of the sweep */
     SWEEP_MS_MAX = 15000,    /* once around, at the latest ... */
