@@ -30,7 +30,10 @@ static void lot_free(struct lot *lot, unsigned pool_count)
 static int client_make(struct core *core, const struct backend_pool_options *pool,
                        struct tls_client **ret_client)
 {
-    struct tls_client_options options = {.ca = pool->tls_ca, .pair = pool->tls_pair};
+    struct tls_client_options options = {.ca = pool->tls_ca,
+                                         .pins = pool->pins,
+                                         .pin_count = pool->pin_count,
+                                         .pair = pool->tls_pair};
     bool is_used = pool->any_address;
     for (unsigned i = 0; i < BACKEND_PROTOCOL_COUNT; i++)
         is_used = is_used || pool->tls[i] != BACKEND_CLEAR;
