@@ -58,7 +58,7 @@ struct directory_ldap_options {
     const char *password_attribute;
     const char *user_attribute, *networks_attribute, *disabled_attribute; /* NULL: none */
     /* Others that are asked for, and the record's attribute that each becomes (its first value):
-     * "mailHost=host mailPort=port"; NULL: none, at most LDAP_ROUTES_MAX. */
+     * "mailHost=host mailPort=port uid=backend_user"; NULL: none, at most LDAP_ROUTES_MAX. */
     const char *routes;
     uint64_t timeout_ms;
 };

@@ -530,8 +530,10 @@ static bool list_wanted(struct ldap_state *state)
         if (count == LDAP_ROUTES_MAX || name == NULL || name == at || name + 1 == end)
             return false;
         *name = '\0';
-        state->wanted[state->wanted_count++] =
-            (struct wanted){at, slice_of(name + 1, (size_t)(end - name - 1)), true};
+        struct slice key = slice_of(name + 1, (size_t)(end - name - 1));
+        if (slice_equal_nocase(key, SLICE("backend_user"))) /* as a column is called */
+            key = SLICE("user");
+        state->wanted[state->wanted_count++] = (struct wanted){at, key, true};
         at = *end == '\0' ? end : end + 1;
         *end = '\0';
     }

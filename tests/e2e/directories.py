@@ -464,7 +464,7 @@ access to * by dn="cn=search,dc=test" read by anonymous auth by * none
             ask.expect('lookup bob@x.test', 'EAGAIN the entry\'s password is no hash')
             ask.expect('lookup nobody@x.test', 'ENOENT')
             ask.expect('together 16 ann@x.test x', f'0 user= secret={HASH}')
-        with Ask('ldap', **plain, routes='departmentNumber=backend,uid=user  l=tag') as ask:
+        with Ask('ldap', **plain, routes='departmentNumber=backend,uid=backend_user  l=tag') as ask:
             ask.expect('login ann@x.test secret', '0 user= secret= networks=192.0.2.0/24 verified'
                        ' | backend=store-7 user=ann ')
             ask.expect('lookup star@x.test', 'ENOENT')
