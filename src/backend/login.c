@@ -155,10 +155,14 @@ static void account(struct login *login, const struct backend_member *member, in
     else
         backend_failed(login->core, member, protocol,
                        talk->problem != NULL ? talk->problem : "failed", !talk->is_greeted);
-    if (result == 0)
+    if (result == 0) {
+        counter_add(core_counters(login->core), COUNTER_BACKEND_LOGINS, 1);
         atomic_fetch_add_explicit(&member->backend->logins, 1, memory_order_relaxed);
-    if (result == -EACCES)
+    }
+    if (result == -EACCES) {
+        counter_add(core_counters(login->core), COUNTER_BACKEND_REFUSED, 1);
         atomic_fetch_add_explicit(&member->backend->refused, 1, memory_order_relaxed);
+    }
 }
 
 static int converse(struct login *login, const struct backend_member *member,
@@ -304,6 +308,7 @@ static int next(struct login *login, struct backend_link **ret_link, bool *ret_i
         core_now_ns(login->core) >= login->talk->deadline_ns)
         return result;
     login->choice.tried[login->choice.tried_count++] = member;
+    counter_add(core_counters(login->core), COUNTER_BACKEND_RETRIES, 1);
     return 0;
 }
 

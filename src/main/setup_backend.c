@@ -210,6 +210,8 @@ static void make_table(struct setup *setup, const struct backend_pool_options *p
                                     &setup->backends);
     if (result < 0 && config->problem_count == 0)
         config_problem(config, config->general.place, "pools: %s", strerror(-result));
+    if (result == 0)
+        backend_table_count(setup->backends, &setup->generation);
     setup->gateway.backends = setup->backends;
 }
 
