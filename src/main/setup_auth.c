@@ -43,7 +43,7 @@ static void read_masters(struct setup *setup)
 /* ---------------------------------------------------------------- mechanisms */
 
 /* Not given: all but those of SCRAM that somebody may be without. What a directory holds is not
- * known before. */
+ * known before, and nobody has a record here whose backend judges. */
 static uint32_t mechanisms_of(const struct setup *setup)
 {
     struct config *config = setup->config;
@@ -53,7 +53,7 @@ static uint32_t mechanisms_of(const struct setup *setup)
         uint32_t scram = 1u << AUTH_SCRAM_SHA_256 | 1u << AUTH_SCRAM_SHA_256_PLUS |
                          1u << AUTH_SCRAM_SHA_1 | 1u << AUTH_SCRAM_SHA_1_PLUS;
         bits = ((UINT32_C(1) << AUTH_MECHANISM_COUNT) - 1) & ~scram;
-        if (setup->directories_asked == 0 && setup->users != NULL)
+        if (setup->directories_asked == 0 && setup->judged_count == 0 && setup->users != NULL)
             bits |= auth_users_scram(setup->users);
         return bits;
     }
