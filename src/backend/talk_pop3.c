@@ -73,7 +73,13 @@ static int start_tls(struct talk *talk)
         return result;
     if (reply.said != SAID_OK)
         return talk_fail(talk, "refused STLS");
-    return talk_secure(talk);
+    bool takes_xclient = can(&talk->now, "XCLIENT", NULL);
+    result = talk_secure(talk);
+    /* Dovecot says it in its greeting and never again; whoever has made that up in clear gets
+     * nothing but an XCLIENT under TLS to a server that is verified. */
+    if (result == 0 && takes_xclient)
+        offer_add(&talk->now, SLICE("XCLIENT"), (struct slice){0}, " ");
+    return result;
 }
 
 /* ---------------------------------------------------------------- the log-in */
