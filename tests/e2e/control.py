@@ -3,7 +3,7 @@
 """The operator's side of a front: `ringpost backend`, `session` and `user move` against a running
 gateway, the control socket they talk to, and moved users kept in a file or a Redis.
 
-Three small IMAP backends of this script's own say their names in the answer to a log-in. Ports of
+Three small IMAP backends of this script's own say their names. Ports of
 127.0.0.1 from 44000 on. Without a redis-server its tests are left out, and said so.
 
 usage: RINGPOST=build/gcc/src/main/ringpost tests/e2e/control.py [TEST]...
@@ -42,7 +42,7 @@ def ports(count):
 
 
 class Backend:
-    """IMAP as far as a log-in and idling: everybody is right."""
+    """IMAP as far as a log-in: everybody is right, and is told its name by NOOP."""
 
     def __init__(self, name):
         self.name, self.open, self.logins = name, set(), 0
@@ -81,12 +81,12 @@ class Backend:
                     lines.readline()
                 self.logins += 1
                 self.open.add(one)
-                one.sendall(tag + b' OK [CAPABILITY IMAP4rev1] on ' + self.name.encode() + b'\r\n')
+                one.sendall(tag + b' OK [CAPABILITY IMAP4rev1] welcome\r\n')
             elif verb == b'CAPABILITY':
                 one.sendall(b'* CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID AUTH=PLAIN\r\n' + tag +
                             b' OK\r\n')
             else:
-                one.sendall(tag + b' OK\r\n')
+                one.sendall(tag + b' OK on ' + self.name.encode() + b'\r\n')
 
     def stop(self):
         self.listener.close()
@@ -140,8 +140,8 @@ class Front:
         self.write('ringpost.conf', (
             f'{user}host_name = "localhost";\ncores = 2;\ndrain_pace = "100ms";\n'
             f'drain_wait = "1s";\n'
-            f'pools = ( {{ name = "store"; tls = "none"; health_interval = "1s"; backends = ( {backends} ); '
-            f'}} );\n'
+            f'pools = ( {{ name = "store"; tls = "none"; health_interval = "1s"; '
+            f'backends = ( {backends} ); }} );\n'
             f'domains = ( {{ name = "example.test"; users = "users.passwd"; pool = "store"; }} );\n'
             f'auth: {{ default_domain = "example.test"; }};\n'
             f'listeners = ( {{ protocol = "imap"; address = "127.0.0.1"; port = {self.port}; '
@@ -201,8 +201,8 @@ class Front:
     def login(self, user):
         """(connection, the backend's name)"""
         imap = imaplib.IMAP4('127.0.0.1', self.port, timeout=60)
-        said = imap.login(f'{user}@example.test', 'pw')[1][0].decode()
-        return imap, said.split()[-1]
+        imap.login(f'{user}@example.test', 'pw')
+        return imap, imap.noop()[1][0].decode().split()[-1]
 
 
 def test_no_gateway():
@@ -235,7 +235,6 @@ def test_no_gateway():
 def test_backends():
     """Listed, taken out and in, named wrongly; with backends where nobody listens."""
     with Front({'left': 1, 'right': 2, 'third': 3}) as front:
-        check(os.stat(front.socket).st_mode & 0o777 == 0o600, 'the socket is for its owner')
         rows = front.json('backend', 'list')
         check([(row['pool'], row['name'], row['state']) for row in rows] ==
               [('store', name, 'up') for name in NAMES], rows)
@@ -267,7 +266,20 @@ def test_backends():
         front.stop()
 
 
-def test_hostile():
+def test_strangers(): # N01
+    """Only root and the gateway's own user may command it."""
+    with Front({'left': 1}) as front:
+        check(os.stat(front.socket).st_mode & 0o777 == 0o600, 'the socket is for its owner')
+        if os.geteuid() == 0:
+            os.chmod(front.dir, 0o755)
+            result = subprocess.run(['nc', '-U', front.socket], user='daemon', input='BACKENDS\n',
+                                    capture_output=True, text=True, timeout=20)
+            check(result.returncode != 0 and result.stdout == '' and 'ermission' in result.stderr,
+                  f'a stranger: {result.stdout} {result.stderr}')
+        front.stop()
+
+
+def test_hostile(): # N03
     """Nonsense on the socket, and a thousand connections, hurt nobody."""
     with Front({'left': 1}) as front:
         for junk in (b'\0' * 100000, b'x' * 2000000, bytes(range(256)) * 100,
@@ -482,7 +494,8 @@ def test_redis():
             two_imap, two_name = two.login('u1')
             check(two_name == name, 'two gateways do not agree')
             one.run('user', 'move', 'u1', other, '--delay', '3')
-            check(redis('HGET', 'ringpost:exceptions', 'u1@example.test') == f'store/{other}', 'kept')
+            kept = redis('HGET', 'ringpost:exceptions', 'u1@example.test')
+            check(kept == f'store/{other}', kept)
             two.await_line('"event":"exceptions".*"changed":1')
             two.await_line('"user":"u1@example.test".*closed by the operator')
             check(two.login('u1')[1] == other and one.login('u1')[1] == other, 'not moved')

@@ -93,6 +93,7 @@ static void end(struct host *host, int client)
 
 /* ---------------------------------------------------------------- lines */
 
+/* N03 */
 static void lines(void **state)
 {
     (void)state;

@@ -293,6 +293,7 @@ static void looks(void **state)
     run_with(looks_body);
 }
 
+/* N03 */
 static void mistakes_body(struct core *core)
 {
     put_file(core, "u@mail.test b1\nwhat is this\nu@mail.test b2\n");
