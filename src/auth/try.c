@@ -255,7 +255,7 @@ static struct slice scheme_of(const char *mechanism)
 }
 
 /* Of somebody elsewhere there is no secret, so that SCRAM fails; a certificate needs none. */
-static int find_record(struct auth_try *t, bool wants_secret)
+static int find_record(struct auth_try *t)
 {
     struct directory_query query = {
         .user = t->name, .client = t->client, .mechanism = t->mechanism};
@@ -264,7 +264,7 @@ static int find_record(struct auth_try *t, bool wants_secret)
     if (!t->is_elsewhere)
         return auth_find(t->auth, t->options, &query, &t->record);
     memset(&t->record, 0, sizeof t->record);
-    return wants_secret ? -ENOENT : 0;
+    return 0;
 }
 
 int auth_try_record(struct auth_try *t, struct directory_record *ret_record)
@@ -272,7 +272,7 @@ int auth_try_record(struct auth_try *t, struct directory_record *ret_record)
     struct slice scheme = scheme_of(t->mechanism);
     if (penalty_enter(t->auth, &t->origin) < 0)
         return -EAGAIN;
-    int result = find_record(t, scheme.size > 0);
+    int result = find_record(t);
     if (result == -EAGAIN)
         return result;
     judge(t, result == 0);
