@@ -211,7 +211,9 @@ void stream_write(struct stream *stream, struct slice bytes)
                           : 0;
         if (room == 0 && on_fiber) {
             output_kick(stream);
-            wait_drained(stream);
+            bool is_full = stream->output_bytes >= STREAM_OUTPUT_BYTES_MAX;
+            if (is_full && !(stream->state & OUTPUT_FAILED)) /* kicking may have dropped all */
+                wait_drained(stream);
             continue;
         }
         if (!on_fiber) {
@@ -259,7 +261,8 @@ int stream_flush(struct stream *stream)
 {
     while (output_is_busy(stream) && !(stream->state & OUTPUT_FAILED)) {
         output_kick(stream);
-        wait_drained(stream);
+        if (output_is_busy(stream) && !(stream->state & OUTPUT_FAILED))
+            wait_drained(stream);
     }
     return stream->output_error;
 }

@@ -40,8 +40,11 @@ static void released(struct stream *stream)
     bool is_client;
     struct pair *pair = pair_of(stream, &is_client);
     *(is_client ? &pair->client_released : &pair->back_released) = true;
-    if (--pair->open > 0)
+    if (--pair->open > 0) {
+        if (!pair->front->keeps)
+            stream_close(is_client ? &pair->back : &pair->client);
         return;
+    }
     if (pair->front->last == pair)
         pair->front->last = NULL;
     pair->front->pairs--;
