@@ -174,10 +174,10 @@ static int live(struct core *core, void *argument)
     if (core_index(core) == 0)
         finish_start(core, serving);
     while (!mine->drains) {
-        waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
-        bool has_store = serving->gateway.options.store.directory != NULL;
         if (core_index(core) == 0)
             gauges_take(&serving->gauges, core);
+        waiters_wait(core, &mine->waiters, core_now_ns(core) + STORE_LOOK_NS);
+        bool has_store = serving->gateway.options.store.directory != NULL;
         __atomic_store_n(&mine->refuses, has_store && store_state(core) < 0, __ATOMIC_RELAXED);
     }
     gateway_close(core, &serving->gateway);

@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway before other mail servers, as `serve` runs it: without a store, confined to the ports
+of its backends, told on /metrics what they do; a reload adds a backend and changes weights while
+sessions go on, and refuses what the confined process may not do. Backends are small ones of our
+own."""
+import http.client
+import imaplib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from harness import RINGPOST, check
+
+CONFIG = '''host_name = "front.example.test";
+{more}
+cores = 2;
+drain_pace = "100ms";
+drain_wait = "1s";
+log: {{ file = "logs/log"; }};
+domains = ( {{ name = "example.test"; pool = "mail"; }} );
+listeners = ( {{ protocol = "imap"; address = "127.0.0.1"; port = {imap}; plain_login = true; }} );
+pools = ( {{ name = "mail"; verify = "backend"; health_interval = "200ms"; affinity = "0s";
+             down_after = 1; up_after = 1; slow_start = "0s"; {pool}
+             backends = ( {backends} ); }} );
+admin: {{ port = {admin}; }};
+limits: {{ connections = 1000; }};
+auth: {{ failure_delay_first = "10ms"; failure_delay = "10ms"; }};
+'''
+NOBODY = 65534
+IS_ROOT = os.geteuid() == 0
+
+
+class Backend:
+    """IMAP as far as a log-in goes; NOOP says who it is."""
+
+    def __init__(self, name, address, port=0):
+        self.name, self.address, self.port, self.sockets = name, address, port, set()
+        self.start()
+
+    def start(self):
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind((self.address, self.port))
+        self.listener.listen(100)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def accept(self, listener):
+        while True:
+            try:
+                one, _ = listener.accept()
+            except OSError:
+                return
+            self.sockets.add(one)
+            threading.Thread(target=self.serve, args=(one,), daemon=True).start()
+
+    def serve(self, one):
+        file = one.makefile('rwb')
+        try:
+            file.write(b'* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN IDLE] here\r\n')
+            file.flush()
+            for line in file:
+                self.answer(file, line.split())
+                file.flush()
+                if line.split()[1].upper() == b'LOGOUT':
+                    break
+        except (OSError, ValueError):
+            pass
+        finally:
+            self.sockets.discard(one)
+            file.close()
+            one.close()
+
+    def answer(self, file, words):
+        tag, verb = words[0], words[1].upper()
+        if verb == b'LOGOUT':
+            file.write(b'* BYE\r\n' + tag + b' OK\r\n')
+        elif verb == b'CAPABILITY':
+            file.write(b'* CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN IDLE\r\n' + tag + b' OK\r\n')
+        elif verb in (b'LOGIN', b'AUTHENTICATE') and b'secret' not in words[-1] and \
+                b'AHNlY3JldA' not in words[-1] and b'c2VjcmV0' not in words[-1] and \
+                b'zZWNyZXQ' not in words[-1] and b'BzZWNyZXQ' not in words[-1]:
+            file.write(tag + b' NO [AUTHENTICATIONFAILED] wrong\r\n')
+        elif verb == b'NOOP':
+            file.write(tag + b' OK of ' + self.name.encode() + b'\r\n')
+        else:
+            file.write(tag + b' OK done\r\n')
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for one in list(self.sockets):
+            one.shutdown(socket.SHUT_RDWR)
+
+    def text(self, more=''):
+        return (f'{{ name = "{self.name}"; address = "{self.address}"; imap = {self.port}; '
+                f'{more} }}')
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+class Front:
+    def __init__(self, backends, **options):
+        self.path = tempfile.mkdtemp(prefix='ringpost-front-')
+        self.imap_port, self.admin = free_port(), free_port()
+        os.mkdir(f'{self.path}/logs')
+        self.config(backends, **options)
+        if IS_ROOT: # owned by whom it runs as: a reload reads it
+            for name in ('', 'conf', 'logs'):
+                os.chown(f'{self.path}/{name}', NOBODY, NOBODY)
+        binary = shutil.copy(RINGPOST, self.path)
+        self.process = subprocess.Popen([binary, 'serve', '--config', f'{self.path}/conf'],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def config(self, backends, pool=''):
+        more = 'user = "nobody";' if IS_ROOT else ''
+        with open(f'{self.path}/conf', 'w', encoding='utf-8') as file:
+            file.write(CONFIG.format(more=more, imap=self.imap_port, admin=self.admin, pool=pool,
+                                     backends=', '.join(backends)))
+
+    def __enter__(self):
+        self.event('ready')
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        out, error = self.process.communicate()
+        if sys.exc_info()[0] is not None:
+            sys.stderr.write(f'{out} {error}\n{self.events()[-20:]}\n')
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def events(self):
+        try:
+            with open(f'{self.path}/logs/log', encoding='utf-8') as file:
+                return [json.loads(line) for line in file if line.endswith('\n')]
+        except FileNotFoundError:
+            return []
+
+    def event(self, name, count=1, seconds=20, **fields):
+        """The count-th line of that name with these fields, once it is there."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            found = [event for event in self.events() if event['event'] == name and
+                     all(event.get(key) == value for key, value in fields.items())]
+            if len(found) >= count:
+                return found[count - 1]
+            check(self.process.poll() is None, f'it ended: {self.process.poll()}')
+            time.sleep(0.02)
+        raise AssertionError(f'no {name} {fields} in the log')
+
+    def reload(self, backends, **options):
+        self.config(backends, **options)
+        self.process.send_signal(signal.SIGHUP)
+
+    def imap(self, user):
+        imap = imaplib.IMAP4('127.0.0.1', self.imap_port, timeout=20)
+        imap.login(f'{user}@example.test', 'secret')
+        return imap
+
+    def where(self, user):
+        imap = self.imap(user)
+        name = place(imap)
+        imap.logout()
+        return name
+
+    def metric(self, name, backend):
+        connection = http.client.HTTPConnection('127.0.0.1', self.admin, timeout=20)
+        connection.request('GET', '/metrics')
+        text = connection.getresponse().read().decode()
+        found = re.search(rf'ringpost_{name}{{pool="mail",backend="{backend}"}} (\d+)', text)
+        return int(found.group(1)) if found else None # seen once a second
+
+    def wait_metric(self, name, backend, wanted, seconds=10):
+        until = time.monotonic() + seconds
+        while self.metric(name, backend) != wanted:
+            check(time.monotonic() < until, f'{name} of {backend} does not become {wanted}')
+            time.sleep(0.1)
+
+    def ready(self):
+        connection = http.client.HTTPConnection('127.0.0.1', self.admin, timeout=20)
+        connection.request('GET', '/ready')
+        return connection.getresponse().status
+
+
+def place(imap):
+    kind, data = imap.noop()
+    check(kind == 'OK', (kind, data))
+    return data[0].decode().removeprefix('of ')
+
+
+def test_confined():
+    """No store; what it gave up holds; users log in, wrong passwords are wrong."""
+    one = Backend('one', '127.0.0.11')
+    with Front([one.text()]) as front:
+        said = front.event('confined')
+        check(said['level'] == 'info' and said['connects'] == said['sockets'] == 'true', said)
+        check(front.where('a') == 'one', 'a log-in')
+        try:
+            with imaplib.IMAP4('127.0.0.1', front.imap_port, timeout=20) as imap:
+                imap.login('a@example.test', 'wrong')
+            raise AssertionError('a wrong password')
+        except imaplib.IMAP4.error as error:
+            check('AUTHENTICATIONFAILED' in str(error), error)
+        check(sorted(os.listdir(front.path)) == ['conf', 'logs', 'ringpost'], 'no store is made')
+        check(front.ready() == 200, 'ready')
+        front.process.send_signal(signal.SIGTERM)
+        check(front.process.wait(20) == 0, 'exit status')
+    one.stop()
+
+
+def test_names():
+    """With a backend by name libraries may make sockets, and rings still reach its port alone."""
+    one = Backend('one', '127.0.0.1')
+    with Front([one.text().replace('127.0.0.1', 'localhost')]) as front:
+        said = front.event('confined')
+        check(said['level'] == 'info' and said['connects'] == 'true', said)
+        check(said['sockets'] == 'false' and 'sockets_for' in said, said)
+        # localhost may be ::1 first, where nobody listens
+        front.reload([one.text('weight = 7;').replace('127.0.0.1', 'localhost')])
+        front.event('reload', result='taken')
+    one.stop()
+
+
+def test_sources():
+    """A source's port is left to the kernel, which landlock has to allow."""
+    one = Backend('one', '127.0.0.11')
+    with Front([one.text()], pool='sources = ["127.0.0.77"];') as front:
+        imap = front.imap('a')
+        check(place(imap) == 'one', 'a log-in')
+        peers = {peer.getpeername()[0] for peer in one.sockets}
+        check('127.0.0.77' in peers, f'sources: {peers}')
+        imap.logout()
+    one.stop()
+
+
+def test_metrics():
+    """A dead backend is told, and does not make the gateway unready."""
+    one = Backend('one', '127.0.0.11')
+    two = Backend('two', '127.0.0.12', one.port)
+    with Front([one.text(), two.text()]) as front:
+        front.wait_metric('backend_up', 'two', 1)
+        imap = front.imap('a')
+        front.wait_metric('backend_sessions', place(imap), 1)
+        imap.logout()
+        two.stop()
+        front.wait_metric('backend_up', 'two', 0)
+        check(front.metric('backend_up', 'one') == 1, 'the other')
+        check(front.ready() == 200, 'ready')
+        two.start()
+        front.wait_metric('backend_up', 'two', 1)
+    one.stop()
+    two.stop()
+
+
+def test_reload():
+    """Sessions go on while a backend is added, gets weight, and is taken out again."""
+    one = Backend('one', '127.0.0.11')
+    two = Backend('two', '127.0.0.12', one.port)
+    with Front([one.text()]) as front:
+        held = front.imap('held')
+        front.reload([one.text(), two.text()])
+        front.event('reload', result='taken')
+        front.wait_metric('backend_up', 'two', 1)
+        check(place(held) == 'one', 'a session ends by a reload')
+        places = {user: front.where(f'u{user}') for user in range(40)}
+        check(set(places.values()) == {'one', 'two'}, places)
+        check({user: front.where(f'u{user}') for user in range(40)} == places, 'places change')
+        front.reload([one.text('weight = 0;'), two.text()])
+        front.event('reload', 2, result='taken')
+        places = [front.where(f'u{user}') for user in range(20)]
+        check(set(places) == {'two'}, f'a weight of 0: {places}')
+        check(place(held) == 'one', 'a session ends by a weight')
+        check(front.where('held') == 'one', 'a user with a session goes elsewhere')
+        front.reload([two.text()])
+        front.event('reload', 3, result='taken')
+        check(place(held) == 'one', 'a session ends when its backend leaves the config')
+        held.logout()
+        check(front.where('held') == 'two', 'a backend that is gone is chosen')
+    one.stop()
+    two.stop()
+
+
+def test_reload_refused():
+    """What a confined process may not do is said, with its line, and nothing changes."""
+    one = Backend('one', '127.0.0.11')
+    two = Backend('two', '127.0.0.12', free_port())
+    with Front([one.text()]) as front:
+        for count, (backends, pool, what) in enumerate((
+                ([one.text(), two.text()], '', f'port {two.port} needs a restart'),
+                ([one.text()], 'any_address = true; tls = "none";', 'any_address needs a restart'),
+                ([one.text()], 'sources = ["127.0.0.1"];', 'sources need a restart'),
+                ([one.text().replace('127.0.0.11', 'localhost')], '', 'a name needs a restart'),
+                ([], '', 'has no backends'))):
+            front.reload(backends, pool=pool)
+            front.event('reload', count + 1, result='not taken; everything stays as it was')
+            said = [event for event in front.events() if 'problem' in event]
+            check(any(what in one['problem'] and one['line'] > 1 for one in said), said[-1])
+            check(front.where('a') == 'one', 'a log-in after it')
+        front.reload([one.text()], pool='')
+        front.event('reload', result='taken')
+    one.stop()
+    two.stop()
+
+
+def test_check():
+    """What only looking the backends up can tell."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'conf')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(CONFIG.format(more='', imap=1143, admin=1080, pool='', backends='{ name = '
+                                     '"one"; address = "no-such-name.invalid"; imap = 143; }'))
+        done = subprocess.run([RINGPOST, 'check', '--config', path], capture_output=True,
+                              text=True, timeout=60, check=False)
+        check(done.returncode == 1 and 'how passwords get to its backends' in done.stdout,
+              done.stdout)
+        with open(path, encoding='utf-8') as file:
+            text = file.read().replace('verify = ', 'tls = "start"; unverified_tls = true; '
+                                       'verify = ')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        done = subprocess.run([RINGPOST, 'check', '--config', path], capture_output=True,
+                              text=True, timeout=60, check=False)
+        check(done.returncode == 1 and 'cannot be looked up' in done.stdout, done.stdout)
+
+
+def main():
+    for test in (test_confined, test_names, test_sources, test_metrics, test_reload,
+                 test_reload_refused, test_check):
+        begin = time.monotonic()
+        test()
+        print(f'{test.__name__}: ok ({time.monotonic() - begin:.1f} s)', flush=True)
+
+
+if __name__ == '__main__':
+    main()
