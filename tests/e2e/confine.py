@@ -43,8 +43,8 @@ limits: {{ connections = 1000; }};
 HASH = ('$6$saltsaltsalt$'
         'PMWE8DTlam1JU37Piyk43bHcMxTJq6sgu5DKB0/tGPjanN35jcY68QkpDfPFUGPWX5uCxIQkSPzMmqEiVNgts.')
 NOBODY = 65534
-MEASURES = ('files', 'ring_files', 'ring', 'rings', 'exec', 'trace', 'sockets', 'fork', 'root',
-            'rights', 'dumps')
+MEASURES = ('files', 'ring_files', 'ring', 'rings', 'exec', 'trace', 'sockets', 'connects', 'fork',
+            'root', 'rights', 'dumps')
 IS_ROOT = os.geteuid() == 0
 
 
