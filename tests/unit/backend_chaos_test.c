@@ -130,7 +130,7 @@ static unsigned judge(struct person *person, struct backend *backend)
             at = i;
         else if (live->backend != backend && should_have_him(live) &&
                  !comes_and_goes(person->wanted))
-            check(!"a user at two backends, and nothing has happened (B1)");
+            harness_failed(__FILE__, __LINE__, "a user at two backends, and nothing happened (B1)");
         else if (live->backend != backend)
             atomic_fetch_add(&chaos.elsewhere, 1);
     }
