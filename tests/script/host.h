@@ -21,6 +21,7 @@ struct host_service {
 
 struct host {
     const char *name;
+    bool connects; /* its engine's rings may */
     struct host_service services[HOST_SERVICES_MAX];
     /* Once; keeps what it needs of the arguments. NULL without memory. `directory` is there and
      * empty. */
@@ -36,6 +37,6 @@ struct host {
     uint64_t (*users)(void *state);
 };
 
-extern const struct host host_line, host_gateway;
+extern const struct host host_line, host_gateway, host_front;
 
 #endif

@@ -3,6 +3,10 @@
  * The whole gateway as a host: services smtp, lmtp, pop3, imap, submission; users anna, bert, carl,
  * and u0 to u2, of example.org with the password "secret", an alias "both" for anna and bert, no
  * such user "nobody".
+ *
+ * host_front is the same with two services before them: front_imap and front_pop3 pass everybody on
+ * to the services imap and pop3, of this same gateway, as if it were another; half of the users
+ * belong to a backend that is not there, and are logged in at the one that is.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +15,12 @@
 #include "ringpost/gateway.h"
 #include "ringpost/imap.h"
 #include "ringpost/pop3.h"
+#include "ringpost/proxy.h"
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
-enum { SERVICES = 5, GENERATIONS = 3, DIRECTORY_MAX = 100 };
+enum { SERVICES = 5, FRONT_SERVICES = 7, GENERATIONS = 3, DIRECTORY_MAX = 100 };
+enum { POP3 = 2, IMAP = 3, FRONT_IMAP = 5, FRONT_POP3 = 6 };
 
 struct gateway_host {
     char directory[DIRECTORY_MAX];
@@ -22,11 +28,18 @@ struct gateway_host {
     struct route_table *routes;
     struct smtp_options smtp, lmtp, submission;
     struct imap_options imap;
-    struct service services[GENERATIONS][SERVICES];
+    struct service services[GENERATIONS][FRONT_SERVICES];
     struct gateway_options options[GENERATIONS]; /* the same but for their address */
     struct generation generations[GENERATIONS];
     unsigned current; /* the generation that cores are to adopt */
     struct gateway gateway;
+    bool is_front;
+    struct proxy_domain domain;
+    struct proxy_options fronts[2];
+    struct backend_options backends[2];
+    struct backend_pool_options pool;
+    struct backend_states *states; /* of this life */
+    struct backend_table *table;
 };
 
 static void problem(void *argument, unsigned line, const char *what)
@@ -105,6 +118,84 @@ static void make_services(struct gateway_host *host, unsigned port_base)
     }
 }
 
+/* ---------------------------------------------------------------- before itself */
+
+static void make_fronts(struct gateway_host *host, unsigned port_base)
+{
+    static const enum backend_protocol protocols[2] = {BACKEND_IMAP, BACKEND_POP3};
+    static const int behind[2] = {IMAP, POP3};
+    static const struct slice names[2] = {SLICE("alive"), SLICE("absent")};
+    for (int i = 0; i < 2; i++) {
+        host->backends[i] = (struct backend_options){
+            .name = names[i],
+            .family = 4,
+            .address = {127, 0, 0, i == 0 ? 1 : 9},
+            .ports = {[BACKEND_IMAP] = (uint16_t)(port_base + IMAP),
+                      [BACKEND_POP3] = (uint16_t)(port_base + POP3)},
+            .weight = 100,
+        };
+        host->fronts[i] = (struct proxy_options){
+            .protocol = protocols[i],
+            .domains = &host->domain,
+            .domain_count = 1,
+            .keep_alive_ms = 60000,
+            .idle_ms_max = 3600000,
+            .stalled_ms_max = 120000,
+            .spread_ms = 2000,
+            .farewell_ms = 1000,
+        };
+        struct service *service = &host->services[0][FRONT_IMAP + i];
+        *service = host->services[0][behind[i]];
+        service->port = port_base + FRONT_IMAP + (unsigned)i;
+        service->front = &host->fronts[i];
+        host->options[0].services[host->options[0].service_count++] = service;
+    }
+    host->pool = (struct backend_pool_options){
+        .name = SLICE("pool"),
+        .backends = host->backends,
+        .backend_count = 2,
+        .identity = BACKEND_IDENTITY_NATIVE,
+        .login = BACKEND_LOGIN_FORWARD,
+        .pipelines = true,
+        .connect_ms_max = 5000,
+        .login_ms_max = 15000,
+        .health_ms = 5000,
+        .down_after = 2,
+        .up_after = 1,
+        .affinity_ms = 1000,
+    };
+}
+
+static void backend_problem(void *argument, const char *what)
+{
+    (void)argument;
+    fprintf(stderr, "backends: %s\n", what);
+}
+
+static void forget_backends(struct gateway_host *host)
+{
+    if (host->table != NULL)
+        backend_table_free(host->table);
+    if (host->states != NULL)
+        backend_states_free(host->states);
+    host->table = NULL;
+    host->states = NULL;
+}
+
+/* What backends do is forgotten with the life. */
+static void begin_backends(struct gateway_host *host)
+{
+    forget_backends(host);
+    must(backend_states_make(host->options[0].store.shard_count, &host->states));
+    must(backend_table_make(host->states, &host->pool, 1, backend_problem, NULL, &host->table));
+    host->domain =
+        (struct proxy_domain){SLICE("example.org"), backend_pool_find(host->table, SLICE("pool"))};
+    for (int i = 0; i < GENERATIONS; i++) {
+        host->options[i].backend_states = host->states;
+        host->options[i].backends = host->table;
+    }
+}
+
 /* Each generation in memory of its own. */
 static void make_generations(struct gateway_host *host)
 {
@@ -115,14 +206,15 @@ static void make_generations(struct gateway_host *host)
             *options = host->options[0];
         }
         options->auth.generation = &host->generations[i];
-        for (int j = 0; j < SERVICES; j++) {
+        for (unsigned j = 0; j < options->service_count; j++) {
             host->services[i][j].generation = &host->generations[i];
             options->services[j] = &host->services[i][j];
         }
     }
 }
 
-static void *gateway_make(unsigned cores, unsigned port_base, const char *directory)
+static struct gateway_host *make(unsigned cores, unsigned port_base, const char *directory,
+                                 bool is_front)
 {
     struct gateway_host *host = calloc(1, sizeof *host);
     if (host == NULL)
@@ -130,6 +222,9 @@ static void *gateway_make(unsigned cores, unsigned port_base, const char *direct
     snprintf(host->directory, sizeof host->directory, "%s", directory);
     make_users(host);
     make_services(host, port_base);
+    host->is_front = is_front;
+    if (is_front)
+        make_fronts(host, port_base);
     host->options[0].store = (struct store_options){
         .directory = host->directory,
         .shard_count = cores,
@@ -153,9 +248,20 @@ static void *gateway_make(unsigned cores, unsigned port_base, const char *direct
     return host;
 }
 
+static void *gateway_make(unsigned cores, unsigned port_base, const char *directory)
+{
+    return make(cores, port_base, directory, false);
+}
+
+static void *front_make(unsigned cores, unsigned port_base, const char *directory)
+{
+    return make(cores, port_base, directory, true);
+}
+
 static void gateway_free(void *state)
 {
     struct gateway_host *host = state;
+    forget_backends(host);
     auth_users_free(host->users);
     route_free(host->routes);
     free(host);
@@ -166,6 +272,8 @@ static void gateway_begin(void *state)
     struct gateway_host *host = state;
     memset(host->generations, 0, sizeof host->generations); /* a crash takes the users along */
     host->current = 0;
+    if (host->is_front)
+        begin_backends(host);
     gateway_init(&host->gateway, &host->options[0]);
 }
 
@@ -208,6 +316,26 @@ const struct host host_gateway = {
                  {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
                  {"submission", 4, "220 *", "NOOP", "250 *", "QUIT"}},
     .make = gateway_make,
+    .free = gateway_free,
+    .begin = gateway_begin,
+    .open = gateway_open_core,
+    .close = gateway_close_core,
+    .renew = gateway_renew,
+    .adopt = gateway_adopt_core,
+    .users = gateway_users,
+};
+
+const struct host host_front = {
+    .name = "front",
+    .connects = true,
+    .services = {{"smtp", 0, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"lmtp", 1, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"pop3", 2, "+OK*", "NOOP", "-ERR*", "QUIT"},
+                 {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
+                 {"submission", 4, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"front_imap", 5, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
+                 {"front_pop3", 6, "+OK*", "NOOP", "-ERR*", "QUIT"}},
+    .make = front_make,
     .free = gateway_free,
     .begin = gateway_begin,
     .open = gateway_open_core,

@@ -26,7 +26,7 @@
 #include "place.h"
 #include "play.h"
 
-static const struct host *const hosts[] = {&host_line, &host_gateway};
+static const struct host *const hosts[] = {&host_line, &host_gateway, &host_front};
 
 struct arguments {
     uint64_t seconds, at;

@@ -128,6 +128,7 @@ int place_start(struct place *place)
         .buffers = 32,
         .fibers_max = 200,
         .stack_bytes = 65536,
+        .connects = place->host->connects,
     };
     place->host->begin(place->state);
     place->opened = place->closed = 0;

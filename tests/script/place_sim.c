@@ -34,6 +34,7 @@ struct place *place_begin(const struct host *host, const struct place_options *o
     sim_options_calm(&world, options->seed);
     world.engine.core_count = options->cores;
     world.engine.fibers_max = 200;
+    world.engine.connects = host->connects;
     world.engine.buffers = 32;
     world.net_ns = 20000;
     world.disk_bytes = UINT64_C(256) << 20;
