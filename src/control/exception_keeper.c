@@ -26,13 +26,14 @@ struct exception_keeper {
     struct core *core;
     struct exception_place *place;
     struct exception_set known;
+    struct exception_set unknown; /* those of them whose backend is not there */
     struct hash_key key;
     struct fiber_lock lock;
     struct waiters waiters, gone;
     uint64_t look_ns;
     bool is_absent;         /* as it was logged */
     uint32_t mistakes_told; /* checksum of those that were logged last; 0: none */
-    bool is_stopping, is_gone;
+    bool is_again, is_stopping, is_gone;
 };
 
 /* ---------------------------------------------------------------- log */
@@ -124,6 +125,8 @@ static void apply(struct applying *applying, struct slice user, struct slice bac
     int result = set(core, &exception);
     if (result < 0)
         tell_unknown(applying, user, backend, result);
+    if (result < 0 || applying->keeper->unknown.live > 0) /* without memory: it was told */
+        (void)exception_set_put(&applying->keeper->unknown, user, result < 0 ? backend : SLICE(""));
     if (result < 0 && is_move) /* not where he was before either */
         (void)set(core, &(struct backend_exception){.user = user});
     else if (is_move)
@@ -148,6 +151,8 @@ static void adopt(struct exception_keeper *keeper, struct exception_set *next, b
             apply(&applying, user, SLICE(""));
     exception_set_free(known);
     *known = *next;
+    if (keeper->unknown.live == 0)
+        exception_set_free(&keeper->unknown);
     if (applying.count == 0)
         return;
     struct event event;
@@ -157,6 +162,19 @@ static void adopt(struct exception_keeper *keeper, struct exception_set *next, b
     event_number(&event, "not_applied", applying.unknown);
     event_number(&event, "users", known->live);
     core_log(keeper->core, &event);
+}
+
+/* Those whose backend was not there; the set may be another one when it is done. */
+static void apply_unknown(struct exception_keeper *keeper)
+{
+    struct applying applying = {.keeper = keeper};
+    struct exception_set before = keeper->unknown;
+    struct slice user, backend;
+    uint32_t at = 0;
+    exception_set_init(&keeper->unknown, &keeper->key);
+    while (!keeper->is_stopping && exception_set_next(&before, &at, &user, &backend))
+        apply(&applying, user, backend);
+    exception_set_free(&before);
 }
 
 /* 0, or why nothing was taken. */
@@ -184,10 +202,17 @@ static void look_again(void *argument)
     struct core *core = keeper->core;
     uint64_t pause_ns = keeper->look_ns;
     while (!keeper->is_stopping) {
-        waiters_wait(core, &keeper->waiters, core_now_ns(core) + pause_ns);
+        if (!keeper->is_again)
+            waiters_wait(core, &keeper->waiters, core_now_ns(core) + pause_ns);
         if (keeper->is_stopping)
             break;
         uint64_t began = core_now_ns(core);
+        if (keeper->is_again) {
+            keeper->is_again = false;
+            fiber_lock_take(core, &keeper->lock);
+            apply_unknown(keeper);
+            fiber_lock_give(core, &keeper->lock);
+        }
         look(keeper, false);
         uint64_t long_ns = (core_now_ns(core) - began) * LOOK_SHARE;
         pause_ns = long_ns > keeper->look_ns ? long_ns : keeper->look_ns;
@@ -219,6 +244,7 @@ static void forget(struct exception_keeper *keeper)
     if (keeper->place != NULL)
         keeper->place->free(keeper->place);
     exception_set_free(&keeper->known);
+    exception_set_free(&keeper->unknown);
     free(keeper);
 }
 
@@ -233,6 +259,7 @@ int exception_keeper_open(struct core *core, const struct exception_keeper_optio
     keeper->look_ns = options->look_ms * 1000000;
     core_random(core, &keeper->key, sizeof keeper->key);
     exception_set_init(&keeper->known, &keeper->key);
+    exception_set_init(&keeper->unknown, &keeper->key);
     int result = exception_place_check(options->place, &path) != NULL ? -EINVAL : 0;
     if (result == 0)
         result = path.size > 0 ? exception_file_make(core, options, &keeper->place)
@@ -248,6 +275,15 @@ int exception_keeper_open(struct core *core, const struct exception_keeper_optio
     else
         core_local_set(core, CORE_LOCAL_CONTROL, keeper);
     return result;
+}
+
+void exception_keeper_again(struct core *core)
+{
+    struct exception_keeper *keeper = core_local(core, CORE_LOCAL_CONTROL);
+    if (keeper == NULL)
+        return;
+    keeper->is_again = true;
+    waiters_wake_all(core, &keeper->waiters);
 }
 
 void exception_keeper_close(struct core *core)
@@ -281,6 +317,8 @@ static int keep_there(struct core *there, void *argument)
     int result = is_full ? -ENOSPC : keeper->place->write(keeper->place, user, backend, &mistakes);
     if (result == 0)
         result = exception_set_put(&keeper->known, user, backend);
+    if (result == 0 && keeper->unknown.live > 0)
+        (void)exception_set_put(&keeper->unknown, user, SLICE(""));
     fiber_lock_give(there, &keeper->lock);
     if (mistakes.count > 0)
         say_mistakes(keeper, &mistakes);

@@ -215,6 +215,8 @@ int gateway_adopt(struct core *core, const struct gateway_options *options)
     if (options->backend_states != NULL) {
         int other = backends_adopt(core, options->backends);
         result = result < 0 ? result : other;
+        if (core_index(core) == 0)
+            exception_keeper_again(core);
     }
     auth_adopt(core, &options->auth);
     services_adopt(core, options->services, options->service_count);

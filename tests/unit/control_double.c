@@ -47,6 +47,7 @@ static struct {
     char record[RECORD_BYTES];
     size_t record_size;
     unsigned busy, cut_ms;
+    bool has_fourth;
 } world;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -111,6 +112,13 @@ void double_exception(const char *user, char *text, size_t size)
 void double_busy(unsigned calls)
 {
     world.busy = calls;
+}
+
+void double_fourth(bool is_there)
+{
+    pthread_mutex_lock(&lock);
+    world.has_fourth = is_there;
+    pthread_mutex_unlock(&lock);
 }
 
 unsigned double_cut_ms(void)
@@ -209,6 +217,8 @@ int backend_exception_set(struct core *core, const struct backend_exception *exc
     (void)core;
     int result = exception->backend.size == 0 || find(exception->backend) >= 0 ? 0 : -ENOENT;
     pthread_mutex_lock(&lock);
+    if (world.has_fourth && slice_equal(exception->backend, SLICE("mail/b4")))
+        result = 0;
     unsigned i = exception_of(exception->user);
     if (world.busy > 0) {
         world.busy--;
@@ -271,7 +281,7 @@ void proxy_sessions_each(struct core *core,
         struct fake *one = &world.sessions[i];
         if (one->core != core_index(core) || !one->is_there)
             continue;
-        struct proxy_session_info info = {.id = 0xa00 + i,
+        struct proxy_session_info info = {.id = 0xe00 + i,
                                           .protocol = "imap",
                                           .user = slice_cstr(one->user),
                                           .peer = "2001:db8::1",
@@ -294,7 +304,7 @@ unsigned proxy_kick(struct core *core, struct slice user, uint64_t id)
     note("kick", user, SLICE(""), core_index(core));
     for (unsigned i = 0; i < world.session_count; i++) {
         struct fake *one = &world.sessions[i];
-        bool is_meant = user.size > 0 ? slice_equal(slice_cstr(one->user), user) : id == 0xa00 + i;
+        bool is_meant = user.size > 0 ? slice_equal(slice_cstr(one->user), user) : id == 0xe00 + i;
         if (one->core != core_index(core) || !one->is_there || one->is_ending || !is_meant)
             continue;
         one->is_ending = true;

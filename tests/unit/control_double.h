@@ -24,6 +24,8 @@ void double_record(char *text, size_t size);
 void double_exception(const char *user, char *text, size_t size);
 /* The next calls that reach a user's home core are answered -EAGAIN. */
 void double_busy(unsigned calls);
+/* From now on there is (not) a backend mail/b4, which is told by nobody. */
+void double_fourth(bool is_there);
 unsigned double_cut_ms(void); /* of the last proxy_cut */
 
 #endif

@@ -264,7 +264,7 @@ static void sessions(void **state)
     client_say(client, "SESSIONS nobody@mail.test\n");
     check_equal(count_rows(client, "*"), 0);
     ask(client, "KICK user7@mail.test\n", "{\"ok\":true,\"sessions\":3}");
-    ask(client, "KICK A00\n", "{\"ok\":true,\"sessions\":1}"); /* user0's first */
+    ask(client, "KICK E00\n", "{\"ok\":true,\"sessions\":1}"); /* user0's first */
     ask(client, "KICK ffffffffffffffff\n", "{\"ok\":true,\"sessions\":0}");
     check_equal(double_alive(), 2096);
     client_say(client, "SESSIONS user0@mail.test\n");

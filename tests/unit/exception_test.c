@@ -315,6 +315,31 @@ static void mistakes_body(struct core *core)
     expect_record("set u@mail.test b2 3000; *");
 }
 
+/* A backend that comes with a reload takes those who were sent to it before. */
+static void again_body(struct core *core)
+{
+    put_file(core, "u@mail.test mail/b4\nv@mail.test b1\nw@mail.test mail/b4\n");
+    check_equal(open_keeper(core), 0);
+    expect_record("set v@mail.test b1 0; ");
+    exception_keeper_again(core);
+    fiber_sleep(core, SECOND_NS / 2);
+    expect_record("set u@mail.test  0; set w@mail.test  0; ");
+    check_equal(exception_keeper_keep(core, SLICE("w@mail.test"), SLICE("b1")), 0);
+    double_fourth(true);
+    exception_keeper_again(core);
+    fiber_sleep(core, SECOND_NS / 2);
+    expect_record("set u@mail.test mail/b4 3000; kick u@mail.test  0; kick u@mail.test  1; ");
+    exception_keeper_again(core);
+    fiber_sleep(core, SECOND_NS / 2);
+    expect_record("");
+}
+
+static void again(void **state)
+{
+    (void)state;
+    run_with(again_body);
+}
+
 static void mistakes(void **state)
 {
     (void)state;
@@ -437,6 +462,7 @@ static int tests(void)
         cmocka_unit_test(places),
         cmocka_unit_test(sets),
         cmocka_unit_test(looks),
+        cmocka_unit_test(again),
         cmocka_unit_test(mistakes),
         cmocka_unit_test(keeps),
         cmocka_unit_test(large),
