@@ -12,6 +12,7 @@
 #define SCENARIO_TABLE(ROW)                                                                        \
     ROW(net, false, "line server on 1-3 cores, clients that misbehave, all faults of the network") \
     ROW(dial, false, "fibers that connect to a line server beside them, through crashes")          \
+    ROW(join, false, "a front that joins clients with a server, its pairs cut now and then")       \
     ROW(gateway, false, "senders and readers over the whole gateway, through crashes")             \
     ROW(disk, false, "a tiny store that acknowledges what is durable; crashes in a row")           \
     ROW(disk_early, true, "the same, but it acknowledges before its bytes are durable")            \
@@ -19,7 +20,7 @@
     ROW(store, false, "users and deliveries over shards, checkpoints, crashes, against a model")   \
     ROW(store_full, false, "a disk that fills up, is read, is emptied and heals")                  \
     ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")          \
-    ROW(front, false, "a gateway before itself: users passed through to its own IMAP and POP3")        \
+    ROW(front, false, "a gateway before itself: users passed through to its own services")         \
     ROW(load, false, "the load generator and the gateway in one world: --verify, no false alarm")  \
     ROW(load_lossy, true, "the same, and somebody deletes a message")                              \
     ROW(load_imap, false, "the load generator's scenario imap beside the gateway")                 \
