@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * See the header.
+ */
+#include "backend_peer.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../../src/backend/core_state.h"
+#include "tls_chain.h"
+
+struct peer peer;
+
+struct peer_session {
+    struct stream stream;
+    const char *at; /* in the script */
+    unsigned number;
+    bool is_over;
+};
+
+static const struct tls_service peer_service = {"imap", 9};
+
+unsigned peer_port(unsigned number)
+{
+    return 22000 + (unsigned)getpid() % 120 * (PEER_BACKENDS + 1) + number;
+}
+
+/* ---------------------------------------------------------------- the script */
+
+static size_t unescape(const char *from, size_t size, char *to)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (from[i] == '\\' && i + 1 < size) {
+            char c = from[++i];
+            to[used++] = c == 'r' ? '\r' : c == 'n' ? '\n' : c == '0' ? '\0' : c;
+        } else {
+            to[used++] = from[i];
+        }
+    }
+    return used;
+}
+
+static void peer_send(struct peer_session *session, const char *text, size_t size)
+{
+    struct stream *stream = &session->stream;
+    size_t first = peer.cut > peer.answer_bytes && peer.cut - peer.answer_bytes < size
+                       ? peer.cut - peer.answer_bytes
+                       : 0;
+    peer.answer_bytes += size;
+    if (first > 0) {
+        stream_write(stream, slice_of(text, first));
+        stream_flush(stream);
+        fiber_sleep(stream->core, 2000000);
+    }
+    stream_write(stream, slice_of(text + first, size - first));
+}
+
+static bool peer_expect(struct peer_session *session, const char *want, size_t size)
+{
+    struct slice line;
+    bool begins = size > 0 && want[size - 1] == '*';
+    int result = stream_read_line(&session->stream, 60000, &line);
+    if (result < 0)
+        return false; /* the other side has had enough */
+    bool is_same = begins ? slice_starts_nocase(line, slice_of(want, size - 1))
+                          : slice_equal(line, slice_of(want, size));
+    if (!is_same)
+        snprintf(peer.problem, sizeof peer.problem, "got: %.*s want: %.*s",
+                 (int)(line.size < 150 ? line.size : 150), line.data,
+                 (int)(size < 150 ? size : 150), want);
+    return is_same;
+}
+
+static bool peer_header(struct peer_session *session)
+{
+    if (stream_read_exact(&session->stream, peer.header, 16) < 0)
+        return false;
+    size_t size = (size_t)peer.header[14] << 8 | peer.header[15];
+    check(size <= sizeof peer.header - 16);
+    peer.header_size = 16 + size;
+    return size == 0 || stream_read_exact(&session->stream, peer.header + 16, size) == 0;
+}
+
+static void peer_end(struct peer_session *session)
+{
+    session->is_over = true;
+    stream_close(&session->stream);
+}
+
+static void peer_hold(struct peer_session *session)
+{
+    struct slice bytes;
+    while (stream_peek(&session->stream, &bytes) == 0)
+        stream_consume(&session->stream, bytes.size);
+    peer_end(session);
+}
+
+/* False: the session's fiber ends here. */
+static bool peer_step(struct peer_session *session, const char *line, size_t size)
+{
+    struct stream *stream = &session->stream;
+    char text[20000];
+    check(size < sizeof text - 2);
+    size_t used = size > 2 ? unescape(line + 2, size - 2, text) : 0;
+    bool is_answer = line[0] == '>' || line[0] == '+';
+    if (is_answer && ++peer.answers == peer.stop_at) {
+        line = peer.stop;
+        size = strlen(peer.stop);
+        is_answer = false;
+    }
+    if (is_answer && line[0] == '>') {
+        memcpy(text + used, "\r\n", 2);
+        used += 2;
+    }
+    if (is_answer) {
+        peer_send(session, text, used);
+    } else if (line[0] == '<') {
+        if (!peer_expect(session, text, used)) {
+            peer_end(session);
+            return false;
+        }
+    } else if (slice_equal(slice_of(line, size), SLICE("proxy"))) {
+        if (!peer_header(session)) {
+            peer_end(session);
+            return false;
+        }
+    } else if (slice_equal(slice_of(line, size), SLICE("tls"))) {
+        if (stream_secure(stream, &peer_service, false) < 0)
+            peer_end(session);
+        return false;
+    } else if (slice_equal(slice_of(line, size), SLICE("stall"))) {
+        peer_hold(session);
+        return false;
+    } else {
+        peer_end(session);
+        return false;
+    }
+    return true;
+}
+
+static void peer_fiber(void *argument)
+{
+    struct peer_session *session = argument;
+    while (session->at != NULL && *session->at != '\0') {
+        const char *line = session->at, *end = strchr(line, '\n');
+        size_t size = end != NULL ? (size_t)(end - line) : strlen(line);
+        session->at = end != NULL ? end + 1 : line + size;
+        if (slice_equal(slice_of(line, size), SLICE("more"))) { /* the next connection's part */
+            peer.script[session->number] = session->at;
+            session->at = NULL;
+            break;
+        }
+        if (!peer_step(session, line, size))
+            return;
+    }
+    peer_hold(session);
+}
+
+static void peer_begin(struct peer_session *session)
+{
+    if (fiber_start(session->stream.core, peer_fiber, session) < 0)
+        peer_end(session);
+}
+
+static void peer_secured(struct stream *stream)
+{
+    peer_begin((struct peer_session *)stream);
+}
+
+static void peer_input(struct stream *stream)
+{
+    struct peer_session *session = (struct peer_session *)stream;
+    if (stream->end != 0 && stream_has_tls(stream) && !stream_is_secure(stream))
+        peer_end(session);
+}
+
+static void peer_released(struct stream *stream)
+{
+    peer.sessions--;
+    free(stream);
+}
+
+static const struct stream_owner peer_owner = {
+    .input = peer_input, .secured = peer_secured, .released = peer_released};
+
+static bool peer_accepted(struct core *core, unsigned slot, void *argument)
+{
+    struct peer_session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return false;
+    session->number = (unsigned)(uintptr_t)argument;
+    session->at = peer.script[session->number];
+    peer.connections[session->number]++;
+    peer.sessions++;
+    stream_open(&session->stream, core, slot, &peer_owner);
+    if (peer.is_tls && stream_secure(&session->stream, &peer_service, false) < 0)
+        peer_end(session);
+    else if (!peer.is_tls)
+        peer_begin(session);
+    return true;
+}
+
+/* ---------------------------------------------------------------- a log-in */
+
+static void told(void *argument, const char *what)
+{
+    (void)argument;
+    fprintf(stderr, "%s\n", what);
+}
+
+struct pool_double {
+    struct backend_pool_options options;
+    struct backend_options backends[PEER_BACKENDS];
+};
+
+static void pool_fill(const struct peer_login *login, struct pool_double *pool)
+{
+    static const char *const names[PEER_BACKENDS] = {"b0", "b1", "b2"};
+    *pool = (struct pool_double){
+        .options = {
+            .name = SLICE("pool"),
+            .backends = pool->backends,
+            .backend_count = login->backends ? login->backends : 1,
+            .any_address = login->any_address,
+            .tls_ca = slice_cstr(pem_chain_root),
+            .identity = login->is_native  ? BACKEND_IDENTITY_NATIVE
+                        : login->is_proxy ? BACKEND_IDENTITY_PROXY
+                                          : BACKEND_IDENTITY_NONE,
+            .login = login->is_master ? BACKEND_LOGIN_MASTER : BACKEND_LOGIN_FORWARD,
+            .master_user = login->is_master ? SLICE("master") : (struct slice){0},
+            .master_password = login->is_master ? SLICE("key") : (struct slice){0},
+            .pipelines = !login->waits,
+            .connect_ms_max = 2000,
+            .login_ms_max = login->login_ms ? login->login_ms : 5000,
+            .down_after = 100,
+            .up_after = 1,
+        }};
+    pool->options.tls[login->protocol] = login->is_tls         ? BACKEND_TLS
+                                         : login->is_start_tls ? BACKEND_START_TLS
+                                                               : BACKEND_CLEAR;
+    for (unsigned i = 0; i < pool->options.backend_count; i++) {
+        pool->backends[i] = (struct backend_options){
+            .name = slice_cstr(names[i]), .family = 4, .address = {127, 0, 0, 1}, .weight = 1};
+        pool->backends[i].host = slice_cstr(one);
+        pool->backends[i].ports[login->protocol] =
+            (uint16_t)peer_port(i < login->dead ? PEER_BACKENDS : i);
+    }
+}
+
+static struct backend_client client_of(const struct peer_login *login)
+{
+    return (struct backend_client){
+        .family = 4,
+        .address = {192, 0, 2, 7},
+        .port = 4711,
+        .our_family = 4,
+        .our_address = {198, 51, 100, 1},
+        .our_port = 993,
+        .is_secure = true,
+        .tls_version = "TLSv1.3",
+        .tls_cipher = "TLS_AES_128_GCM_SHA256",
+        .session_id = SLICE("s1"),
+        .hello = SLICE("client.example"),
+        .ttl = login->ttl ? login->ttl : BACKEND_TTL_FIRST,
+    };
+}
+
+/* What came behind the answer is the session's. */
+static void look_behind(struct core *core, struct backend_link *link, struct peer_result *result)
+{
+    struct slice bytes;
+    fiber_sleep(core, 20000000);
+    result->unread = stream_unread(&link->stream);
+    if (result->unread > 0 && stream_peek(&link->stream, &bytes) == 0) {
+        bytes = slice_first(bytes, sizeof result->behind - 1);
+        memcpy(result->behind, bytes.data, bytes.size);
+    }
+}
+
+struct opened {
+    struct pool_double pool;
+    struct backend_states *states;
+    struct backend_table *table;
+};
+
+static void open_all(struct core *core, const struct peer_login *login, struct opened *opened)
+{
+    pool_fill(login, &opened->pool);
+    peer.script[0] = login->script != NULL ? login->script : peer.script[0];
+    peer.is_tls = login->is_tls;
+    peer.problem[0] = '\0';
+    peer.answers = 0;
+    peer.answer_bytes = peer.header_size = 0;
+    memset(peer.connections, 0, sizeof peer.connections);
+    check_equal(backend_states_make(core_count(core), &opened->states), 0);
+    check_equal(
+        backend_table_make(opened->states, &opened->pool.options, 1, told, NULL, &opened->table),
+        0);
+    check_equal(backends_open(core, opened->states, opened->table), 0);
+}
+
+static void close_all(struct core *core, struct opened *opened)
+{
+    while (peer.sessions > 0)
+        fiber_sleep(core, 4000000);
+    for (unsigned i = 0; i < opened->table->pools[0].member_count; i++)
+        check_equal(atomic_load(&opened->table->pools[0].members[i].backend->sessions), 0);
+    backends_close(core);
+    backend_table_free(opened->table);
+    backend_states_free(opened->states);
+}
+
+void peer_log_in(struct core *core, const struct peer_login *login, struct peer_result *ret_result)
+{
+    struct opened opened;
+    struct backend_link *link = NULL;
+    open_all(core, login, &opened);
+    struct backend_request request = {
+        .pool = backend_pool_find(opened.table, SLICE("pool")),
+        .protocol = login->protocol,
+        .user = slice_cstr(login->user ? login->user : "user@example.com"),
+        .attributes = slice_cstr(login->attributes ? login->attributes : ""),
+        .mechanism = login->mechanism ? login->mechanism : AUTH_PLAIN,
+        .secret = slice_cstr(login->secret ? login->secret : "secret"),
+        .client = client_of(login),
+        .without_login = login->protocol == BACKEND_LMTP,
+    };
+    if (login->no_secret)
+        request.secret = (struct slice){0};
+    *ret_result = (struct peer_result){0};
+    ret_result->result =
+        backend_log_in(core, &request, login->gone, NULL, &ret_result->answer, &link);
+    check((ret_result->result == 0) == (link != NULL));
+    if (link != NULL) {
+        look_behind(core, link, ret_result);
+        check(link->protocol == login->protocol);
+        backend_link_close(link);
+    }
+    fiber_sleep(core, 20000000);
+    const struct backend *backend = opened.table->pools[0].members[0].backend;
+    ret_result->logins = atomic_load(&backend->logins);
+    ret_result->failures = atomic_load(&backend->failures);
+    ret_result->refused = atomic_load(&backend->refused);
+    close_all(core, &opened);
+}
+
+static void check_text(const struct peer_login *login, const char *what, const char *is,
+                       const char *want)
+{
+    if (want == NULL || strcmp(is ? is : "", want) == 0)
+        return;
+    fprintf(stderr, "%s: %s\n  want: %s\n  script: %s\n", what, is ? is : "(none)", want,
+            login->script);
+    harness_failed(__FILE__, __LINE__, what);
+}
+
+void peer_check(struct core *core, const struct peer_login *login)
+{
+    struct peer_result result;
+    peer_log_in(core, login, &result);
+    if (result.result != login->result || peer.problem[0] != '\0')
+        fprintf(stderr, "result %d, problem \"%s\"\n  peer: %s\n  script: %s\n", result.result,
+                result.answer.problem ? result.answer.problem : "", peer.problem, login->script);
+    check_equal(result.result, login->result);
+    check(peer.problem[0] == '\0');
+    check_text(login, "text", result.answer.text, login->text);
+    check_text(login, "capabilities", result.answer.capabilities, login->capabilities);
+    check_text(login, "problem", result.answer.problem, login->problem);
+    check_equal(result.refused, result.result == -EACCES);
+}
+
+int peer_probe(struct core *core, const struct peer_login *login,
+               char text[BACKEND_CAPABILITY_BYTES_MAX + 1], const char **ret_problem)
+{
+    struct opened opened;
+    open_all(core, login, &opened);
+    int result = backend_probe(core, &opened.table->pools[0].members[0], login->protocol,
+                               core_now_ns(core) + 5 * SECOND_NS, text, ret_problem);
+    fiber_sleep(core, 20000000);
+    close_all(core, &opened);
+    return result;
+}
+
+/* ---------------------------------------------------------------- the world */
+
+static void (*peer_body)(struct core *core);
+
+static void world_body(struct core *core, struct world *world)
+{
+    struct listener *listeners[PEER_BACKENDS];
+    (void)world;
+    peer = (struct peer){0};
+    for (unsigned i = 0; i < PEER_BACKENDS; i++) {
+        struct listener_options options = {
+            .address = "127.0.0.1",
+            .port = peer_port(i),
+            .connections_max = 100,
+            .accepted = peer_accepted,
+            .argument = (void *)(uintptr_t)i,
+        };
+        check_equal(listener_open(core, &options, &listeners[i]), 0);
+    }
+    peer_body(core);
+    for (unsigned i = 0; i < PEER_BACKENDS; i++)
+        listener_close(listeners[i]);
+}
+
+void peer_run(void (*body)(struct core *core))
+{
+    struct world world = {.body = world_body};
+    peer_body = body;
+    run(&world);
+}
