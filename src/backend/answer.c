@@ -27,6 +27,17 @@ static struct slice code_of(struct slice text, char open, char shut)
     return end < text.size ? slice_of(text.data + 1, end - 1) : (struct slice){0};
 }
 
+/* "[CODE] text": the text is what stands behind it. */
+static void take_code(struct reply *reply)
+{
+    reply->code = code_of(reply->text, '[', ']');
+    if (reply->code.size == 0)
+        return;
+    reply->text = slice_from(reply->text, reply->code.size + 2);
+    if (reply->text.size > 0 && reply->text.data[0] == ' ')
+        reply->text = slice_from(reply->text, 1);
+}
+
 /* ---------------------------------------------------------------- IMAP */
 
 void reply_imap(struct slice line, struct slice tag, struct reply *ret_reply)
@@ -51,7 +62,7 @@ void reply_imap(struct slice line, struct slice tag, struct reply *ret_reply)
             reply.said = SAID_BAD;
     }
     if (reply.said != SAID_OTHER && reply.said != SAID_CONTINUE)
-        reply.code = code_of(reply.text, '[', ']');
+        take_code(&reply);
     *ret_reply = reply;
 }
 
@@ -69,7 +80,7 @@ void reply_pop3(struct slice line, struct reply *ret_reply)
         reply.text = slice_from(line, 2);
     }
     if (reply.said != SAID_CONTINUE)
-        reply.code = code_of(reply.text, '[', ']');
+        take_code(&reply);
     *ret_reply = reply;
 }
 
@@ -239,6 +250,8 @@ enum verdict verdict_of(enum backend_protocol protocol, const struct reply *repl
         return VERDICT_NOT_NOW;
     if (protocol == BACKEND_SUBMISSION || protocol == BACKEND_LMTP)
         return verdict_smtp(reply);
+    if (slice_starts_nocase(reply->code, SLICE("REFERRAL")))
+        return VERDICT_NOT_NOW; /* to nowhere: one that leads on is followed before this counts */
     size_t end = slice_find(reply->code, ' ');
     if (protocol == BACKEND_SIEVE && slice_find(reply->code, '/') < end)
         end = slice_find(reply->code, '/');
