@@ -89,8 +89,8 @@ const char *exception_place_check(struct slice place, struct slice *ret_path);
 int exception_keeper_open(struct core *core, const struct exception_keeper_options *options);
 /* On a fiber of core 0, when sessions are gone and before the backends of any core close. */
 void exception_keeper_close(struct core *core);
-/* On core 0, outside fibers too: there are other backends now, and some exceptions may name one that
- * was not there. No effect without a keeper. */
+/* On core 0, outside fibers too: there are other backends now, and some exceptions may name one
+ * that was not there. No effect without a keeper. */
 void exception_keeper_again(struct core *core);
 /* Writes it down; backend "": forgets it. On a fiber of any core. 0, also when there is no keeper;
  * -EBADMSG: the file has mistakes, and is left as it is; -errno. The caller tells the backends

@@ -4,8 +4,8 @@
  * and u0 to u2, of example.org with the password "secret", an alias "both" for anna and bert, no
  * such user "nobody".
  *
- * host_front is the same with two services before them: front_imap and front_pop3 pass everybody on
- * to the services imap and pop3, of this same gateway, as if it were another; half of the users
+ * host_front is the same with services before them: front_imap and front_pop3 pass everybody on
+ * (control commands that; moved users stand in a file) to the services imap and pop3, of this same gateway, as if it were another; half of the users
  * belong to a backend that is not there, and are logged in at the one that is.
  */
 #include <stdio.h>
@@ -19,8 +19,8 @@
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
-enum { SERVICES = 5, FRONT_SERVICES = 7, GENERATIONS = 3, DIRECTORY_MAX = 100 };
-enum { POP3 = 2, IMAP = 3, FRONT_IMAP = 5, FRONT_POP3 = 6 };
+enum { SERVICES = 5, FRONT_SERVICES = 8, GENERATIONS = 3, DIRECTORY_MAX = 100 };
+enum { POP3 = 2, IMAP = 3, FRONT_IMAP = 5, FRONT_POP3 = 6, CONTROL = 7 };
 
 struct gateway_host {
     char directory[DIRECTORY_MAX];
@@ -38,6 +38,9 @@ struct gateway_host {
     struct proxy_options fronts[2];
     struct backend_options backends[2];
     struct backend_pool_options pool;
+    struct control_options control;
+    char exceptions_place[DIRECTORY_MAX + 20];
+    struct exception_keeper_options exceptions;
     struct backend_states *states; /* of this life */
     struct backend_table *table;
 };
@@ -166,6 +169,32 @@ static void make_fronts(struct gateway_host *host, unsigned port_base)
     };
 }
 
+/* The operator's protocol, on TCP as all of them here, and the file that moved users stand in. */
+static void make_control(struct gateway_host *host, unsigned port_base)
+{
+    struct service *service = &host->services[0][CONTROL];
+    int size = snprintf(host->exceptions_place, sizeof host->exceptions_place, "file:%s/exceptions",
+                        host->directory);
+    must(size < (int)sizeof host->exceptions_place ? 0 : -ENAMETOOLONG);
+    host->control = (struct control_options){
+        .domains = &host->domain,
+        .domain_count = 1,
+        .default_domain = SLICE("example.org"),
+        .spread_ms = 1000,
+    };
+    *service = host->services[0][IMAP];
+    service->protocol = &control_protocol;
+    service->options = &host->control;
+    service->port = port_base + CONTROL;
+    host->options[0].services[host->options[0].service_count++] = service;
+    host->exceptions = (struct exception_keeper_options){
+        .place = slice_cstr(host->exceptions_place),
+        .path = host->exceptions_place + 5,
+        .look_ms = 2000,
+    };
+    host->options[0].exceptions = &host->exceptions;
+}
+
 static void backend_problem(void *argument, const char *what)
 {
     (void)argument;
@@ -225,6 +254,8 @@ static struct gateway_host *make(unsigned cores, unsigned port_base, const char 
     host->is_front = is_front;
     if (is_front)
         make_fronts(host, port_base);
+    if (is_front)
+        make_control(host, port_base);
     host->options[0].store = (struct store_options){
         .directory = host->directory,
         .shard_count = cores,
@@ -334,7 +365,8 @@ const struct host host_front = {
                  {"imap", 3, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
                  {"submission", 4, "220 *", "NOOP", "250 *", "QUIT"},
                  {"front_imap", 5, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
-                 {"front_pop3", 6, "+OK*", "NOOP", "-ERR*", "QUIT"}},
+                 {"front_pop3", 6, "+OK*", "NOOP", "-ERR*", "QUIT"},
+                 {"control", 7, NULL, "DELAY carl 0", "{\"ok\":true,*", "QUIT"}},
     .make = front_make,
     .free = gateway_free,
     .begin = gateway_begin,
