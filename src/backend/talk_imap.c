@@ -209,11 +209,8 @@ static int read_verdict(struct talk *talk, const char *mechanism)
     }
     if (result < 0)
         return result;
-    if (reply.said == SAID_OK && take_capabilities(&talk->after, reply.code)) {
-        reply.text = slice_from(reply.text, reply.code.size + 2);
-        if (reply.text.size > 0 && reply.text.data[0] == ' ')
-            reply.text = slice_from(reply.text, 1);
-    }
+    if (reply.said == SAID_OK)
+        take_capabilities(&talk->after, reply.code);
     return talk_judge(talk, &reply);
 }
 
