@@ -106,8 +106,11 @@ static bool take_literal(struct sieve_cursor *cursor, struct slice *ret_string)
 bool sieve_take_string(struct sieve_cursor *cursor, struct arena *arena, struct slice *ret_string)
 {
     struct sieve_cursor start = *cursor;
-    bool is_taken = (sieve_take(cursor, '"') && take_quoted(cursor, arena, ret_string)) ||
-                    (sieve_take(cursor, '{') && take_literal(cursor, ret_string));
+    bool is_taken = false;
+    if (sieve_take(cursor, '"'))
+        is_taken = take_quoted(cursor, arena, ret_string);
+    else if (sieve_take(cursor, '{'))
+        is_taken = take_literal(cursor, ret_string);
     if (!is_taken)
         *cursor = start;
     return is_taken;

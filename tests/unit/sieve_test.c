@@ -22,7 +22,7 @@
 #include "ringpost/smtp.h"
 #include "service_host.h"
 
-enum { PORT = 43000, SIEVE = PORT, NOBODYS, SUBMISSION, TOY };
+enum { PORT = 26430, SIEVE = PORT, NOBODYS, SUBMISSION, TOY };
 
 static struct auth_users *users;
 static struct auth_options auth_options;
@@ -179,6 +179,7 @@ static void strings(void **state)
         {SLICE("{3+}\r\nab"), {NULL, 0}, 0},
         {SLICE("{3+}\nabc"), {NULL, 0}, 0},
         {SLICE("{3}\r\nabc"), {NULL, 0}, 0},
+        {SLICE("\"{3+}\r\nabc"), {NULL, 0}, 0},
         {SLICE("{+}\r\n"), {NULL, 0}, 0},
         {SLICE("{99999999999+}\r\n"), {NULL, 0}, 0},
     };

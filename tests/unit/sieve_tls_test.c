@@ -18,7 +18,7 @@
 #include "service_host.h"
 #include "tls_line.h"
 
-enum { SIEVE = 43010, TOY };
+enum { SIEVE = 26440, TOY };
 
 static struct auth_options auth_options;
 static struct proxy_domain domains[1];
