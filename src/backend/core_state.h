@@ -13,7 +13,7 @@ enum { BACKEND_STATE_SLOTS = 1 << 15 }; /* more than twice BACKEND_STATES_MAX */
 struct backend_states { /* of the process; a state is added by table.c only, one reader at a time */
     unsigned core_count;
     _Atomic uint32_t exceptions; /* rows of all cores */
-    _Atomic uint32_t version;    /* one more with each change of alive, will or capabilities */
+    _Atomic uint32_t version;    /* one more with each change of alive or capabilities */
     _Atomic uint64_t opened_ns;
     uint32_t count;
     struct backend *slots[BACKEND_STATE_SLOTS]; /* by hash of pool and name */

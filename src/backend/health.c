@@ -89,12 +89,11 @@ static void check_run(void *argument)
     waiters_wake_all(backends->core, &backends->checks_ended);
 }
 
+/* The timer of a check that runs is never set. */
 static void check_due(struct timer *timer)
 {
     struct check *check = (struct check *)((char *)timer - offsetof(struct check, timer));
     struct backends *backends = check->backends;
-    if (check->is_running)
-        return;
     if (backends->checks_running >= backends->checks_running_max ||
         fiber_start(backends->core, check_run, check) < 0) {
         timer_set(backends->core, timer, core_now_ns(backends->core) + AGAIN_NS);

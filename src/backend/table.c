@@ -344,7 +344,6 @@ int backend_will_set(struct core *core, struct slice name, enum backend_will wil
     struct backend *backend = member->backend;
     if (atomic_exchange(&backend->will, (uint32_t)will) == (uint32_t)will)
         return 0;
-    atomic_fetch_add(&backends->states->version, 1);
     struct event event;
     event_begin(&event, "backend_will", "info");
     event_text(&event, "pool", slice_cstr(backend->pool));

@@ -238,6 +238,8 @@ static void no_checks_body(struct core *core, struct backend_world *world)
     check_equal(connecting_take(core, member, BACKEND_IMAP, 0), -EAGAIN);
     check(choose(&choice, core_now_ns(core)) == NULL);
     backend_worked(core, member, BACKEND_IMAP);
+    backend_failed(core, member, BACKEND_IMAP, "refused", true); /* not in a row */
+    backend_worked(core, member, BACKEND_IMAP);
     check(!is_alive(world, 0, BACKEND_IMAP));
     backend_worked(core, member, BACKEND_IMAP);
     check(is_alive(world, 0, BACKEND_IMAP));
@@ -259,12 +261,14 @@ static void no_checks(void **state)
 static void breaker_body(struct core *core, struct backend_world *world)
 {
     const struct backend_member *member = world_member(world, 0);
+    world_wait(core, backend_double_asked(0) >= 2);
     atomic_store(&backend_doubles[0].result, -ECONNREFUSED);
-    world_wait(core, !is_alive(world, 0, BACKEND_IMAP));
+    for (unsigned i = 0; i < 2; i++)
+        backend_failed(core, member, BACKEND_IMAP, "refused", true);
     for (unsigned i = 0; i < 12; i++) {
         check_equal(connecting_take(core, member, BACKEND_IMAP, 0), -EAGAIN);
         check(!backend_is_usable(member, BACKEND_IMAP, core_now_ns(core)));
-        fiber_sleep(core, 100 * MS);
+        fiber_sleep(core, 200 * MS);
     }
 }
 
@@ -273,6 +277,7 @@ static void breaker(void **state)
     (void)state;
     struct backend_world world;
     world_of(&world, 1, breaker_body);
+    world.pool.options.health_ms = 100000;
     backend_world_run(&world);
 }
 

@@ -148,6 +148,30 @@ struct backend_table *backend_world_adopt(struct core *core, struct backend_worl
     return before;
 }
 
+void world_run_two(void (*body)(struct core *core, struct backend_world *world), unsigned count,
+                   uint64_t affinity_ms)
+{
+    struct backend_world world = {.body = body, .cores = 2};
+    backend_pool_double(&world.pool, "store", count);
+    world.pool.options.affinity_ms = affinity_ms;
+    backend_world_run(&world);
+}
+
+void world_kill_protocol(struct core *core, const struct backend_member *member,
+                         enum backend_protocol protocol)
+{
+    for (unsigned i = 0; i < member->pool->options->down_after; i++)
+        backend_failed(core, member, protocol, "refused", true);
+    check(!backend_is_alive(member->backend, protocol));
+}
+
+void world_kill(struct core *core, const struct backend_member *member)
+{
+    world_kill_protocol(core, member, BACKEND_IMAP);
+    world_kill_protocol(core, member, BACKEND_POP3);
+    check(!backend_is_up(member));
+}
+
 /* ---------------------------------------------------------------- users */
 
 const struct backend_member *world_member(const struct backend_world *world, unsigned number)

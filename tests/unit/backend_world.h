@@ -48,6 +48,13 @@ struct backend_world {
 /* Opens all cores on world->pool, runs the body on core 0, closes; then nothing is in flight and
  * nobody counted. */
 void backend_world_run(struct backend_world *world);
+/* The body on two cores before `count` backends. */
+void world_run_two(void (*body)(struct core *core, struct backend_world *world), unsigned count,
+                   uint64_t affinity_ms);
+/* As many failures as it takes, told on this core. */
+void world_kill_protocol(struct core *core, const struct backend_member *member,
+                         enum backend_protocol protocol);
+void world_kill(struct core *core, const struct backend_member *member); /* IMAP and POP3 */
 /* Another table on all cores; the one before is freed by the caller, later. Returns it. */
 struct backend_table *backend_world_adopt(struct core *core, struct backend_world *world,
                                           const struct backend_pool_double *pool);
