@@ -79,7 +79,7 @@ def test_counters(gateway):
     for protocol in ('smtp', 'lmtp', 'pop3', 'imap'):
         ours = {name for name in ends if f'protocol="{protocol}"' in name}
         quit_name = f'ringpost_sessions_ended_total{{protocol="{protocol}",end="quit"}}'
-        check(len(ours) == 24 and quit_name in ours, f'{protocol}: sessions end by {ours}')
+        check(len(ours) == 27 and quit_name in ours, f'{protocol}: sessions end by {ours}')
         for name in ours: # each session once, and by its own row
             grew(name, 1 if name == quit_name and protocol in ('smtp', 'imap') else 0)
     check(not any('NONSENSE' in name or '\x1b' in name for name in after), 'a label of a client')
