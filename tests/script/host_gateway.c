@@ -4,9 +4,10 @@
  * and u0 to u2, of example.org with the password "secret", an alias "both" for anna and bert, no
  * such user "nobody".
  *
- * host_front is the same with services before them: front_imap and front_pop3 pass everybody on
- * (control commands that; moved users stand in a file) to the services imap and pop3, of this same gateway, as if it were another; half of the users
- * belong to a backend that is not there, and are logged in at the one that is.
+ * host_front is the same with services before them: front_imap and front_pop3 pass everybody on to
+ * the services imap and pop3, of this same gateway, as if it were another; half of the users belong
+ * to a backend that is not there, and are logged in at the one that is. control commands all that;
+ * moved users stand in a file of the store's folder.
  */
 #include <stdio.h>
 #include <stdlib.h>
