@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Where users are: sessions, affinity, fail-over, two log-ins at once. All on fibers of an engine of
- * two cores, with backends that are a double of their checks.
+ * Where users are: sessions, affinity, fail-over, two log-ins at once. All on fibers of an engine
+ * of two cores, with backends that are a double of their checks.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Backends that are not there: pools of up to eight, b0 to b7, whose checks are answered by a double
- * of backend_probe, on an engine of one or more cores.
+ * Backends that are not there: pools of up to eight, b0 to b7, whose checks are answered by a
+ * double of backend_probe, on an engine of one or more cores.
  */
 #ifndef RINGPOST_TESTS_BACKEND_WORLD_H
 #define RINGPOST_TESTS_BACKEND_WORLD_H
