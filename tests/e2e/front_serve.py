@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
@@ -35,6 +36,22 @@ admin: {{ port = {admin}; }};
 limits: {{ connections = 1000; }};
 auth: {{ failure_delay_first = "10ms"; failure_delay = "10ms"; }};
 '''
+# Mail of one domain is kept here, of the other elsewhere.
+MIXED = '''host_name = "front.example.test";
+{more}
+cores = 2;
+store: {{ directory = "store"; }};
+log: {{ file = "logs/log"; }};
+domains = ( {{ name = "local.test"; users = "users"; }}{front} );
+listeners = ( {{ protocol = "imap"; address = "127.0.0.1"; port = {imap}; plain_login = true; }},
+              {{ protocol = "smtp"; address = "127.0.0.1"; port = {smtp}; }} );
+{pools}
+limits: {{ connections = 1000; }};
+auth: {{ failure_delay_first = "10ms"; failure_delay = "10ms"; }};
+'''
+# "secret", SHA-512
+HASH = ('$6$saltsaltsalt$'
+        'PMWE8DTlam1JU37Piyk43bHcMxTJq6sgu5DKB0/tGPjanN35jcY68QkpDfPFUGPWX5uCxIQkSPzMmqEiVNgts.')
 NOBODY = 65534
 IS_ROOT = os.geteuid() == 0
 
@@ -44,6 +61,7 @@ class Backend:
 
     def __init__(self, name, address, port=0):
         self.name, self.address, self.port, self.sockets = name, address, port, set()
+        self.logins = 0
         self.start()
 
     def start(self):
@@ -82,6 +100,7 @@ class Backend:
 
     def answer(self, file, words):
         tag, verb = words[0], words[1].upper()
+        self.logins += verb in (b'LOGIN', b'AUTHENTICATE')
         if verb == b'LOGOUT':
             file.write(b'* BYE\r\n' + tag + b' OK\r\n')
         elif verb == b'CAPABILITY':
@@ -118,8 +137,11 @@ class Front:
         self.imap_port, self.admin = free_port(), free_port()
         os.mkdir(f'{self.path}/logs')
         self.config(backends, **options)
+        self.write('users', ''.join(f'u@{domain}:{HASH}\n' for domain in ('local.test',
+                                                                         'example.test')))
+        os.chmod(f'{self.path}/users', 0o600)
         if IS_ROOT: # owned by whom it runs as: a reload reads it
-            for name in ('', 'conf', 'logs'):
+            for name in ('', 'conf', 'logs', 'users'):
                 os.chown(f'{self.path}/{name}', NOBODY, NOBODY)
         binary = shutil.copy(RINGPOST, self.path)
         self.process = subprocess.Popen([binary, 'serve', '--config', f'{self.path}/conf'],
@@ -127,9 +149,12 @@ class Front:
 
     def config(self, backends, pool=''):
         more = 'user = "nobody";' if IS_ROOT else ''
-        with open(f'{self.path}/conf', 'w', encoding='utf-8') as file:
-            file.write(CONFIG.format(more=more, imap=self.imap_port, admin=self.admin, pool=pool,
-                                     backends=', '.join(backends)))
+        self.write('conf', CONFIG.format(more=more, imap=self.imap_port, admin=self.admin,
+                                         pool=pool, backends=', '.join(backends)))
+
+    def write(self, name, text):
+        with open(f'{self.path}/{name}', 'w', encoding='utf-8') as file:
+            file.write(text)
 
     def __enter__(self):
         self.event('ready')
@@ -215,7 +240,8 @@ def test_confined():
             raise AssertionError('a wrong password')
         except imaplib.IMAP4.error as error:
             check('AUTHENTICATIONFAILED' in str(error), error)
-        check(sorted(os.listdir(front.path)) == ['conf', 'logs', 'ringpost'], 'no store is made')
+        check(sorted(os.listdir(front.path)) == ['conf', 'logs', 'ringpost', 'users'],
+              'no store is made')
         check(front.ready() == 200, 'ready')
         front.process.send_signal(signal.SIGTERM)
         check(front.process.wait(20) == 0, 'exit status')
@@ -316,6 +342,56 @@ def test_reload_refused():
     two.stop()
 
 
+class Mixed(Front):
+    def config(self, backends, pool=''):
+        place = 'pool = "mail"; ' if backends else ''
+        front = f', {{ name = "example.test"; users = "users"; {place}}}'
+        pools = (f'pools = ( {{ name = "mail"; {pool} backends = ( {", ".join(backends)} ); }} );'
+                 if backends else '')
+        self.write('conf', MIXED.format(
+            more='user = "nobody";' if IS_ROOT else '', imap=self.imap_port, smtp=self.admin,
+            front=front, pools=pools))
+
+
+def test_mixed():
+    """One domain is kept here and the other elsewhere, both judged here; mail is taken for the
+    first alone, and only its users have mailboxes here."""
+    one = Backend('one', '127.0.0.11')
+    with Mixed([one.text()]) as front:
+        with smtplib.SMTP('127.0.0.1', front.admin, timeout=20) as smtp:
+            smtp.ehlo()
+            smtp.mail('a@example.org')
+            check(smtp.rcpt('u@local.test')[0] == 250, 'a user who is here')
+            code, text = smtp.rcpt('u@example.test')
+            check(500 <= code < 600, f'a user who is elsewhere: {code} {text}')
+            smtp.data('Subject: x\r\n\r\nhello\r\n')
+        check(front.where('u') == 'one', 'a user who is elsewhere')
+        with imaplib.IMAP4('127.0.0.1', front.imap_port, timeout=20) as imap:
+            imap.login('u@local.test', 'secret')
+            check(imap.select()[1] == [b'1'], 'a mailbox here')
+        before = one.logins
+        for user in ('u@example.test', 'nobody@example.test'):
+            try:
+                with imaplib.IMAP4('127.0.0.1', front.imap_port, timeout=20) as imap:
+                    imap.login(user, 'wrong')
+                raise AssertionError(f'a wrong password of {user}')
+            except imaplib.IMAP4.error as error:
+                check('AUTHENTICATIONFAILED' in str(error), error)
+        check(one.logins == before, 'a backend was asked about a password that is judged here')
+    one.stop()
+
+
+def test_pools_later():
+    """A process that was started without pools cannot connect to any."""
+    one = Backend('one', '127.0.0.11')
+    with Mixed([]) as front:
+        front.reload([one.text()])
+        front.event('reload', result='not taken; everything stays as it was')
+        said = [event for event in front.events() if 'problem' in event]
+        check('started without any; restart it' in said[-1]['problem'], said)
+    one.stop()
+
+
 def test_check():
     """What only looking the backends up can tell."""
     with tempfile.TemporaryDirectory() as folder:
@@ -339,7 +415,7 @@ def test_check():
 
 def main():
     for test in (test_confined, test_names, test_sources, test_metrics, test_reload,
-                 test_reload_refused, test_check):
+                 test_reload_refused, test_mixed, test_pools_later, test_check):
         begin = time.monotonic()
         test()
         print(f'{test.__name__}: ok ({time.monotonic() - begin:.1f} s)', flush=True)
