@@ -4,6 +4,7 @@
 of its backends, told on /metrics what they do; a reload adds a backend and changes weights while
 sessions go on, and refuses what the confined process may not do. Backends are small ones of our
 own."""
+import contextlib
 import http.client
 import imaplib
 import json
@@ -13,6 +14,7 @@ import shutil
 import signal
 import smtplib
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -381,6 +383,39 @@ def test_mixed():
     one.stop()
 
 
+class Stray(Front):
+    """Whose directory gives a user a name that is of no domain here."""
+
+    def config(self, backends, pool=''):
+        super().config(backends, pool)
+        with contextlib.closing(sqlite3.connect(f'{self.path}/people.db')) as database:
+            database.execute('CREATE TABLE people (name TEXT, password TEXT, user TEXT)')
+            database.execute('INSERT INTO people VALUES (?, ?, ?)',
+                             ('a@example.test', HASH, 'a@stray.test'))
+            database.commit()
+        os.chmod(f'{self.path}/people.db', 0o644)
+        with open(f'{self.path}/conf', encoding='utf-8') as file:
+            text = file.read().replace('verify = "backend";', '').replace(
+                'pool = "mail"; }', 'pool = "mail"; directory = "d"; }')
+        self.write('conf', text + 'directories = ( { name = "d"; sqlite: { file = "people.db"; '
+                   'query = "SELECT password, user FROM people WHERE name = :user"; }; } );')
+
+
+def test_stray():
+    """Who is neither elsewhere nor here, where there is no store, is told so and ends nothing."""
+    one = Backend('one', '127.0.0.11')
+    with Stray([one.text()]) as front:
+        for _ in range(2):
+            try:
+                front.imap('a')
+                raise AssertionError('a log-in to nowhere')
+            except imaplib.IMAP4.error as error:
+                check('AUTHENTICATIONFAILED' not in str(error), error)
+        check(one.logins == 0, 'a backend of another domain was asked')
+        check(front.ready() == 200, 'ready')
+    one.stop()
+
+
 def test_pools_later():
     """A process that was started without pools cannot connect to any."""
     one = Backend('one', '127.0.0.11')
@@ -415,7 +450,8 @@ def test_check():
 
 def main():
     for test in (test_confined, test_names, test_sources, test_metrics, test_reload,
-                 test_reload_refused, test_mixed, test_pools_later, test_check):
+                 test_reload_refused, test_mixed, test_stray,
+                 test_pools_later, test_check):
         begin = time.monotonic()
         test()
         print(f'{test.__name__}: ok ({time.monotonic() - begin:.1f} s)', flush=True)
