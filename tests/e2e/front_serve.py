@@ -230,7 +230,7 @@ def place(imap):
 
 
 def test_confined():
-    """No store; what it gave up holds; users log in, wrong passwords are wrong."""
+    """No store; what it gave up holds (row F09); users log in, wrong passwords are wrong."""
     one = Backend('one', '127.0.0.11')
     with Front([one.text()]) as front:
         said = front.event('confined')
@@ -295,7 +295,7 @@ def test_metrics():
 
 
 def test_reload():
-    """Sessions go on while a backend is added, gets weight, and is taken out again."""
+    """Sessions go on (row C06) while a backend is added, gets weight, and is taken out again."""
     one = Backend('one', '127.0.0.11')
     two = Backend('two', '127.0.0.12', one.port)
     with Front([one.text()]) as front:
@@ -323,7 +323,8 @@ def test_reload():
 
 
 def test_reload_refused():
-    """What a confined process may not do is said, with its line, and nothing changes."""
+    """What a confined process may not do (row F09) is said, with its line, and nothing changes (row
+    C06)."""
     one = Backend('one', '127.0.0.11')
     two = Backend('two', '127.0.0.12', free_port())
     with Front([one.text()]) as front:
@@ -427,25 +428,39 @@ def test_pools_later():
     one.stop()
 
 
+def checked(path, text):
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(text)
+    done = subprocess.run([RINGPOST, 'check', '--config', path], capture_output=True, text=True,
+                          timeout=60, check=False)
+    return done.returncode, done.stdout
+
+
 def test_check():
-    """What only looking the backends up can tell."""
+    """What only looking can tell: names, and files that are to be secret (row C05)."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, 'conf')
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(CONFIG.format(more='', imap=1143, admin=1080, pool='', backends='{ name = '
-                                     '"one"; address = "no-such-name.invalid"; imap = 143; }'))
-        done = subprocess.run([RINGPOST, 'check', '--config', path], capture_output=True,
-                              text=True, timeout=60, check=False)
-        check(done.returncode == 1 and 'how passwords get to its backends' in done.stdout,
-              done.stdout)
-        with open(path, encoding='utf-8') as file:
-            text = file.read().replace('verify = ', 'tls = "start"; unverified_tls = true; '
-                                       'verify = ')
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(text)
-        done = subprocess.run([RINGPOST, 'check', '--config', path], capture_output=True,
-                              text=True, timeout=60, check=False)
-        check(done.returncode == 1 and 'cannot be looked up' in done.stdout, done.stdout)
+        path, secret = os.path.join(folder, 'conf'), os.path.join(folder, 'secret')
+        text = CONFIG.format(more='', imap=1143, admin=1080, pool='', backends=(
+            '{ name = "one"; address = "no-such-name.invalid"; imap = 143; }'))
+        status, said = checked(path, text)
+        check(status == 1 and 'how passwords get to its backends' in said, said)
+        text = text.replace('verify = ', 'tls = "start"; unverified_tls = true; verify = ')
+        status, said = checked(path, text)
+        check(status == 1 and 'backend "one": no-such-name.invalid cannot be looked up' in said,
+              said)
+        text = text.replace('no-such-name.invalid', '192.0.2.1')
+        status, said = checked(path, text)
+        check(status == 0, said)
+        text = text.replace('verify = "backend"', 'master_user = "m"; master_password_file = '
+                            '"secret"; verify = "backend"')
+        for content, mode, what in ((None, 0, 'No such file'), ('pw\n', 0o644, 'open to everyone'),
+                                    ('\nx', 0o600, 'first line is empty'), ('pw\n', 0o600, None)):
+            if content is not None:
+                with open(secret, 'w', encoding='utf-8') as file:
+                    file.write(content)
+                os.chmod(secret, mode)
+            status, said = checked(path, text)
+            check(status == (what is not None) and (what is None or what in said), (what, said))
 
 
 def main():

@@ -161,7 +161,7 @@ static void test_backends(void **state)
 }
 
 /* Passwords go to the right server, and nobody reads them on the way. */
-static void test_tls(void **state)
+static void test_tls(void **state) /* C08 */
 {
     (void)state;
     expect_backend("", "name = \"a\"; " AT("localhost"), NULL);
@@ -197,7 +197,7 @@ static void test_tls(void **state)
                    "tls_certificate and tls_key go together");
 }
 
-static void test_login(void **state)
+static void test_login(void **state) /* C08 */
 {
     (void)state;
     static const char backend[] = "name = \"a\"; " AT("127.0.0.1");
@@ -251,7 +251,7 @@ static void test_domains(void **state)
 }
 
 /* What only a store can do. */
-static void test_without_store(void **state)
+static void test_without_store(void **state) /* C08 */
 {
     (void)state;
     expect(NAME DOMAIN IMAP, 1, "store: directory must be given");
