@@ -8,7 +8,7 @@
 
 #include "ringpost/core.h"
 
-enum { HOST_SERVICES_MAX = 8 };
+enum { HOST_SERVICES_MAX = 9 };
 
 struct host_service {
     const char *name;

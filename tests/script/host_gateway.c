@@ -4,10 +4,10 @@
  * and u0 to u2, of example.org with the password "secret", an alias "both" for anna and bert, no
  * such user "nobody".
  *
- * host_front is the same with services before them: front_imap and front_pop3 pass everybody on to
- * the services imap and pop3, of this same gateway, as if it were another; half of the users belong
- * to a backend that is not there, and are logged in at the one that is. control commands all that;
- * moved users stand in a file of the store's folder.
+ * host_front is the same with services before them: front_imap, front_pop3 and front_submission
+ * pass everybody on to the services imap, pop3 and submission of this same gateway, as if it were
+ * another; half of the users belong to a backend that is not there, and are logged in at the one
+ * that is. control commands all that; moved users stand in a file of the store's folder.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@
 #include "ringpost/route.h"
 #include "ringpost/smtp.h"
 
-enum { SERVICES = 5, FRONT_SERVICES = 8, GENERATIONS = 3, DIRECTORY_MAX = 100 };
-enum { POP3 = 2, IMAP = 3, FRONT_IMAP = 5, FRONT_POP3 = 6, CONTROL = 7 };
+enum { SERVICES = 5, FRONT_SERVICES = 9, GENERATIONS = 3, DIRECTORY_MAX = 100 };
+enum { POP3 = 2, IMAP = 3, SUBMISSION = 4, FRONT_IMAP = 5, FRONTS = 3, CONTROL = 8 };
 
 struct gateway_host {
     char directory[DIRECTORY_MAX];
@@ -36,7 +36,7 @@ struct gateway_host {
     struct gateway gateway;
     bool is_front;
     struct proxy_domain domain;
-    struct proxy_options fronts[2];
+    struct proxy_options fronts[FRONTS];
     struct backend_options backends[2];
     struct backend_pool_options pool;
     struct control_options control;
@@ -126,18 +126,21 @@ static void make_services(struct gateway_host *host, unsigned port_base)
 
 static void make_fronts(struct gateway_host *host, unsigned port_base)
 {
-    static const enum backend_protocol protocols[2] = {BACKEND_IMAP, BACKEND_POP3};
-    static const int behind[2] = {IMAP, POP3};
+    static const enum backend_protocol protocols[FRONTS] = {BACKEND_IMAP, BACKEND_POP3,
+                                                            BACKEND_SUBMISSION};
+    static const int behind[FRONTS] = {IMAP, POP3, SUBMISSION};
     static const struct slice names[2] = {SLICE("alive"), SLICE("absent")};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         host->backends[i] = (struct backend_options){
             .name = names[i],
             .family = 4,
             .address = {127, 0, 0, i == 0 ? 1 : 9},
             .ports = {[BACKEND_IMAP] = (uint16_t)(port_base + IMAP),
-                      [BACKEND_POP3] = (uint16_t)(port_base + POP3)},
+                      [BACKEND_POP3] = (uint16_t)(port_base + POP3),
+                      [BACKEND_SUBMISSION] = (uint16_t)(port_base + SUBMISSION)},
             .weight = 100,
         };
+    for (int i = 0; i < FRONTS; i++) {
         host->fronts[i] = (struct proxy_options){
             .protocol = protocols[i],
             .domains = &host->domain,
@@ -367,7 +370,8 @@ const struct host host_front = {
                  {"submission", 4, "220 *", "NOOP", "250 *", "QUIT"},
                  {"front_imap", 5, "\\* OK *", "x NOOP", "x OK *", "x LOGOUT"},
                  {"front_pop3", 6, "+OK*", "NOOP", "-ERR*", "QUIT"},
-                 {"control", 7, NULL, "DELAY carl 0", "{\"ok\":true,*", "QUIT"}},
+                 {"front_submission", 7, "220 *", "NOOP", "250 *", "QUIT"},
+                 {"control", 8, NULL, "DELAY carl 0", "{\"ok\":true,*", "QUIT"}},
     .make = front_make,
     .free = gateway_free,
     .begin = gateway_begin,
