@@ -13,12 +13,13 @@
  * Invariant: Q1 a table is touched on its own core only.
  */
 #include "ringpost/hash.h"
+#include "ringpost/rows.h"
 
 #include <stdlib.h>
 
 #include "smtp_private.h"
 
-enum { QUOTA_SLOTS_FIRST = 64, QUOTA_SLOTS_MAX = 1 << 21 };
+enum { QUOTA_SLOTS_MAX = 1 << 21 };
 
 struct quota {
     uint64_t key; /* 0: empty */
@@ -27,8 +28,7 @@ struct quota {
 };
 
 struct quota_table {
-    struct quota *slots; /* open addressing, half of them empty */
-    uint32_t slot_count, used;
+    struct rows rows;
     struct hash_key key;
 };
 
@@ -44,6 +44,9 @@ int smtp_quotas_create(unsigned core_count, struct smtp_quotas **ret_quotas)
     if (quotas == NULL)
         return -ENOMEM;
     quotas->core_count = core_count;
+    for (unsigned i = 0; i < core_count; i++)
+        quotas->tables[i].rows =
+            (struct rows){.row_bytes = sizeof(struct quota), .slots_max = QUOTA_SLOTS_MAX};
     *ret_quotas = quotas;
     return 0;
 }
@@ -51,49 +54,21 @@ int smtp_quotas_create(unsigned core_count, struct smtp_quotas **ret_quotas)
 void smtp_quotas_free(struct smtp_quotas *quotas)
 {
     for (unsigned i = 0; quotas != NULL && i < quotas->core_count; i++)
-        free(quotas->tables[i].slots);
+        rows_free(&quotas->tables[i].rows);
     free(quotas);
 }
 
 /* ---------------------------------------------------------------- one core's table */
 
-static struct quota *find(const struct quota_table *table, uint64_t key)
-{
-    uint32_t mask = table->slot_count - 1, at = (uint32_t)(key >> 32) & mask;
-    while (table->slots[at].key != 0 && table->slots[at].key != key)
-        at = (at + 1) & mask;
-    return &table->slots[at];
-}
+struct window {
+    uint64_t now_ns, ms;
+};
 
-static bool is_over(const struct quota *quota, uint64_t now_ns, uint64_t window_ms)
+static bool is_over(void *row, void *argument)
 {
-    return (now_ns - quota->began_ns) / 1000000 >= window_ms;
-}
-
-/* A new table without the rows whose time is over, with room for more. */
-static int make_room(struct quota_table *table, uint64_t now_ns, uint64_t window_ms)
-{
-    uint32_t live = 0, old_count = table->slot_count;
-    struct quota_table larger = *table;
-    if (old_count != 0 && table->used < old_count / 2)
-        return 0;
-    for (uint32_t i = 0; i < old_count; i++)
-        live += table->slots[i].key != 0 && !is_over(&table->slots[i], now_ns, window_ms);
-    larger.slot_count = QUOTA_SLOTS_FIRST;
-    while (larger.slot_count < live * 4)
-        larger.slot_count *= 2;
-    if (larger.slot_count > QUOTA_SLOTS_MAX)
-        return -EAGAIN;
-    larger.slots = calloc(larger.slot_count, sizeof *larger.slots);
-    if (larger.slots == NULL)
-        return -ENOMEM;
-    larger.used = live;
-    for (uint32_t i = 0; i < old_count; i++)
-        if (table->slots[i].key != 0 && !is_over(&table->slots[i], now_ns, window_ms))
-            *find(&larger, table->slots[i].key) = table->slots[i];
-    free(table->slots);
-    *table = larger;
-    return 0;
+    const struct quota *quota = row;
+    const struct window *window = argument;
+    return (window->now_ns - quota->began_ns) / 1000000 >= window->ms;
 }
 
 /* ---------------------------------------------------------------- asking it */
@@ -111,31 +86,28 @@ static unsigned left_of(unsigned max, unsigned used)
     return max == 0 ? UINT32_MAX : used < max ? max - used : 0;
 }
 
-/* On the user's home core (Q1). 0; -EUSERS: past a limit; -EAGAIN, -ENOMEM. */
+/* On the user's home core (Q1). 0; -EUSERS: past a limit; -EAGAIN: no room. */
 static int answer(struct core *core, void *argument)
 {
     struct quota_request *request = argument;
     const struct smtp_options *options = request->options;
     struct quota_table *table = &options->quotas->tables[core_index(core)];
-    uint64_t now_ns = core_now_ns(core);
-    if (table->slot_count == 0)
+    struct window window = {core_now_ns(core), options->user_window_ms};
+    if (table->rows.slot_count == 0)
         core_random(core, &table->key, sizeof table->key);
-    int result = make_room(table, now_ns, options->user_window_ms);
-    if (result < 0)
-        return result;
     uint64_t key = hash_keyed(&table->key, request->user.data, request->user.size) | 1;
-    struct quota *quota = find(table, key);
+    struct quota *quota = rows_find(&table->rows, key);
     if (request->is_return) {
-        if (quota->key == key && quota->messages >= request->messages &&
+        if (quota != NULL && quota->messages >= request->messages &&
             quota->recipients >= request->recipients) {
             quota->messages -= request->messages;
             quota->recipients -= request->recipients;
         }
         return 0;
     }
-    struct quota now = quota->key == key && !is_over(quota, now_ns, options->user_window_ms)
+    struct quota now = quota != NULL && !is_over(quota, &window)
                            ? *quota
-                           : (struct quota){.key = key, .began_ns = now_ns};
+                           : (struct quota){.key = key, .began_ns = window.now_ns};
     unsigned messages_left = left_of(options->user_messages_max, now.messages);
     request->recipients_left = left_of(options->user_recipients_max, now.recipients);
     if (messages_left == 0 || request->recipients_left == 0 ||
@@ -145,7 +117,9 @@ static int answer(struct core *core, void *argument)
         return 0;
     now.messages += request->messages;
     now.recipients += request->recipients;
-    table->used += quota->key == 0;
+    quota = rows_add(&table->rows, key, is_over, &window);
+    if (quota == NULL)
+        return -EAGAIN;
     *quota = now;
     return 0;
 }
