@@ -18,6 +18,7 @@
  */
 #include "ringpost/network.h"
 
+#include "ringpost/proxy.h"
 #include "smtp_private.h"
 
 bool smtp_may_xclient(const struct smtp_session *smtp)
@@ -28,7 +29,8 @@ bool smtp_may_xclient(const struct smtp_session *smtp)
                                                 session->stream.peer_family, session->stream.peer));
 }
 
-/* The proxy has checked the password; that there is such a user is ours to check. */
+/* The proxy has checked the password; that there is such a user is ours to check. Who submits
+ * elsewhere cannot come so: there is nothing to log him in with at his backend. */
 static enum smtp_reply log_in(struct smtp_session *smtp, struct slice login)
 {
     struct session *session = &smtp->session;
@@ -38,6 +40,10 @@ static enum smtp_reply log_in(struct smtp_session *smtp, struct slice login)
     int result = auth_lookup(session_core(session), login, &answer);
     if (result == 0)
         result = session_logged_in(session, answer.user);
+    if (result == 0 && smtp->is_submission && proxy_is_served(session)) {
+        session_log_out(session);
+        result = -EAGAIN;
+    }
     return result == 0         ? REPLY_OK
            : result == -ENOENT ? REPLY_AUTH_FAILED
            : result == -EUSERS ? REPLY_AUTH_MANY

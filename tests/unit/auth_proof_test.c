@@ -349,8 +349,8 @@ static void offers(void **state)
 
 /* ---------------------------------------------------------------- what a wrong one costs */
 
-/* As a wrong password that is judged here: the delay grows, is waited for before the backend is
- * asked, and only what is missing of it behind; the same guess again adds none; a user who has
+/* A09. As a wrong password that is judged here: the delay grows, is waited for before the backend
+ * is asked, and only what is missing of it behind; the same guess again adds none; a user who has
  * logged in from there does not wait. */
 static void delays_body(struct core *core, struct sasl_run *run)
 {
@@ -412,7 +412,7 @@ static void guess_run(void *argument)
         waiters_wake_all(core, guesser->done);
 }
 
-/* A network under penalty does not get more guesses to a backend by making them at once. */
+/* A09: a network under penalty does not get more guesses to a backend by making them at once. */
 static void at_once_body(struct core *core, struct sasl_run *run)
 {
     enum { GUESSERS = 12, PLACES = 4 };

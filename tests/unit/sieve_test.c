@@ -4,7 +4,7 @@
  * to the log-in, and that nothing but the backend speaks behind it. Over real sockets and in the
  * simulator's worlds, with the doubles of front_double.h; parsers by themselves.
  *
- * Row of the list of bad inputs: X13.
+ * Rows A02 and X13 of the list of bad inputs.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,6 +113,22 @@ static int end(void **state)
     auth_users_free(users);
     check_equal(double_links(), 0);
     return 0;
+}
+
+/* With XCLIENT, and users of ours whose submission is elsewhere. */
+static int begin_xclient(void **state)
+{
+    static const struct network loopback = {.address = {127}, .family = 4, .bits = 8};
+    services[2].xclient_from = (struct network_set){&loopback, 1};
+    int result = begin(state);
+    domains[0].name = SLICE("near.test");
+    return result;
+}
+
+static int end_xclient(void **state)
+{
+    services[2].xclient_from = (struct network_set){0};
+    return end(state);
 }
 
 /* ---------------------------------------------------------------- strings, pure */
@@ -461,6 +477,19 @@ static void submission_unserved(void **state)
     double_serve(true);
 }
 
+/* A proxy that has checked the password does not tell it. */
+static void submission_xclient(void **state)
+{
+    (void)state;
+    int fd = client_open(SUBMISSION);
+    client_expect_like(fd, "220 *");
+    client_ask(fd, "XCLIENT LOGIN=anna@near.test\r\n", "454 4.7.0 *");
+    client_ask(fd, "HELO client.test\r\n", "250 *");
+    client_ask(fd, "MAIL FROM:<anna@near.test>\r\n", "530 5.7.0 *");
+    check_equal(double_links(), 0);
+    client_close(fd);
+}
+
 static int tests(void)
 {
     const struct CMUnitTest all[] = {
@@ -474,6 +503,7 @@ static int tests(void)
         cmocka_unit_test_setup_teardown(submission_offers, begin, end),
         cmocka_unit_test_setup_teardown(submission_logs_in, begin, end),
         cmocka_unit_test_setup_teardown(submission_unserved, begin, end),
+        cmocka_unit_test_setup_teardown(submission_xclient, begin_xclient, end_xclient),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
