@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Users come and go on three cores while backends die and come back, one service of theirs or all,
- * and an operator drains them, moves and holds users, and reloads the config.
+ * X15: users come and go on three cores while backends die and come back, one service of theirs or
+ * all, and an operator drains them, moves and holds users, and reloads the config.
  *
  * Oracles:
  *   B1   a user who has a session at a backend gets another one elsewhere only if, since that

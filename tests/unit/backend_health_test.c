@@ -257,7 +257,7 @@ static void no_checks(void **state)
     backend_world_run(&world);
 }
 
-/* Where there are checks no log-in goes to a dead one, however long it takes. */
+/* X15: where there are checks no log-in goes to a dead one, however long it takes. */
 static void breaker_body(struct core *core, struct backend_world *world)
 {
     const struct backend_member *member = world_member(world, 0);
@@ -281,7 +281,7 @@ static void breaker(void **state)
     backend_world_run(&world);
 }
 
-/* Back again, it takes new users in growing numbers. */
+/* X15: back again, it takes new users in growing numbers. */
 static void slow_start_body(struct core *core, struct backend_world *world)
 {
     const struct backend_member *member = world_member(world, 0);

@@ -135,7 +135,7 @@ static void down_twice(void **state)
     world_run_two(down_twice_body, 3, 100000);
 }
 
-/* All of them dead: told at once. */
+/* X15: all of them dead: told at once. */
 static void none_left_body(struct core *core, struct backend_world *world)
 {
     struct world_login one;
