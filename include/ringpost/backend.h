@@ -15,7 +15,8 @@
  *
  * Invariants:
  *   B1 A user with live sessions through this process, or within the affinity time, is given no
- *      other backend, except by a move, or when his is down.
+ *      other backend, except by a move (the operator's, or the directory names another), or when
+ *      all services of his are down.
  *   B2 What fails on the way is "try later"; "wrong password" is only what a backend said about it.
  *   B3 Nothing of what a backend said before the log-in's answer reaches a client, but for the
  *      answer's text, checked and cut; a backend that talks before it is asked is closed.
