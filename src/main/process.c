@@ -90,10 +90,10 @@ void process_prepare(void)
 
 /* ---------------------------------------------------------------- privileges */
 
-/* The store's directory must be there and belong to the user whom we become. */
+/* The store's directory must be there and belong to the user whom we become. NULL: no store. */
 static bool give_directory(const char *path, uid_t uid, gid_t gid)
 {
-    if (mkdir(path, 0700) == 0 && chown(path, uid, gid) < 0) {
+    if (path != NULL && mkdir(path, 0700) == 0 && chown(path, uid, gid) < 0) {
         complain("store.directory %s: %s", path, strerror(errno));
         return false;
     }

@@ -98,8 +98,11 @@ static char *directory_of(const struct invocation *invocation)
     struct config *config = config_load(invocation->config);
     if (config == NULL)
         return NULL;
-    char *directory = config->problem_count > 0 ? NULL : strdup(config->store.directory);
+    bool is_right = config->problem_count == 0, has_store = config_has_store(config);
+    char *directory = is_right && has_store ? strdup(config->store.directory) : NULL;
     problems_show(config, stderr);
+    if (is_right && !has_store)
+        complain("%s has no store: its mail is on other servers", invocation->config);
     config_free(config);
     return directory;
 }

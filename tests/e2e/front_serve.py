@@ -163,12 +163,15 @@ class Front:
         return self
 
     def __exit__(self, *_):
+        failed = sys.exc_info()[0] is not None
         if self.process.poll() is None:
-            self.process.kill()
-        out, error = self.process.communicate()
-        if sys.exc_info()[0] is not None:
+            self.process.send_signal(signal.SIGKILL if failed else signal.SIGTERM)
+        out, error = self.process.communicate(timeout=30)
+        if failed:
             sys.stderr.write(f'{out} {error}\n{self.events()[-20:]}\n')
         shutil.rmtree(self.path, ignore_errors=True)
+        check(failed or (self.process.returncode == 0 and not error),
+              f'exit status {self.process.returncode}: {error}')
 
     def events(self):
         try:
@@ -451,6 +454,9 @@ def test_check():
         text = text.replace('no-such-name.invalid', '192.0.2.1')
         status, said = checked(path, text)
         check(status == 0, said)
+        done = subprocess.run([RINGPOST, 'store', 'stat', '--config', path], capture_output=True,
+                              text=True, timeout=60, check=False)
+        check(done.returncode == 1 and 'has no store' in done.stderr, done.stderr)
         text = text.replace('verify = "backend"', 'master_user = "m"; master_password_file = '
                             '"secret"; verify = "backend"')
         for content, mode, what in ((None, 0, 'No such file'), ('pw\n', 0o644, 'open to everyone'),
