@@ -27,6 +27,8 @@ static const struct fixed {
     {CONFIG_SECTION_ADMIN, NULL},
     {CONFIG_SECTION_CONTROL, NULL},
     {CONFIG_SECTION_PROXY, "exceptions"},
+    {CONFIG_SECTION_CONTROL, NULL},
+    {CONFIG_SECTION_PROXY, "exceptions"},
     {CONFIG_SECTION_LIMITS, "connections"},
     {CONFIG_SECTION_LIMITS, "receive_buffers"},
     {CONFIG_SECTION_LIMITS, "fibers"},

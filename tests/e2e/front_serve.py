@@ -342,8 +342,13 @@ def test_reload_refused():
             said = [event for event in front.events() if 'problem' in event]
             check(any(what in one['problem'] and one['line'] > 1 for one in said), said[-1])
             check(front.where('a') == 'one', 'a log-in after it')
-        front.reload([one.text()], pool='')
+        front.config([one.text()])
+        with open(f'{front.path}/conf', 'a', encoding='utf-8') as file:
+            file.write('control: { socket = "c"; };\nproxy: { exceptions = "file:e"; };\n')
+        front.process.send_signal(signal.SIGHUP)
         front.event('reload', result='taken')
+        for what in ('control.socket', 'proxy.exceptions'):
+            front.event('reload', what=what, result='changes by a restart only; left as it is')
     one.stop()
     two.stop()
 
