@@ -315,11 +315,14 @@ void stream_attended(struct stream *stream)
     if (stream->state & JOINED)
         join_pass(stream);
     unsigned was_paused = stream->state & PAUSED;
+    int end = stream->end;
     input_attended(stream);
     output_kick(stream);
     stream_pump(stream);
-    if (!was_paused && (stream->state & PAUSED) && !(stream->state & JOINED))
-        stream_notify(stream); /* stream_line_ready is true now, though no line may be complete */
+    bool is_full = !was_paused && (stream->state & PAUSED) && !(stream->state & JOINED);
+    /* stream_line_ready is true now, though no line may be complete; or sealing failed */
+    if (is_full || stream->end != end)
+        stream_notify(stream);
     if ((stream->state & MOVING) && !(stream->state & ATTENDED) && stream_move_ready(stream))
         stream_hand_over(stream);
     else if (stream->state & JOINED)
