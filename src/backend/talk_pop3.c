@@ -77,8 +77,10 @@ static int start_tls(struct talk *talk)
     result = talk_secure(talk);
     /* Dovecot says it in its greeting and never again; whoever has made that up in clear gets
      * nothing but an XCLIENT under TLS to a server that is verified. */
-    if (result == 0 && takes_xclient)
+    if (result == 0 && takes_xclient) {
         offer_add(&talk->now, SLICE("XCLIENT"), (struct slice){0}, " ");
+        talk->now.is_known = false; /* all else is still to be asked for */
+    }
     return result;
 }
 
