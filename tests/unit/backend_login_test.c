@@ -81,6 +81,7 @@ static const struct peer_login honest[] = {
      .secret = "\xc3\xa4x", .is_native = true},
     {BACKEND_IMAP, "proxy\n" DOVECOT LOGIN DOVECOT_OK, .is_proxy = true},
     {BACKEND_IMAP, DOVECOT LOGIN DOVECOT_OK, .is_tls = true},
+    {BACKEND_IMAP, "proxy\ntls\n" DOVECOT LOGIN DOVECOT_OK, .is_tls = true, .is_proxy = true},
     {BACKEND_IMAP, "proxy\n" DOVECOT "< S STARTTLS\n> S OK go\ntls\n" LOGIN DOVECOT_OK,
      .is_start_tls = true, .is_proxy = true},
     {BACKEND_IMAP,
@@ -112,6 +113,10 @@ static const struct peer_login honest[] = {
      "> +OK ready\n< STLS\n> +OK go\ntls\n< USER user@example.com\n< PASS secret\n> +OK\n> +OK "
      "in\n",
      .is_start_tls = true},
+    {BACKEND_POP3,
+     "> +OK [XCLIENT]\n< STLS\n> +OK go\ntls\n< CAPA\n> +OK\n> SASL PLAIN\n> .\n< XCLIENT *\n< "
+     "AUTH PLAIN " MASTER "\n> +OK\n> +OK in\n",
+     .is_start_tls = true, .is_native = true, .is_master = true},
     {BACKEND_SUBMISSION,
      "> 220-b\n> 220 ESMTP\n" EHLO
      "> 250-b\n> 250-SIZE 100\n> 250 AUTH PLAIN LOGIN\n< AUTH PLAIN " OWN "\n> 235 2.7.0 in\n",
@@ -244,7 +249,7 @@ static const struct peer_login bad[] = {
      .result = -EAGAIN, .problem = "sent clear text behind its answer to STARTTLS"},
     /* what a backend says of the user */
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [AUTHENTICATIONFAILED] Authentication failed.\n",
-     .result = -EACCES, .text = "[AUTHENTICATIONFAILED] Authentication failed."},
+     .result = -EACCES, .text = "Authentication failed."},
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO no \x1b[1m\xff!\n", .result = -EACCES,
      .text = "no ?[1m?!"},
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [LIMIT] too many\n", .result = -EUSERS},
@@ -261,7 +266,7 @@ static const struct peer_login bad[] = {
     {BACKEND_POP3,
      "> +OK x\n< USER user@example.com\n< PASS secret\n> +OK\n> -ERR [AUTH] no\n< CAPA\n> +OK\n> "
      "USER\n> .\n",
-     .result = -EACCES, .text = "[AUTH] no"},
+     .result = -EACCES, .text = "no"},
     {BACKEND_POP3,
      "> +OK x\n< USER user@example.com\n< PASS secret\n> -ERR [AUTH] not in clear\n> -ERR\n< "
      "CAPA\n> +OK\n> STLS\n> .\n",
@@ -310,6 +315,7 @@ static void bad_body(struct core *core)
 {
     memset(too_long, 'x', sizeof too_long - 1);
     memcpy(too_long, "> * OK ", 7);
+    too_many[0] = '\0';
     for (unsigned i = 0; i < 110; i++)
         strcat(too_many, i == 0 ? DOVECOT LOGIN : "> * 1 EXISTS\n");
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -16,7 +16,8 @@ struct peer_session {
     struct stream stream;
     const char *at; /* in the script */
     unsigned number;
-    bool is_over;
+    bool has_fiber;
+    bool is_behind_header; /* the handshake may have come with it */
 };
 
 static const struct tls_service peer_service = {"imap", 9};
@@ -80,12 +81,12 @@ static bool peer_header(struct peer_session *session)
     size_t size = (size_t)peer.header[14] << 8 | peer.header[15];
     check(size <= sizeof peer.header - 16);
     peer.header_size = 16 + size;
+    session->is_behind_header = true;
     return size == 0 || stream_read_exact(&session->stream, peer.header + 16, size) == 0;
 }
 
 static void peer_end(struct peer_session *session)
 {
-    session->is_over = true;
     stream_close(&session->stream);
 }
 
@@ -110,6 +111,8 @@ static bool peer_step(struct peer_session *session, const char *line, size_t siz
         size = strlen(peer.stop);
         is_answer = false;
     }
+    if (is_answer)
+        session->is_behind_header = false;
     if (is_answer && line[0] == '>') {
         memcpy(text + used, "\r\n", 2);
         used += 2;
@@ -127,7 +130,8 @@ static bool peer_step(struct peer_session *session, const char *line, size_t siz
             return false;
         }
     } else if (slice_equal(slice_of(line, size), SLICE("tls"))) {
-        if (stream_secure(stream, &peer_service, false) < 0)
+        session->has_fiber = false;
+        if (stream_secure(stream, &peer_service, session->is_behind_header) < 0)
             peer_end(session);
         return false;
     } else if (slice_equal(slice_of(line, size), SLICE("stall"))) {
@@ -160,7 +164,8 @@ static void peer_fiber(void *argument)
 
 static void peer_begin(struct peer_session *session)
 {
-    if (fiber_start(session->stream.core, peer_fiber, session) < 0)
+    session->has_fiber = fiber_start(session->stream.core, peer_fiber, session) == 0;
+    if (!session->has_fiber)
         peer_end(session);
 }
 
@@ -172,7 +177,7 @@ static void peer_secured(struct stream *stream)
 static void peer_input(struct stream *stream)
 {
     struct peer_session *session = (struct peer_session *)stream;
-    if (stream->end != 0 && stream_has_tls(stream) && !stream_is_secure(stream))
+    if (stream->end != 0 && !session->has_fiber)
         peer_end(session);
 }
 
@@ -195,6 +200,7 @@ static bool peer_accepted(struct core *core, unsigned slot, void *argument)
     peer.connections[session->number]++;
     peer.sessions++;
     stream_open(&session->stream, core, slot, &peer_owner);
+    stream_deadline(&session->stream, core_now_ns(core) + 10 * SECOND_NS);
     if (peer.is_tls && stream_secure(&session->stream, &peer_service, false) < 0)
         peer_end(session);
     else if (!peer.is_tls)
@@ -289,7 +295,7 @@ static void open_all(struct core *core, const struct peer_login *login, struct o
 {
     pool_fill(login, &opened->pool);
     peer.script[0] = login->script != NULL ? login->script : peer.script[0];
-    peer.is_tls = login->is_tls;
+    peer.is_tls = login->is_tls && !login->is_proxy;
     peer.problem[0] = '\0';
     peer.answers = 0;
     peer.answer_bytes = peer.header_size = 0;
@@ -330,8 +336,12 @@ void peer_log_in(struct core *core, const struct peer_login *login, struct peer_
     if (login->no_secret)
         request.secret = (struct slice){0};
     *ret_result = (struct peer_result){0};
+    if (peer.begin != NULL)
+        peer.begin();
     ret_result->result =
         backend_log_in(core, &request, login->gone, NULL, &ret_result->answer, &link);
+    if (peer.end != NULL)
+        peer.end();
     check((ret_result->result == 0) == (link != NULL));
     if (link != NULL) {
         look_behind(core, link, ret_result);

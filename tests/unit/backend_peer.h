@@ -24,6 +24,7 @@ struct peer {
     unsigned stop_at; /* at this answer (from 1) it does what `stop` says instead; 0: never */
     const char *stop; /* "close", "reset", "stall" */
     bool is_tls;      /* from the first byte */
+    void (*begin)(void), (*end)(void); /* around the log-in itself; NULL: nothing */
     /* what was seen */
     unsigned connections[PEER_BACKENDS], sessions, answers;
     size_t answer_bytes;
