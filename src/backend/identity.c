@@ -19,6 +19,7 @@ enum {
     PROXY_TCP4 = 0x11,
     PROXY_TCP6 = 0x21,
     TLV_UNIQUE_ID = 0x05,
+    TLV_TTL = 0xe5, /* for one's own use: as src/session/proxy.c reads it */
     TLV_SSL = 0x20,
     TLV_SSL_VERSION = 0x21,
     TLV_SSL_CIPHER = 0x23,
@@ -76,6 +77,9 @@ size_t identity_proxy(const struct backend_client *client, uint8_t header[PROXY_
     at = put_16(at, client->our_port);
     if (client->session_id.size > 0)
         at = put_tlv(at, TLV_UNIQUE_ID, client->session_id);
+    char ttl[16];
+    snprintf(ttl, sizeof ttl, "ttl=%u", client->ttl - 1);
+    at = put_tlv(at, TLV_TTL, slice_cstr(ttl));
     if (client->is_secure) {
         uint8_t *begin = at;
         at += 3;

@@ -33,7 +33,9 @@ static void describe(struct session *session, const char *id, struct backend_cli
         .is_secure = session_is_secure(session),
         .session_id = slice_cstr(id),
         .hello = session->hello,
-        .ttl = session->hops_left > 0 ? session->hops_left - 1u : BACKEND_TTL_FIRST,
+        .ttl = session->hops_left > 0 && session->hops_left <= BACKEND_TTL_FIRST
+                   ? session->hops_left - 1u
+                   : BACKEND_TTL_FIRST,
     };
     memcpy(ret_client->address, stream->peer, sizeof ret_client->address);
     /* Where it came in, as far as the listener's address says; both must be of one family. */

@@ -169,7 +169,8 @@ static void client_ended(struct session *session, struct stream *stream)
 static bool may_speak(const struct session *session)
 {
     const struct proxied *proxied = session->joint_owner;
-    return follow_is_between_lines(&proxied->follow) && stream_is_at_rest(&session->stream);
+    return !proxied->follow.has_quit && follow_is_between_lines(&proxied->follow) &&
+           stream_is_at_rest(&session->stream);
 }
 
 static void log_fields(const struct session *session, struct event *event)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "proxy_private.h"
+#include "ringpost/words.h"
 
 int proxy_open(struct core *core)
 {
@@ -89,35 +90,6 @@ bool proxy_is_served(const struct session *session)
 
 /* ---------------------------------------------------------------- capabilities */
 
-static bool has_word(struct slice words, struct slice word)
-{
-    while (words.size > 0) {
-        struct slice first = slice_first(words, slice_find(words, ' '));
-        if (slice_equal_nocase(first, word))
-            return true;
-        words = slice_from(words, first.size + 1);
-    }
-    return false;
-}
-
-/* Of `words`, in place, those that are in `others` too. */
-static size_t keep_common(char *words, size_t size, struct slice others)
-{
-    struct slice rest = slice_of(words, size);
-    size_t kept = 0;
-    while (rest.size > 0) {
-        struct slice word = slice_first(rest, slice_find(rest, ' '));
-        rest = slice_from(rest, word.size + 1);
-        if (word.size == 0 || !has_word(others, word))
-            continue;
-        if (kept > 0)
-            words[kept++] = ' ';
-        memmove(words + kept, word.data, word.size);
-        kept += word.size;
-    }
-    return kept;
-}
-
 struct slice proxy_capabilities(struct session *session)
 {
     const struct proxy_options *options = proxy_options_of(session);
@@ -143,7 +115,7 @@ struct slice proxy_capabilities(struct session *session)
             words = (char *)(uintptr_t)copy.data;
             size = words == NULL ? 0 : copy.size;
         } else {
-            size = keep_common(words, size, can);
+            size = words_common(words, size, can);
         }
         if (size == 0)
             return SLICE("");

@@ -84,6 +84,7 @@ void session_proxy_input(struct session *session)
     }
     session->private_bits &= ~(uint32_t)PROXY_AWAITED;
     stream_deadline(stream, 0);
+    session->hops_left = header.hops_left;
     if (header.family != 0)
         stream_peer_set(stream, header.family, header.address, header.port);
     begin(session);

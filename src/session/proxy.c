@@ -25,6 +25,7 @@ enum {
     FAMILY_UNIX = 0x31,
     TLV_CRC32C = 0x03,
     TLV_SSL = 0x20,
+    TLV_TTL = 0xe5, /* of those for one's own use; ours when its value is like it */
     TLV_HEAD_BYTES = 3,
     TLV_SSL_FIXED_BYTES = 5 /* client, verify */
 };
@@ -170,8 +171,18 @@ static bool are_whole(struct slice tlvs)
     return true;
 }
 
+/* "ttl=N": how many gateways more there may be, against circles of them. */
+static void take_ttl(struct slice value, struct proxy_header *header)
+{
+    static const struct slice name = SLICE("ttl=");
+    bool is_ours = value.size == name.size + 1 && slice_equal(slice_first(value, name.size), name);
+    unsigned digit = is_ours ? (unsigned char)value.data[name.size] - (unsigned)'0' : 10;
+    if (digit < 10)
+        header->hops_left = (uint8_t)(digit + 1);
+}
+
 /* Those that we do not know are passed over. */
-static bool check_tlvs(struct slice header, struct slice tlvs)
+static bool check_tlvs(struct slice whole, struct slice tlvs, struct proxy_header *header)
 {
     struct slice value;
     unsigned type, checksums = 0;
@@ -179,11 +190,13 @@ static bool check_tlvs(struct slice header, struct slice tlvs)
         if (!take_tlv(&tlvs, &type, &value))
             return false;
         if (type == TLV_CRC32C &&
-            (value.size != 4 || ++checksums > 1 || !is_checksum(header, value)))
+            (value.size != 4 || ++checksums > 1 || !is_checksum(whole, value)))
             return false;
         if (type == TLV_SSL && (value.size < TLV_SSL_FIXED_BYTES ||
                                 !are_whole(slice_from(value, TLV_SSL_FIXED_BYTES))))
             return false;
+        if (type == TLV_TTL)
+            take_ttl(value, header);
     }
     return true;
 }
@@ -197,7 +210,7 @@ static bool parse_block(struct slice whole, unsigned family, struct proxy_header
     if (family == FAMILY_UNSPEC)
         return true; /* nothing in it is to be believed */
     if (block.size < 2 * (address_bytes + port_bytes) ||
-        !check_tlvs(whole, slice_from(block, 2 * (address_bytes + port_bytes))))
+        !check_tlvs(whole, slice_from(block, 2 * (address_bytes + port_bytes)), header))
         return false;
     if (family == FAMILY_UNIX)
         return true;

@@ -20,6 +20,7 @@ struct proxy_header {
     uint8_t family; /* 4 or 6; 0: it names no client, the connection's own peer is it */
     uint8_t address[16];
     uint16_t port;
+    uint8_t hops_left; /* and one: a gateway like us is it, and says "ttl=N"; 0: nobody does */
 };
 
 enum proxy_result {

@@ -72,7 +72,6 @@ void session_renew(struct session *session)
     session->user = session->hello = (struct slice){0};
     session->line = (struct command_line){0};
     session->state = protocol->state_first;
-    session->hops_left = 0;
     session->junk = session->idle_ms_max = 0;
     session->private_bits &=
         ~(uint32_t)(SECURED | FIRST_SEEN | AWAITING | BEGUN | LOGGED_IN | WOKEN);

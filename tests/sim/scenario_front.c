@@ -188,6 +188,8 @@ static enum answer answer(struct talk *talk, const char *tag)
         line = slice_of(copy, size);
         if (!literal(talk, line))
             return ENDED;
+        if (slice_starts_nocase(line, SLICE("* NO ")) || slice_starts_nocase(line, SLICE("* BAD ")))
+            return ENDED; /* without memory for the tag */
         if (line.size > 0 && (line.data[0] == '*' || line.data[0] == ')' || line.data[0] == ' '))
             continue;
         struct slice rest = slice_from(line, strlen(tag));

@@ -103,7 +103,7 @@ static int begin(void **state)
     struct host_options all = {.services = {&services[0], &services[1], &services[2], &services[3]},
                                .core_count = 1,
                                .fibers_max = 200,
-                               .drain_pace_ms = 10,
+                               .drain_pace_ms = 0, /* the backend is told in the same turn */
                                .drain_wait_ms = 2000,
                                .connects = true,
                                .open = open_all,

@@ -384,6 +384,26 @@ static void values(void **state)
 }
 
 /* X01 */
+/* How far a gateway before us may go on: a digit, in a TLV of ours. */
+static void hops(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        uint8_t hops_left;
+    } rows[] = {{"ttl=0", 1}, {"ttl=6", 7},  {"ttl=9", 10}, {"ttl=", 0},
+                {"ttl=x", 0}, {"ttl=12", 0}, {"TTL=1", 0},  {"", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct proxy_header header;
+        begin(PROXY, 0x11);
+        block(0x11);
+        tlv(0xe5, rows[i].value, strlen(rows[i].value), strlen(rows[i].value));
+        finish();
+        assert_int_equal(proxy_parse(slice_of(bytes, size), &header), PROXY_DONE);
+        assert_int_equal(header.hops_left, rows[i].hops_left);
+    }
+}
+
 static void checksums(void **state)
 {
     (void)state;
@@ -429,9 +449,9 @@ static void checksums(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines),     cmocka_unit_test(long_lines), cmocka_unit_test(bad_lines),
-        cmocka_unit_test(blocks),    cmocka_unit_test(bad_blocks), cmocka_unit_test(values),
-        cmocka_unit_test(checksums),
+        cmocka_unit_test(lines),  cmocka_unit_test(long_lines), cmocka_unit_test(bad_lines),
+        cmocka_unit_test(blocks), cmocka_unit_test(bad_blocks), cmocka_unit_test(values),
+        cmocka_unit_test(hops),   cmocka_unit_test(checksums),
     };
     return cmocka_run_group_tests_name("proxy", tests, NULL, NULL);
 }
