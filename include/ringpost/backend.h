@@ -208,11 +208,9 @@ void backend_link_close(struct backend_link *link);
 /* It broke while a session used it: counted for the backend's health. */
 void backend_link_lost(struct backend_link *link);
 
-/* What all backends of the pool that are up have said they can, before log-in: blanks between.
- * Empty when none has been asked yet. IMAP's words are as they came. Of the other protocols a line
- * is its keyword, and a word KEYWORD=WORD for each word of its value, so that what backends have
- * in common is a set of words: SIZE SIZE=1000 (EHLO), SASL SASL=PLAIN (CAPA), SIEVE SIEVE=fileinto
- * SIEVE=reject (ManageSieve, without quotes). */
+/* What all backends of the pool that are up have said they can, before log-in, as words.h has them.
+ * Empty when none has been asked yet. IMAP's words are as they came; of the other protocols a line
+ * is a word with its parameters for values: SIZE=1000, SASL=PLAIN,LOGIN, SIEVE=fileinto,reject. */
 struct slice backend_capabilities(struct core *core, const struct backend_pool *pool,
                                   enum backend_protocol protocol);
 

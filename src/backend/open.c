@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core_state.h"
+#include "ringpost/words.h"
 
 /* What belongs to one table on one core. */
 struct lot {
@@ -150,39 +151,6 @@ struct tls_client *backend_tls_client(struct core *core, const struct backend_po
 
 /* ---------------------------------------------------------------- capabilities in common */
 
-static struct slice next_word(struct slice *text)
-{
-    while (text->size > 0 && text->data[0] == ' ')
-        *text = slice_from(*text, 1);
-    struct slice word = slice_first(*text, slice_find(*text, ' '));
-    *text = slice_from(*text, word.size);
-    return word;
-}
-
-static bool has_word(struct slice text, struct slice word)
-{
-    for (struct slice there; (there = next_word(&text)).size > 0;)
-        if (slice_equal_nocase(there, word))
-            return true;
-    return false;
-}
-
-/* Leaves of `text` what `other` has too, in place. */
-static void intersect(char *text, struct slice other)
-{
-    struct slice rest = slice_cstr(text);
-    size_t size = 0;
-    for (struct slice word; (word = next_word(&rest)).size > 0;) {
-        if (!has_word(other, word))
-            continue;
-        if (size > 0)
-            text[size++] = ' ';
-        memmove(text + size, word.data, word.size); /* never past what was read */
-        size += word.size;
-    }
-    text[size] = '\0';
-}
-
 static void find_common(const struct backend_pool *pool, enum backend_protocol protocol, char *text)
 {
     char said[BACKEND_CAPABILITY_BYTES_MAX + 1];
@@ -196,7 +164,7 @@ static void find_common(const struct backend_pool *pool, enum backend_protocol p
         if (is_first)
             memcpy(text, said, sizeof said);
         else
-            intersect(text, slice_cstr(said));
+            text[words_common(text, strlen(text), slice_cstr(said))] = '\0';
         is_first = false;
     }
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Capabilities as words with blanks between, each with values behind '=' or without:
+ *
+ *   PIPELINING SIZE=1000 SIEVE=fileinto,reject AUTH=PLAIN AUTH=LOGIN
+ *
+ * Compared in any case (ASCII).
+ */
+#ifndef RINGPOST_WORDS_H
+#define RINGPOST_WORDS_H
+
+#include "ringpost/slice.h"
+
+/* Takes the first word off; empty at the end. */
+struct slice words_next(struct slice *words);
+/* Leaves of `words`, in place, what `others` say too: of a word with values those that are values
+ * of a word of that name there, and of one without the word itself. The size. */
+size_t words_common(char *words, size_t size, struct slice others);
+
+#endif
