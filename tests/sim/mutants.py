@@ -5,18 +5,18 @@ named with it must catch.
 
 usage: tests/sim/mutants.py [--table NAME]... [--quick] [--jobs N] [--list] [NAME]...
 
-  --table NAME   log, store, pop3, engine (tests/sim/mutants_NAME.py) or all (the default)
+  --table NAME   log, store, pop3, engine, backend (tests/sim/mutants_NAME.py) or all (the default)
   --quick        log and store only, cheapest first, for QUICK_SECONDS at most: what is left then is
                  'not run'
   --jobs N       so many at once (2)
 
 A table is a module with MUTANTS, rows of a name, a file, the exact text to replace, what stands
 there instead, and the program or command that must then fail. For log and store the file lies in
-src/store, white space is free, and a program is linked anew from objects compiled once; pop3 and
-engine name files and commands in a copy of the tree with a build folder. Text that is not found
+src/store, white space is free, and a program is linked anew from objects compiled once; the
+others name files and commands in a copy of the tree with a build folder. Text that is not found
 exactly once is an error, as is a mutant that survives. One that hangs is caught only if its table
-says so (HANG_IS_CAUGHT). Needs CC (gcc) and RINGPOST_PREFIX (~/.cache/ringpost/prefix); pop3 and
-engine need meson and ninja.
+says so (HANG_IS_CAUGHT). Needs CC (gcc) and RINGPOST_PREFIX (~/.cache/ringpost/prefix); the
+others need meson and ninja.
 
 The last line is `N mutants, N caught, N not run`; exit status 1 when one was run and not caught.
 """
@@ -33,6 +33,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
+import mutants_backend # noqa: E402 pylint: disable=wrong-import-position
 import mutants_engine # noqa: E402 pylint: disable=wrong-import-position
 import mutants_log # noqa: E402 pylint: disable=wrong-import-position
 import mutants_pop3 # noqa: E402 pylint: disable=wrong-import-position
@@ -174,7 +175,7 @@ class Objects:
             return verdict(table, table.command(program, binary, True), seconds)
 
 
-# --- pop3, engine: a copy of the tree -------------------------------------------------------------
+# --- pop3, engine, backend: a copy of the tree ----------------------------------------------------
 
 class Tree:
     """A copy of the tree and its build folder, one for each that runs at once."""
@@ -232,7 +233,8 @@ class Trees:
 # --- all together ---------------------------------------------------------------------------------
 
 TABLES = {'log': (mutants_log, Objects), 'store': (mutants_store, Objects),
-          'pop3': (mutants_pop3, Trees), 'engine': (mutants_engine, Trees)}
+          'pop3': (mutants_pop3, Trees), 'engine': (mutants_engine, Trees),
+          'backend': (mutants_backend, Trees)}
 
 
 def cost(table, row):
