@@ -39,7 +39,7 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
 
 # Libraries with one door: header, the places that may include it, what others use.
 DOORS = [
-    (r'liburing(\.h|/)', r'src/engine/|include/ringpost/(kernel|ring)\.h$|tests/sim/',
+    (r'liburing(\.h|/)', r'src/engine/|include/ringpost/(kernel|ring)\.h$|tests/sim/|bench/join\.c$',
      'use ringpost/core.h and ringpost/stream.h'),
     (r'wolfssl/wolfcrypt', r'src/net/tls[\w]*\.[ch]$|src/main/certificate\.c$|src/auth/crypto\.c$|'
      r'tests/|bench/', 'use ringpost/tls.h, or src/auth/crypto.c'),
@@ -54,7 +54,7 @@ DOORS = [
      r'bench/load/(page\w*|compare\w*|result)\.[ch]$', 'JSON is for tokens and reports only'),
     (r'sodium\.h', r'src/auth/password\.c$|tests/', 'use ringpost/auth.h'),
     (r'seccomp\.h', r'src/main/confine\w*\.c$|tests/', 'confinement is the business of src/main'),
-    (r'pthread\.h', r'src/engine/|bench/load/drive\.c$|tests/',
+    (r'pthread\.h', r'src/engine/|bench/(load/drive|join)\.c$|tests/',
      'state belongs to one core; send it a message instead'),
     (r'libconfig\.h', r'src/main/|tests/|bench/load/mix_file\.c$',
      'take what you need in your own options struct'),

@@ -5,13 +5,14 @@
  *   from->input ─▶ [lent 17] ─▶ [lent 4]        at the end of the turn, when to's output is empty:
  *        └── join_pass ──▶ to->passage ─▶ one sendmsg of all pieces that does not wait
  *                              ├ all taken ─▶ buffers home, the next pieces
- *                              └ not all ─▶ STUCK: the rest is copied to memory of its own, then
- *                                           sent by ordinary sends, and from->input grows until N3
+ *                              └ not all ─▶ STUCK: a send that waits, for a few milliseconds
+ *                                           └ cancelled ─▶ the rest is copied to memory of its own,
+ *                                             sent by sends that wait; from->input grows until N3
  *   with TLS on `to`:  from->input ─▶ tls_seal_bytes ─▶ to->output, while that is below its bound
  *
- * A socket that is full gets a copy, so a peer that does not read holds memory of ours of a bounded
- * size, but no receive buffer, which would be every session's. A copy costs little beside what made
- * it necessary: that peer is slower than the other.
+ * A peer that does not read so holds memory of ours of a bounded size, but soon no receive buffer,
+ * which would be every session's; with few of those at home, at once. To copy at each full socket
+ * cost a quarter more CPU in all where the peer is nearly as fast as the other (bench/join).
  *
  * Receiving stops (N3) at STREAM_INPUT_BYTES_MAX only once the other has stalled; before that at
  * JOINED_BYTES_MAX, because one turn may bring more than it sends, and stopping costs two
@@ -23,7 +24,8 @@
  *   J2 A passage is taken when nothing else is queued or in flight, and is sent before all that is
  *      queued later.
  *   J3 to->joined is NULL, or to->joined->joined is `to`.
- *   J4 After a turn no lent buffer waits behind a socket that is full, unless memory is out.
+ *   J4 No lent buffer waits for a peer that has taken nothing for STALLED_NS (seen in the turns that
+ *      there are), or while buffers are short; unless memory is out.
  */
 #include "net_private.h"
 #include "ringpost/tls.h"
@@ -34,7 +36,7 @@ enum {
     STUCK_BYTES = 32768,  /* of one send that waits: its end shows that the peer still reads */
     SEALED_BYTES = 32768, /* whole records */
 };
-static const uint64_t STALLED_NS = UINT64_C(10000000); /* then less is received ahead */
+static const uint64_t STALLED_NS = UINT64_C(10000000);
 
 static void begin(struct stream *stream, struct stream *other,
                   const struct stream_observer *observer)
@@ -98,14 +100,19 @@ void passage_free(struct stream *stream)
     stream->state &= ~(unsigned)STUCK;
 }
 
+static bool passage_is_lent(const struct net_passage *passage)
+{
+    for (const struct stream_input *piece = passage->pieces; piece != NULL; piece = piece->next)
+        if (piece->buffer >= 0)
+            return true;
+    return false;
+}
+
 /* Out of the receive buffers (J4). Without memory for it they stay lent. */
 static void passage_settle(struct stream *stream)
 {
     struct net_passage *passage = stream->passage;
-    bool is_lent = false;
-    for (const struct stream_input *piece = passage->pieces; piece != NULL; piece = piece->next)
-        is_lent |= piece->buffer >= 0;
-    char *data = is_lent ? malloc(passage->size) : NULL;
+    char *data = passage_is_lent(passage) ? malloc(passage->size) : NULL;
     struct stream_input *settled = data != NULL ? piece_take(net_of(stream)) : NULL;
     if (settled == NULL) {
         free(data);
@@ -125,8 +132,9 @@ static void passage_settle(struct stream *stream)
 void passage_send(struct stream *stream)
 {
     struct net_passage *passage = stream->passage;
+    bool is_stuck = stream->state & STUCK;
     stream->send.done = output_sent;
-    if (stream->state & STUCK) {
+    if (is_stuck && !passage_is_lent(passage)) {
         const struct stream_input *piece = passage->pieces;
         size_t size = piece->end - piece->start;
         op_send(stream->core, &stream->send, (unsigned)stream->slot, piece->data + piece->start,
@@ -137,11 +145,14 @@ void passage_send(struct stream *stream)
     for (struct stream_input *piece = passage->pieces; piece != NULL; piece = piece->next)
         passage->places[passage->message.msg_iovlen++] =
             (struct iovec){piece->data + piece->start, piece->end - piece->start};
-    op_sendmsg_now(stream->core, &stream->send, (unsigned)stream->slot, &passage->message);
+    if (is_stuck)
+        op_sendmsg(stream->core, &stream->send, (unsigned)stream->slot, &passage->message);
+    else
+        op_sendmsg_now(stream->core, &stream->send, (unsigned)stream->slot, &passage->message);
 }
 
-/* A send of it is done. */
-void passage_sent(struct stream *stream, int result)
+/* A send of it is done; is_cut: join_hold has cancelled it. */
+void passage_sent(struct stream *stream, int result, bool is_cut)
 {
     struct net_passage *passage = stream->passage;
     size_t left = result > 0 ? (size_t)result : 0;
@@ -158,10 +169,22 @@ void passage_sent(struct stream *stream, int result)
     }
     if (passage->pieces == NULL) {
         passage_free(stream);
-    } else if (!(stream->state & STUCK) && (result >= 0 || result == -EAGAIN)) {
-        stream->state |= STUCK;
-        passage_settle(stream);
+        return;
     }
+    stream->state |= STUCK;
+    if (is_cut || buffer_pressure(stream->core))
+        passage_settle(stream);
+}
+
+/* A send that waits may hold receive buffers for as long as the peer may only have been slow. */
+void join_hold(struct stream *stream)
+{
+    bool is_waiting = (stream->state & STUCK) && op_busy(&stream->send);
+    if (!is_waiting || !passage_is_lent(stream->passage))
+        return;
+    bool is_long = core_now_ns(stream->core) - stream->stalled_ns >= STALLED_NS;
+    if (!(is_long || buffer_pressure(stream->core)) || !stream_send_cancel(stream))
+        stream_attend_later(stream);
 }
 
 /* ---------------------------------------------------------------- from one to the other */
@@ -234,7 +257,7 @@ bool join_is_stalled(const struct stream *stream)
     const struct stream *to = stream->joined;
     if (to == NULL || to->stalled_ns == 0)
         return false;
-    return (to->state & STUCK) || core_now_ns(to->core) - to->stalled_ns >= STALLED_NS;
+    return core_now_ns(to->core) - to->stalled_ns >= STALLED_NS;
 }
 
 /* N3: much may be received ahead of a peer that takes it, not of one that does not. */

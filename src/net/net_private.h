@@ -22,7 +22,7 @@ enum {
     SEND_BYTES_MAX = 1048576,   /* of one sendmsg */
     PASSAGE_PIECES = 8,         /* received pieces of one sendmsg */
     PASSAGES_KEPT = 64,         /* per core */
-    JOINED_BYTES_MAX = 262144,  /* unread, of a joined stream while the other takes them */
+    JOINED_BYTES_MAX = 131072,  /* unread, of a joined stream while the other takes them */
 };
 static const uint64_t LINGER_NS = UINT64_C(5000000000);
 
@@ -123,6 +123,7 @@ void stream_notify(struct stream *stream);
 void stream_ended(struct stream *stream, int reason); /* by the connection, for good */
 void stream_receive_done(struct op *op, int result, unsigned flags);
 void stream_deadline_fire(struct timer *timer);
+bool stream_send_cancel(struct stream *stream); /* false: try later */
 void stream_line_drop(struct stream *stream);
 
 /* read.c */
@@ -155,7 +156,8 @@ void join_part(struct stream *stream);
 bool join_is_stalled(const struct stream *stream);   /* what it holds waits for a peer */
 size_t join_unread_max(const struct stream *stream); /* N3 */
 void passage_send(struct stream *stream);
-void passage_sent(struct stream *stream, int result);
+void passage_sent(struct stream *stream, int result, bool is_cut);
+void join_hold(struct stream *stream);
 void passage_free(struct stream *stream); /* not while it is being sent */
 
 /* tls.c */

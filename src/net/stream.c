@@ -213,6 +213,14 @@ static void cancel(struct stream *stream, struct op *victim, unsigned mark)
     op_cancel(stream->core, &stream->control, victim);
 }
 
+bool stream_send_cancel(struct stream *stream)
+{
+    if (op_busy(&stream->control) || (stream->state & SEND_CANCELLED))
+        return false;
+    cancel(stream, &stream->send, SEND_CANCELLED);
+    return true;
+}
+
 static void close_done(struct op *op, int result, unsigned flags)
 {
     (void)result, (void)flags;
@@ -319,6 +327,8 @@ void stream_attended(struct stream *stream)
     input_attended(stream);
     output_kick(stream);
     stream_pump(stream);
+    if (stream->state & JOINED)
+        join_hold(stream);
     bool is_full = !was_paused && (stream->state & PAUSED) && !(stream->state & JOINED);
     /* stream_line_ready is true now, though no line may be complete; or sealing failed */
     if (is_full || stream->end != end)
