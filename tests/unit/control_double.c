@@ -111,7 +111,9 @@ void double_exception(const char *user, char *text, size_t size)
 
 void double_busy(unsigned calls)
 {
+    pthread_mutex_lock(&lock);
     world.busy = calls;
+    pthread_mutex_unlock(&lock);
 }
 
 void double_fourth(bool is_there)
@@ -123,7 +125,10 @@ void double_fourth(bool is_there)
 
 unsigned double_cut_ms(void)
 {
-    return world.cut_ms;
+    pthread_mutex_lock(&lock);
+    unsigned ms = world.cut_ms;
+    pthread_mutex_unlock(&lock);
+    return ms;
 }
 
 /* Once an ending session was looked for often enough, it is gone. */
