@@ -282,6 +282,56 @@ static void check_without_store(struct config *config, unsigned local_domains)
                            listeners[i].protocol == CONFIG_SMTP ? "smtp" : "lmtp");
 }
 
+static uint64_t port_of(const struct config_backend *backend, uint64_t protocol)
+{
+    switch ((enum config_protocol)protocol) {
+    case CONFIG_IMAP:
+        return backend->imap;
+    case CONFIG_POP3:
+        return backend->pop3;
+    case CONFIG_SUBMISSION:
+        return backend->submission;
+    case CONFIG_SIEVE:
+        return backend->sieve;
+    default:
+        return CONFIG_UNSET;
+    }
+}
+
+static bool is_served(const struct config *config, uint64_t protocol)
+{
+    const struct config_pool *pools = config->pools.items;
+    bool is = false;
+    for (unsigned i = 0; i < config->pools.count; i++) {
+        const struct config_backend *backends = pools[i].backends.items;
+        is = is || pools[i].any_address != 0;
+        for (unsigned j = 0; j < pools[i].backends.count; j++)
+            is = is || port_of(&backends[j], protocol) != CONFIG_UNSET;
+    }
+    return is;
+}
+
+/* A listener whose users no backend could take. */
+static void check_listener(struct config *config, const struct config_listener *listener,
+                           unsigned local_domains)
+{
+    static const char *const names[] = {
+        [CONFIG_SMTP] = "smtp", [CONFIG_LMTP] = "lmtp",   [CONFIG_POP3] = "pop3",
+        [CONFIG_IMAP] = "imap", [CONFIG_SIEVE] = "sieve", [CONFIG_SUBMISSION] = "submission"};
+    bool is_sieve = listener->protocol == CONFIG_SIEVE;
+    if (is_sieve && config->pools.count == 0)
+        config_problem(config, listener->place,
+                       "sieve is passed through to backends, and there are no pools; remove "
+                       "this listener");
+    else if (config_has_login(listener) && (is_sieve || local_domains == 0) &&
+             config->pools.count > 0 && config->problem_count == 0 &&
+             /* or it is due to those */ !is_served(config, listener->protocol))
+        config_problem(config, listener->place,
+                       "no backend has a port for %s; add %s = ... to backends, or remove this "
+                       "listener",
+                       names[listener->protocol], names[listener->protocol]);
+}
+
 static void check_use(struct config *config)
 {
     const struct config_domain *domains = config->domains.items;
@@ -303,10 +353,7 @@ static void check_use(struct config *config)
                            pools[i].name, pools[i].name);
     }
     for (unsigned i = 0; i < config->listeners.count; i++)
-        if (listeners[i].protocol == CONFIG_SIEVE && config->pools.count == 0)
-            config_problem(config, listeners[i].place,
-                           "sieve is passed through to backends, and there are no pools; remove "
-                           "this listener");
+        check_listener(config, &listeners[i], local);
     check_without_store(config, local);
 }
 

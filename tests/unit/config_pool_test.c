@@ -276,12 +276,21 @@ static void test_sieve(void **state)
     static const char tls[] =
         "tls: { certificates = ( { certificate = \"c\"; key = \"k\"; } ); };\n";
     char text[1000];
-    expect_good(NAME FRONTED ONE(AT("127.0.0.1")) SIEVE("plain_login = true;"));
-    expect(NAME FRONTED ONE(AT("127.0.0.1")) SIEVE(""), 4, "nobody can log in on ::1 without TLS");
+    expect_good(NAME FRONTED ONE(AT("127.0.0.1") " sieve = 4190;") SIEVE("plain_login = true;"));
+    expect(NAME FRONTED ONE(AT("127.0.0.1")) SIEVE("plain_login = true;"), 4,
+           "no backend has a port for sieve");
+    expect(NAME FRONTED ONE("address = \"::1\"; pop3 = 110;") IMAP, 4,
+           "no backend has a port for imap");
+    expect_good(HEAD "domains = ( { name = \"a.test\"; pool = \"mail\"; },\n"
+                     "{ name = \"b.test\"; users = \"u\"; } );\n" IMAP ONE(
+                         "address = \"::1\"; pop3 = 110;"));
+    expect(NAME FRONTED ONE(AT("127.0.0.1") " sieve = 4190;") SIEVE(""), 4,
+           "nobody can log in on ::1 without TLS");
     expect(HEAD DOMAIN SIEVE("plain_login = true;"), 4, "there are no pools");
-    snprintf(text, sizeof text, "%s%s%s", NAME FRONTED ONE(AT("127.0.0.1")), tls, SIEVE(""));
+    snprintf(text, sizeof text, "%s%s%s", NAME FRONTED ONE(AT("127.0.0.1") " sieve = 4190;"), tls,
+             SIEVE(""));
     expect_good(text);
-    snprintf(text, sizeof text, "%s%s%s", NAME FRONTED ONE(AT("127.0.0.1")), tls,
+    snprintf(text, sizeof text, "%s%s%s", NAME FRONTED ONE(AT("127.0.0.1") " sieve = 4190;"), tls,
              SIEVE("tls = \"implicit\";"));
     expect(text, 5, "sieve has STARTTLS only");
 }
