@@ -18,19 +18,25 @@ static bool starts(struct slice line, const char *word, struct slice *ret_rest)
     return true;
 }
 
-/* What stands between `open` at the start of `text` and `shut`. */
-static struct slice code_of(struct slice text, char open, char shut)
+/* What stands between the brackets at the start of `text`; an IPv6 address has some of its own. */
+static struct slice code_of(struct slice text)
 {
-    if (text.size == 0 || text.data[0] != open)
+    unsigned depth = 0;
+    if (text.size == 0 || text.data[0] != '[')
         return (struct slice){0};
-    size_t end = slice_find(text, shut);
-    return end < text.size ? slice_of(text.data + 1, end - 1) : (struct slice){0};
+    for (size_t i = 0; i < text.size; i++) {
+        depth += text.data[i] == '[';
+        depth -= text.data[i] == ']';
+        if (depth == 0)
+            return slice_of(text.data + 1, i - 1);
+    }
+    return (struct slice){0};
 }
 
 /* "[CODE] text": the text is what stands behind it. */
 static void take_code(struct reply *reply)
 {
-    reply->code = code_of(reply->text, '[', ']');
+    reply->code = code_of(reply->text);
     if (reply->code.size == 0)
         return;
     reply->text = slice_from(reply->text, reply->code.size + 2);
@@ -311,7 +317,7 @@ bool referral_of(const struct reply *reply, struct referral *ret_referral)
         code = slice_from(code, at + 1);
     struct slice host = code, port = {0};
     if (code.size > 0 && code.data[0] == '[') {
-        host = code_of(code, '[', ']');
+        host = code_of(code);
         port = slice_from(code, host.size + 2);
     } else {
         host = slice_first(code, slice_find(code, ':'));

@@ -29,7 +29,7 @@ static const char *connect_problem(int result)
         return "did not answer in time";
     case -EADDRNOTAVAIL:
     case -EADDRINUSE:
-        return "no source address or port is left";
+        return "no source address or port is left here";
     case -ENETUNREACH:
     case -EHOSTUNREACH:
         return "cannot be reached";
@@ -41,6 +41,12 @@ static const char *connect_problem(int result)
     default:
         return "could not be connected to";
     }
+}
+
+static bool is_shortage(int result)
+{
+    return result == -EADDRNOTAVAIL || result == -EADDRINUSE || result == -ENFILE ||
+           result == -EMFILE || result == -ENOMEM || result == -ENOBUFS;
 }
 
 /* The `index`-th source of that family. */
@@ -102,14 +108,15 @@ int dial_backend(struct talk *talk, const struct dial_target *target,
     speech_wipe(&talk->speech);
     talk->lines = 0;
     talk->bytes = 0;
-    talk->is_greeted = talk->is_final = false;
+    talk->is_greeted = talk->is_final = talk->is_ours = false;
     talk->problem = NULL;
     talk->referral = (struct referral){0};
     *ret_is_open = false;
     int result = connect_by(talk, target, owner);
-    if (result < 0)
+    if (result < 0) {
+        talk->is_ours = is_shortage(result);
         result = talk_fail(talk, connect_problem(result));
-    else {
+    } else {
         *ret_is_open = true;
         result = greeted(talk, target->tls);
     }

@@ -154,7 +154,8 @@ static void account(struct login *login, const struct backend_member *member, in
         backend_worked(login->core, member, protocol);
     else
         backend_failed(login->core, member, protocol,
-                       talk->problem != NULL ? talk->problem : "failed", !talk->is_greeted);
+                       talk->problem != NULL ? talk->problem : "failed",
+                       !talk->is_greeted && !talk->is_ours);
     if (result == 0) {
         counter_add(core_counters(login->core), COUNTER_BACKEND_LOGINS, 1);
         atomic_fetch_add_explicit(&member->backend->logins, 1, memory_order_relaxed);

@@ -166,6 +166,7 @@ struct talk {
     uint64_t deadline_ns;
     unsigned lines; /* heard since the question */
     size_t bytes;
+    bool is_ours;             /* for want of something here: no fault of the backend's */
     bool is_greeted;          /* the backend lives: what fails now is not the connect */
     bool is_final;            /* elsewhere would be no better */
     const char *problem;      /* a literal */
