@@ -17,6 +17,7 @@ Postfix, Dovecot, nginx, Exim and OpenSMTPD come from deploy/deps.sh --peers PRE
 import argparse
 import contextlib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -312,7 +313,12 @@ class RingpostFront(Ringpost):
                        'UNVERIFIED': 'true' if tls else 'false', 'CONNECTIONS': connections}
 
     def prepare(self):
+        self.values['USER'] = 'user = "nobody";' if os.geteuid() == 0 else ''
         os.chmod(os.path.join(self.dir, 'key.pem'), 0o600)
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam('nobody')
+            os.chown(self.dir, nobody.pw_uid, nobody.pw_gid)
+            os.chown(os.path.join(self.dir, 'key.pem'), nobody.pw_uid, nobody.pw_gid)
         self.fill_in('ringpost/front.conf', 'ringpost.conf')
 
     def command(self):

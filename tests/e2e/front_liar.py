@@ -16,8 +16,9 @@ from front_false import CUT, FalseBackend, HONEST, MUTE, RESET, SLOW
 from front_harness import Field, Talk
 from harness import check
 
-POOL = ('health_interval = "0s"; down_after = 100; connect_timeout = "1s"; login_timeout = "1500ms"; '
-        'affinity = "0s"; verify = "backend"; identity = "native"; ')
+# Budgets so short that nothing is tried twice.
+POOL = ('health_interval = "0s"; down_after = 100; connect_timeout = "500ms"; '
+        'login_timeout = "1s"; affinity = "0s"; verify = "backend"; identity = "native"; ')
 # Connections are counted when the client has gone.
 MORE = 'proxy: { farewell = "100ms"; spread = "200ms"; };'
 SECONDS_MAX = 5
@@ -116,8 +117,11 @@ def lie(field, backend, protocol, stage, fate, heard):
           f'{what}: not printable: {said}')
     check(backend.wait_open(0) == 0, f'{what}: a connection is left')
     backend.fate = lambda p, s: None
-    said = log_in(field, protocol)
-    check(b'OK' in said.split(b'\r\n')[0], f'after {what}: {said}')
+    for _ in range(5): # the budgets are short for a busy machine
+        said = log_in(field, protocol)
+        if b'OK' in said.split(b'\r\n')[0]:
+            return
+    raise AssertionError(f'after {what}: {said}')
 
 
 def after_log_in(field, backend):
