@@ -311,7 +311,7 @@ static bool is_served(const struct config *config, uint64_t protocol)
     return is;
 }
 
-/* A listener whose users no backend could take. */
+/* A listener whose users no backend could take; not said when pools have problems of their own. */
 static void check_listener(struct config *config, const struct config_listener *listener,
                            unsigned local_domains)
 {
@@ -325,7 +325,7 @@ static void check_listener(struct config *config, const struct config_listener *
                        "this listener");
     else if (config_has_login(listener) && (is_sieve || local_domains == 0) &&
              config->pools.count > 0 && config->problem_count == 0 &&
-             /* or it is due to those */ !is_served(config, listener->protocol))
+             !is_served(config, listener->protocol))
         config_problem(config, listener->place,
                        "no backend has a port for %s; add %s = ... to backends, or remove this "
                        "listener",

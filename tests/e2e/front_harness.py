@@ -226,7 +226,8 @@ class Field:
             f'{{ protocol = "{protocol.removesuffix("s")}"; address = "127.0.0.1"; '
             f'port = {self.ports[protocol]}; {listener} {tls} }}' for protocol, tls in (
                 ('imap', 'plain_login = true;'), ('imaps', 'tls = "implicit";'),
-                ('pop3', 'plain_login = true;'), ('sieve', 'plain_login = true;')))
+                ('pop3', 'plain_login = true;'), ('sieve', 'plain_login = true;'))
+            if f' {protocol.removesuffix("s")} = ' in backends) # others are a mistake
         user = 'user = "nobody";\n' if os.geteuid() == 0 else ''
         return (f'{user}host_name = "localhost";\ncores = 2;\ndrain_pace = "100ms";\n'
                 f'drain_wait = "1s";\n'
