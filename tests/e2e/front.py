@@ -27,6 +27,7 @@ from auth_http import AuthHttp # of bench/peers, whose place front_harness has a
 
 ON_LOOPBACK = 'tls = "none"; '
 CA = 'tls = "start"; tls_ca = "authority.pem"; '
+ONCE = 'connect_timeout = "900ms"; login_timeout = "1s"; ' # no time to try again
 
 
 def homes(field, users, login=None):
@@ -92,9 +93,8 @@ def test_passwords(field):
     pop3.quit()
     wrong('imap', 'AUTHENTICATIONFAILED')
     field.write('wrong', 'no key\n', 0o600)
-    field.serve(master.replace('"master"; ', '"wrong"; ').replace('login = "wrong"',
-                                                                  'login = "master"'),
-                domain='users = "others.passwd";')
+    field.serve(ONCE + master.replace('"master"; ', '"wrong"; ').replace(
+        'login = "wrong"', 'login = "master"'), domain='users = "others.passwd";')
     said = failure(field, 'u1', 'other')
     check('UNAVAILABLE' in said, f'our own wrong master is not the user\'s fault: {said}')
 
@@ -170,7 +170,7 @@ def test_tls(field):
             ('another name', implicit + 'tls_ca = "authority.pem"; ', wrong_name, False),
             ('another pin', start + f'tls_pins = [ "{"0" * 64}" ]; ', None, False),
             ('CA, another pin', CA + f'tls_pins = [ "{"0" * 64}" ]; ', None, False)):
-        field.serve(pool + 'health_interval = "0s"; ', backends=backends)
+        field.serve(pool + ONCE * (not works) + 'health_interval = "0s"; ', backends=backends)
         if works:
             homes(field, ['u1', 'u2', 'u3'])
             field.pop3('u1').quit()
