@@ -39,7 +39,8 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
 
 # Libraries with one door: header, the places that may include it, what others use.
 DOORS = [
-    (r'liburing(\.h|/)', r'src/engine/|include/ringpost/(kernel|ring)\.h$|tests/sim/|bench/join\.c$',
+    (r'liburing(\.h|/)', r'src/engine/|include/ringpost/(kernel|ring)\.h$|tests/sim/|'
+     r'bench/join\.c$',
      'use ringpost/core.h and ringpost/stream.h'),
     (r'wolfssl/wolfcrypt', r'src/net/tls[\w]*\.[ch]$|src/main/certificate\.c$|src/auth/crypto\.c$|'
      r'tests/|bench/', 'use ringpost/tls.h, or src/auth/crypto.c'),

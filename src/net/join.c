@@ -12,7 +12,7 @@
  *
  * A peer that does not read so holds memory of ours of a bounded size, but soon no receive buffer,
  * which would be every session's; with few of those at home, at once. To copy at each full socket
- * cost a quarter more CPU in all where the peer is nearly as fast as the other (bench/join).
+ * cost half as much CPU again where the peer is nearly as fast as the other (bench/join).
  *
  * Receiving stops (N3) at STREAM_INPUT_BYTES_MAX only once the other has stalled; before that at
  * JOINED_BYTES_MAX, because one turn may bring more than it sends, and stopping costs two
@@ -24,8 +24,8 @@
  *   J2 A passage is taken when nothing else is queued or in flight, and is sent before all that is
  *      queued later.
  *   J3 to->joined is NULL, or to->joined->joined is `to`.
- *   J4 No lent buffer waits for a peer that has taken nothing for STALLED_NS (seen in the turns that
- *      there are), or while buffers are short; unless memory is out.
+ *   J4 No lent buffer waits for a peer that has taken nothing for STALLED_NS, or while buffers are
+ *      short, as seen in the turns that there are; unless memory is out.
  */
 #include "net_private.h"
 #include "ringpost/tls.h"
@@ -36,7 +36,7 @@ enum {
     STUCK_BYTES = 32768,  /* of one send that waits: its end shows that the peer still reads */
     SEALED_BYTES = 32768, /* whole records */
 };
-static const uint64_t STALLED_NS = UINT64_C(10000000);
+static const uint64_t STALLED_NS = UINT64_C(10000000); /* without taking anything */
 
 static void begin(struct stream *stream, struct stream *other,
                   const struct stream_observer *observer)
@@ -179,6 +179,7 @@ void passage_sent(struct stream *stream, int result, bool is_cut)
 /* A send that waits may hold receive buffers for as long as the peer may only have been slow. */
 void join_hold(struct stream *stream)
 {
+    join_note(stream);
     bool is_waiting = (stream->state & STUCK) && op_busy(&stream->send);
     if (!is_waiting || !passage_is_lent(stream->passage))
         return;
@@ -297,7 +298,6 @@ static bool is_over(const struct stream *stream)
 
 void join_tell(struct stream *stream)
 {
-    join_note(stream);
     if (stream->state & (CLOSING | TOLD))
         return;
     if (!(stream->state & OUTPUT_FAILED) && !is_over(stream))

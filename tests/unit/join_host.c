@@ -88,6 +88,12 @@ static void pair_main(void *argument)
         return;
     }
     stream_deadline(&pair->back, 0);
+    if (front->greets) {
+        stream_write(&pair->back, SLICE("early\r\n"));
+        while (stream_unread(&pair->back) < strlen("early\r\n") && pair->back.end == 0)
+            fiber_sleep(front->core, 8000000);
+        stream_write(&pair->client, SLICE("ready\r\n"));
+    }
     pair->is_joined = true;
     stream_join(&pair->client, &pair->back, &observer);
 }

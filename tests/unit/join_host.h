@@ -27,6 +27,7 @@ struct front {
     struct tls_client *tls; /* to the back end; NULL: in clear */
     bool is_secure;         /* to the client */
     bool keeps;             /* an end is only counted, nothing is closed */
+    bool greets;            /* with a line of its own, while what the back end said lies unread */
     uint64_t wait_ns;       /* before joining */
     unsigned pairs;         /* alive */
     struct pair *last;      /* the newest, if it is alive */

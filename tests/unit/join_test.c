@@ -99,6 +99,13 @@ static void ahead_body(struct core *core, struct world *world)
     dialed_ask(&client, "", "two");
     dialed_ask(&client, "", "three");
     dialed_quit(&client);
+    /* What was queued for the client goes before what lay unread. */
+    front.greets = true;
+    check_equal(front_dial(&front, &client, NULL), 0);
+    dialed_ask(&client, "", "ready");
+    dialed_ask(&client, "", "early");
+    dialed_quit(&client);
+    front.greets = false;
     /* And what ended before is told. */
     check_equal(front_dial(&front, &client, NULL), 0);
     stream_write(&client.stream, SLICE("one\r\n"));
