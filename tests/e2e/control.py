@@ -4,7 +4,7 @@
 gateway, the control socket they talk to, and moved users kept in a file or a Redis.
 
 Three small IMAP backends of this script's own say their names. Ports of
-127.0.0.1 from 44000 on. Without a redis-server its tests are left out, and said so.
+127.0.0.1 from 31800 on. Without a redis-server its tests are left out, and said so.
 
 usage: RINGPOST=build/gcc/src/main/ringpost tests/e2e/control.py [TEST]...
 """
@@ -27,11 +27,14 @@ from harness import RINGPOST, SAMPLES, check
 
 NAMES = ('left', 'right', 'third')
 USERS = 40
-FIRST_PORT = 44000 + os.getpid() % 8 * 50
+# below those that clients' sockets get
+PORTS = range(31800, 32700, 20)
 
 
 def ports(count):
-    for base in range(FIRST_PORT, 44460, 10):
+    """The first of so many neighbouring ones that are free just now."""
+    start = os.getpid() % len(PORTS)
+    for base in [*PORTS[start:], *PORTS[:start]]:
         with contextlib.suppress(OSError):
             for port in range(base, base + count):
                 with socket.socket() as probe:
