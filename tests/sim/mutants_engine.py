@@ -8,6 +8,8 @@ GATEWAY = 'tests/sim/sim gateway --seeds 0..2000 --seconds 60'
 RINGS = 'tests/sim/ring_fault_test'
 ENGINE = 'tests/sim/engine_sim_test'
 STREAM = 'tests/sim/stream_sim_test'
+JOIN = 'tests/sim/sim join --seeds 0..2000 --seconds 30'
+JOINED = 'tests/sim/join_sim_test'
 SCRIPT = 'tests/script/script_sim --seconds 30 tests/script/'
 
 MUTANTS = [
@@ -24,6 +26,17 @@ MUTANTS = [
      '            core->ring.cq.khead[0] = core->ring.cq.ktail[0];', RINGS),
     ('a short send passes as success', 'src/net/write.c',
      'part = (uint32_t)result < size ? (uint32_t)result : size;', 'part = size;', NET),
+    ('what is being sent for another is freed under the send', 'src/net/write.c',
+     'if (stream->passage != NULL && !op_busy(&stream->send))', 'if (stream->passage != NULL)', JOIN),
+    ('a short send of a passage passes as one byte less', 'src/net/join.c',
+     'first->start += (uint32_t)left;', 'first->start = first->end - 1;', JOINED),
+    ('a closed stream stays joined', 'src/net/join.c',
+     '    other->joined = NULL;\n', '', JOINED),
+    ('the end of a joined stream is told before its bytes are sent', 'src/net/join.c',
+     'return takes_nothing(to) || stream_is_at_rest(to);', 'return true;', JOINED),
+    ('a peer that does not read holds receive buffers', 'src/net/join.c',
+     'bool is_long = core_now_ns(stream->core) - stream->stalled_ns >= STALLED_NS;',
+     'bool is_long = false;', JOINED),
     ('a moving stream has no deadline', 'src/net/move.c',
      '    output_kick(stream);\n    stream_pump(stream);\n    stream_attend(stream);\n}',
      '    timer_clear(stream->core, &stream->deadline);\n    output_kick(stream);\n'
