@@ -137,6 +137,7 @@ static void allocations(void **state)
         sweep(SIM_OPERATION_MEMORY, legs);
 }
 
+/* X14 */
 static void closes(void **state)
 {
     (void)state;

@@ -84,7 +84,7 @@ static void pass_body(struct core *core, struct world *world)
     tls_client_free(tls);
 }
 
-/* Sent ahead of the joining, it is passed first, in order. */
+/* X13: sent ahead of the joining, it is passed first, in order. */
 static void ahead_body(struct core *core, struct world *world)
 {
     (void)world;
@@ -187,8 +187,8 @@ static void stalled_body(struct core *core, struct world *world)
 
 /* ---------------------------------------------------------------- ends */
 
-/* The back end is closed under a send: it is gone at once, and the client gets what was on its way,
- * a prefix, and no more. */
+/* X14: the back end is closed under a send: it is gone at once, and the client gets what was on its
+ * way, a prefix, and no more. */
 static void cut_body(struct core *core, struct world *world)
 {
     (void)world;
@@ -249,8 +249,8 @@ static void deadline_body(struct core *core, struct world *world)
     front_close(&front);
 }
 
-/* The back end says much and closes: the client, who reads late, gets all of it, and only then is
- * the front told. */
+/* X14: the back end says much and closes: the client, who reads late, gets all of it, and only then
+ * is the front told. */
 static void farewell_body(struct core *core, struct world *world)
 {
     (void)world;
@@ -276,7 +276,7 @@ static void farewell_body(struct core *core, struct world *world)
     tls_client_free(tls);
 }
 
-/* The client resets while much is on its way to it. */
+/* X14: the client resets while much is on its way to it. */
 static void gone_body(struct core *core, struct world *world)
 {
     (void)world;
