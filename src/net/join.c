@@ -11,8 +11,8 @@
  *   with TLS on `to`:  from->input ─▶ tls_seal_bytes ─▶ to->output, while that is below its bound
  *
  * A peer that does not read so holds memory of ours of a bounded size, but soon no receive buffer,
- * which would be every session's; with few of those at home, at once. To copy at each full socket
- * cost half as much CPU again where the peer is nearly as fast as the other (bench/join).
+ * which would be every session's; with few of those at home, at once. Not at each full socket: a
+ * peer that is nearly as fast as the other fills its socket again and again.
  *
  * Receiving stops (N3) at STREAM_INPUT_BYTES_MAX only once the other has stalled; before that at
  * JOINED_BYTES_MAX, because one turn may bring more than it sends, and stopping costs two
