@@ -34,7 +34,8 @@ OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'l
          'mime': 'mime', 'stream': 'net', 'tls': 'net', 'log': 'store', 'store': 'store',
          'auth': 'auth', 'directory': 'auth', 'directories': 'directory', 'route': 'route',
          'session': 'session', 'dot': 'session',
-         'relay': 'relay', 'proxy': 'proxy', 'backend': 'backend', 'control': 'control', 'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
+         'relay': 'relay', 'proxy': 'proxy', 'backend': 'backend', 'control': 'control',
+         'smtp': 'smtp', 'imap': 'imap', 'pop3': 'pop3',
          'sieve': 'sieve', 'admin': 'admin', 'gateway': 'main'}
 
 # Libraries with one door: header, the places that may include it, what others use.
