@@ -104,7 +104,8 @@ class ProxyIdleRow(ProxyRow, IdleRow):
         few = count // 2 if session.quick else count // 5
         less = self.held(session, name, few)
         more = self.held(session, name, count) - less
-        return Sample(max(more / (count - few), 1)) # quick runs are smaller than what moves by itself
+        # quick runs are smaller than what moves by itself
+        return Sample(max(more / (count - few), 1))
 
     def held(self, session, name, count):
         """Memory while so many are held."""
