@@ -12,7 +12,6 @@ import base64
 import imaplib
 import os
 import poplib
-import re
 import shutil
 import socket
 import ssl
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import time
 
-from front_harness import Field, Talk, failure, marker, of_marker, peers
+from front_harness import Field, failure, marker, of_marker
 from harness import check
 
 from auth_http import AuthHttp # of bench/peers, whose place front_harness has added

@@ -13,7 +13,7 @@ import sys
 import time
 
 from front_false import CUT, FalseBackend, HONEST, MUTE, RESET, SLOW
-from front_harness import Field, Talk
+from front_harness import Field
 from harness import check
 
 # Budgets so short that nothing is tried twice.
