@@ -327,7 +327,7 @@ static void forgotten(void **state)
     struct tls_line *line = tls_line_begin(fd);
     asks(line, "PASS pw\r\n", "-ERR Give USER first"); /* the third */
     asks(line, "XYZZY\r\n", "-ERR *");
-    wants_now(line, "-ERR Too many *");
+    wants_now(line, "-ERR [SYS/TEMP] Too many *");
     tls_line_end(line);
     wait_for_ends(PROTOCOL_POP3, SESSION_END_ERRORS, 1);
     end();
