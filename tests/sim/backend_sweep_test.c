@@ -113,9 +113,10 @@ static int adopt_here(struct core *core, void *table)
 /* What a reload does: a table, then every core; whoever cannot stays with the old one. */
 static void adopt_body(struct core *core, struct backend_world *world)
 {
-    struct backend_pool_double next = world->pool;
+    static struct backend_pool_double next; /* checks go on behind this function */
     struct backend_table *table = NULL, *first, *before;
     bool has[2] = {false, false};
+    next = world->pool;
     next.options.backends = next.backends;
     next.options.backend_count = 3;
     first = backend_world_adopt(core, world, &next);

@@ -84,8 +84,7 @@ static bool delete_one(struct sim_actor *actor, struct sim_client *client)
 static void thief(struct sim_actor *actor, void *argument)
 {
     struct load_trial *trial = argument;
-    /* When all have returned the run may be gone. */
-    while (!trial->has_deleted && !all_returned(trial) && load_stage(trial->load) <= LOAD_MEASURE) {
+    while (!trial->has_deleted && trial->load != NULL && load_stage(trial->load) <= LOAD_MEASURE) {
         sim_actor_sleep(actor, 20000000);
         struct sim_client *client = sim_connect(trial->sim, "127.0.0.1", PORT_POP3);
         trial->has_deleted = delete_one(actor, client);
@@ -146,7 +145,9 @@ static void choose_options(struct load_trial *trial)
 static int destroy_body(struct core *core, void *argument)
 {
     (void)core;
-    load_destroy(((struct load_trial *)argument)->load);
+    struct load_trial *trial = argument;
+    load_destroy(trial->load);
+    trial->load = NULL; /* the thief may come once more */
     return 0;
 }
 
