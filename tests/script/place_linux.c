@@ -27,7 +27,8 @@ struct socket_client {
     enum place_state state;
     bool is_paused, end_queued;
     char *in, *out;
-    size_t in_size, in_capacity, out_size, out_done;
+    size_t in_start, in_size, in_capacity; /* in_size bytes that are not consumed, from in_start */
+    size_t out_size, out_done;
 };
 
 struct place {
@@ -244,13 +245,17 @@ static void client_ended(struct socket_client *client, enum place_state state)
 
 static void client_read(struct socket_client *client)
 {
-    if (client->in_capacity - client->in_size < 65536) {
+    if (client->in_start > client->in_capacity / 2) { /* seldom: else each line would move all */
+        memmove(client->in, client->in + client->in_start, client->in_size);
+        client->in_start = 0;
+    }
+    if (client->in_capacity - client->in_start - client->in_size < 65536) {
         client->in_capacity = 2 * client->in_capacity + 131072;
         client->in = realloc(client->in, client->in_capacity);
         if (client->in == NULL)
             abort();
     }
-    ssize_t got = recv(client->fd, client->in + client->in_size, 65536, 0);
+    ssize_t got = recv(client->fd, client->in + client->in_start + client->in_size, 65536, 0);
     if (got > 0)
         client->in_size += (size_t)got;
     else if (got == 0)
@@ -315,15 +320,14 @@ void place_send(struct place *place, int index, const void *data, size_t size)
 struct slice place_received(struct place *place, int index)
 {
     const struct socket_client *client = &place->clients[index];
-    return slice_of(client->in == NULL ? "" : client->in, client->in_size);
+    return slice_of(client->in == NULL ? "" : client->in + client->in_start, client->in_size);
 }
 
 void place_consume(struct place *place, int index, size_t size)
 {
     struct socket_client *client = &place->clients[index];
     client->in_size -= size;
-    if (size > 0)
-        memmove(client->in, client->in + size, client->in_size);
+    client->in_start += size;
 }
 
 bool place_wait(struct place *place, int index, size_t size)
