@@ -19,7 +19,7 @@
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
 #          and tests/e2e/load.py
 #          and the whole program under load (tests/e2e/load.py)
-#   fuzz   libFuzzer targets by clang, a million inputs or 15 s each  build/fuzz
+#   fuzz   libFuzzer targets by clang, a million inputs or 10 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores (tests/cuts.sh), and the mutants
 #          of the log and the store that must be caught, for six minutes (tests/sim/mutants.py)
 #   micro  instructions per message, command and byte, counted by callgrind, against the record
