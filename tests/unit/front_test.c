@@ -21,7 +21,7 @@
 #include "ringpost/pop3.h"
 #include "service_host.h"
 
-enum { PORT = 42500, IMAP = PORT, MIXED, POP3, TOY };
+enum { PORT = 24520, IMAP = PORT, MIXED, POP3, TOY };
 
 static struct auth_users *users;
 static struct auth_options auth_options;
