@@ -60,12 +60,10 @@ struct message_body;
 struct message_body *message_body_take(struct core *core, uint64_t size_hint);
 char *message_body_room(struct message_body *body, size_t want,
                         size_t *ret_room); /* NULL: out of budget */
-/* Fiber. The same as take and room, but wait until deadline_ns (core_now_ns time) for other
- * messages to leave room in the core's budget, so that many large ones at once are slow and not
- * refused. */
-struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
-                                             uint64_t deadline_ns);
-char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
+/* Fiber. The same as take and room, but wait up to 10 s for other messages to leave room in the
+ * core's budget, so that many large ones at once are slow and not refused. */
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint);
+char *message_body_await(struct core *core, struct message_body *body, size_t want,
                          size_t *ret_room);
 void message_body_added(struct message_body *body, size_t size);
 void message_body_cut(struct message_body *body, size_t size); /* gives up the last bytes */

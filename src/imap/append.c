@@ -10,9 +10,6 @@
  */
 #include "families.h"
 
-/* How long an upload waits for others to leave memory. */
-static const uint64_t ROOM_WAIT_NS = UINT64_C(10000000000);
-
 const char *imap_append_parse(struct slice text, struct arena *arena, void *ret_arguments)
 {
     struct imap_append_arguments *arguments = ret_arguments;
@@ -71,8 +68,7 @@ static int receive(struct session *session, struct message_body *body, uint64_t 
     int verdict = 0;
     while (size > 0) {
         size_t room, want = size < SIZE_MAX ? (size_t)size : SIZE_MAX;
-        uint64_t until_ns = core_now_ns(session_core(session)) + ROOM_WAIT_NS;
-        char *data = message_body_await(body, want, until_ns, &room);
+        char *data = message_body_await(session_core(session), body, want, &room);
         *ret_left = size;
         if (data == NULL || room == 0)
             return -ENOMEM;
@@ -150,8 +146,7 @@ void imap_append_run(struct session *session, const void *arguments)
     struct message_body *body = NULL;
     int result = look_ahead(session, append);
     if (result == 0) {
-        body = message_body_take_await(session_core(session), append->size,
-                                       core_now_ns(session_core(session)) + ROOM_WAIT_NS);
+        body = message_body_take_await(session_core(session), append->size);
         result = body == NULL ? -ENOMEM : 0;
     }
     if (result < 0 && append->is_sync) {

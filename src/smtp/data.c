@@ -20,9 +20,6 @@
 
 #include "smtp_private.h"
 
-/* How long a message that is being received waits for others to leave memory. */
-static const uint64_t ROOM_WAIT_NS = UINT64_C(10000000000);
-
 /* ---------------------------------------------------------------- the message being received */
 
 /* S34: however slowly its bytes come, a message has a time to be there: data_ms_max, and what its
@@ -57,11 +54,11 @@ static void drop(struct transaction *transaction, enum smtp_reply refusal)
     transaction->refusal = (uint8_t)refusal;
 }
 
-/* Where the next bytes of the message go; NULL: no memory, for some time. */
+/* Where the next bytes of the message go; NULL: no memory, and none has come. */
 static char *room_for(struct smtp_session *smtp, size_t want, size_t *ret_room)
 {
-    uint64_t until_ns = core_now_ns(session_core(&smtp->session)) + ROOM_WAIT_NS;
-    return message_body_await(smtp->transaction->body, want, until_ns, ret_room);
+    return message_body_await(session_core(&smtp->session), smtp->transaction->body, want,
+                              ret_room);
 }
 
 bool smtp_append(struct message_body *body, struct slice bytes)
@@ -92,8 +89,7 @@ static void begin(struct smtp_session *smtp, uint64_t size)
     set_deadline(smtp);
     transaction->trace_size = smtp_trace(smtp, trace);
     transaction->header_done = !smtp->is_submission;
-    transaction->body = message_body_take_await(core, size ? size + transaction->trace_size : 0,
-                                                transaction->began_ns + ROOM_WAIT_NS);
+    transaction->body = message_body_take_await(core, size ? size + transaction->trace_size : 0);
     if (transaction->body == NULL ||
         !smtp_append(transaction->body, slice_of(trace, transaction->trace_size)))
         drop(transaction, REPLY_NO_MEMORY);

@@ -13,10 +13,13 @@ struct message_body *message_body_take(struct core *core, uint64_t size_hint)
     return (struct message_body *)log_body_take(core, size_hint);
 }
 
-struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
-                                             uint64_t deadline_ns)
+/* How long a message waits for others to leave memory. */
+static const uint64_t ROOM_WAIT_NS = UINT64_C(10000000000);
+
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint)
 {
-    return (struct message_body *)log_body_take_await(core, size_hint, deadline_ns);
+    return (struct message_body *)log_body_take_await(core, size_hint,
+                                                      core_now_ns(core) + ROOM_WAIT_NS);
 }
 
 char *message_body_room(struct message_body *body, size_t want, size_t *ret_room)
@@ -24,10 +27,11 @@ char *message_body_room(struct message_body *body, size_t want, size_t *ret_room
     return log_body_room((struct log_body *)body, want, ret_room);
 }
 
-char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
+char *message_body_await(struct core *core, struct message_body *body, size_t want,
                          size_t *ret_room)
 {
-    return log_body_await((struct log_body *)body, want, deadline_ns, ret_room);
+    return log_body_await((struct log_body *)body, want, core_now_ns(core) + ROOM_WAIT_NS,
+                          ret_room);
 }
 
 void message_body_added(struct message_body *body, size_t size)

@@ -68,10 +68,8 @@ struct message_body *message_body_take(struct core *core, uint64_t size_hint)
     return NULL;
 }
 
-struct message_body *message_body_take_await(struct core *core, uint64_t size_hint,
-                                             uint64_t deadline_ns)
+struct message_body *message_body_take_await(struct core *core, uint64_t size_hint)
 {
-    (void)deadline_ns;
     return message_body_take(core, size_hint);
 }
 
@@ -89,10 +87,10 @@ char *message_body_room(struct message_body *body, size_t want, size_t *ret_room
     return body->data + body->size;
 }
 
-char *message_body_await(struct message_body *body, size_t want, uint64_t deadline_ns,
+char *message_body_await(struct core *core, struct message_body *body, size_t want,
                          size_t *ret_room)
 {
-    (void)deadline_ns;
+    (void)core;
     return message_body_room(body, want, ret_room);
 }
 
