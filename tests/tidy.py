@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True
 # --- the tables: to add a folder, a contract or a ban, add a row ----------------------------------
 
 LAYER = {'base': 0, 'engine': 1, 'mime': 1, 'net': 2, 'store': 2, 'auth': 2, 'route': 2,
-         'session': 3, 'directory': 3, 'relay': 3, 'backend': 3, 'proxy': 4,
+         'session': 3, 'directory': 3, 'backend': 3, 'relay': 4, 'proxy': 4,
          'smtp': 5, 'imap': 5, 'pop3': 5, 'sieve': 5, 'admin': 6, 'control': 6, 'main': 7}
 
 # Which folder answers for include/ringpost/NAME.h.

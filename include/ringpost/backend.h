@@ -214,6 +214,33 @@ void backend_link_lost(struct backend_link *link);
 struct slice backend_capabilities(struct core *core, const struct backend_pool *pool,
                                   enum backend_protocol protocol);
 
+/* ---------------------------------------------------------------- mail, without a log-in */
+
+/* A user's place at a backend while mail is handed to it: B1 holds as for a log-in. Several users
+ * with one target may share a connection. */
+struct backend_place;
+/* Fiber. Chooses (request->without_login; its slices outlive the place). 0; -EAGAIN: none may be
+ * used, with *ret_problem a literal; -EPERM: the user is being moved; -ELOOP, -ENOMEM. */
+int backend_place_take(struct core *core, const struct backend_request *request,
+                       struct backend_place **ret_place, const char **ret_problem);
+/* Fiber. After a connect that failed: another of the pool, if B1 allows it. 0; -EAGAIN; -EPERM. */
+int backend_place_next(struct core *core, struct backend_place *place, const char **ret_problem);
+/* One connection serves both. */
+bool backend_place_is_same(const struct backend_place *one, const struct backend_place *other);
+/* The name that a directory says the backend has for him; data NULL: his own. */
+struct slice backend_place_user(const struct backend_place *place);
+/* Fiber. One attempt to connect to where the places are (which are the same): up to where a
+ * transaction may begin, until deadline_ns at most; counted as any. 0 with a link, whose offers
+ * stand in ret_answer->capabilities, and is_settled set for each place that may use it (false: the
+ * user was given another backend meanwhile); -EUSERS, -EAGAIN, -ELOOP, -ECANCELED. The link is closed
+ * before the places are given. */
+int backend_place_connect(struct core *core, struct backend_place *const *places, unsigned count,
+                          uint64_t deadline_ns, bool (*gone)(void *argument), void *argument,
+                          struct backend_answer *ret_answer, struct backend_link **ret_link);
+bool backend_place_is_settled(const struct backend_place *place);
+/* Leaves it: from the core; NULL is allowed. */
+void backend_place_give(struct core *core, struct backend_place *place);
+
 /* ---------------------------------------------------------------- the operator */
 
 enum backend_will { /* what the operator wants of it */
