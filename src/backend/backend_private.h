@@ -149,6 +149,7 @@ struct choice {
     const struct backend_member *fixed;
     const struct backend_member *tried[BACKEND_TRIED_MAX];
     unsigned tried_count;
+    unsigned unfit_count; /* the first of those: waiting would not mend them */
     uint64_t deadline_ns; /* how long a held log-in may wait; 0: not */
 };
 bool choice_has_tried(const struct choice *choice, const struct backend_member *member);

@@ -4,7 +4,8 @@
  *
  *   user_place ─▶ attempt: a turn, a place, connect, log in ─▶ user_settle ─▶ link
  *        ▲            │ failed: another of the pool │ referral: there, BACKEND_REFERRALS_MAX times
- *        └────────────┘ all failed: once more after a second, while the time allows it
+ *        └────────────┘ all failed: once more after a second, while the time allows it, but for
+ *                       those with which TLS failed
  *
  * Only what the backend said about the client's own password or token is "wrong" (B2). A refusal of
  * the master's, or of a password that a directory gave, is our mistake: "try later", and the log
@@ -196,7 +197,7 @@ static int attempt(struct login *login, const struct backend_member *member, str
     struct talk *talk = login->talk;
     struct dial_target target;
     target_of(login, member, &target);
-    talk->is_final = false;
+    talk->is_final = talk->is_unfit = false;
     path_add(login, member, &target);
     if (target.port == 0)
         return told(login, -EAGAIN, "the backend does not serve this protocol");
@@ -260,7 +261,7 @@ static int follow(struct login *login)
     if (wish->fixed == login->request->pool->elsewhere)
         wish->port = referral->port;
     login->choice.fixed = wish->fixed;
-    login->choice.tried_count = 0;
+    login->choice.tried_count = login->choice.unfit_count;
     return 0;
 }
 
@@ -269,7 +270,7 @@ static int another_round(struct login *login)
 {
     const struct backend_answer *answer = login->answer;
     uint64_t now_ns = core_now_ns(login->core);
-    if (login->choice.tried_count == 0 || login->rounds >= ROUNDS_MAX ||
+    if (login->choice.tried_count == login->choice.unfit_count || login->rounds >= ROUNDS_MAX ||
         now_ns + ROUND_LEFT_NS > login->talk->deadline_ns)
         return told(login, -EAGAIN, answer->problem != NULL ? answer->problem : "no backend is up");
     login->rounds++;
@@ -278,8 +279,18 @@ static int another_round(struct login *login)
         if (is_gone(login))
             return told(login, -ECANCELED, "the client left");
     }
-    login->choice.tried_count = 0;
+    login->choice.tried_count = login->choice.unfit_count;
     return 0;
+}
+
+static void tried_add(struct choice *choice, const struct backend_member *member, bool is_unfit)
+{
+    const struct backend_member **tried = choice->tried;
+    tried[choice->tried_count++] = member;
+    if (!is_unfit)
+        return;
+    tried[choice->tried_count - 1] = tried[choice->unfit_count];
+    tried[choice->unfit_count++] = member;
 }
 
 static int next(struct login *login, struct backend_link **ret_link, bool *ret_is_over)
@@ -308,7 +319,7 @@ static int next(struct login *login, struct backend_link **ret_link, bool *ret_i
         login->choice.tried_count == BACKEND_TRIED_MAX ||
         core_now_ns(login->core) >= login->talk->deadline_ns)
         return result;
-    login->choice.tried[login->choice.tried_count++] = member;
+    tried_add(&login->choice, member, login->talk->is_unfit);
     counter_add(core_counters(login->core), COUNTER_BACKEND_RETRIES, 1);
     return 0;
 }

@@ -17,12 +17,23 @@ int talk_fail(struct talk *talk, const char *problem)
     return -EAGAIN;
 }
 
+/* Certificates and versions are not mended while somebody waits. TLS 1.3 refuses our certificate
+ * behind our handshake: in place of the greeting. */
+static int unfit(struct talk *talk)
+{
+    const char *problem = stream_tls_problem(talk->stream);
+    talk->is_unfit = !talk->is_greeted;
+    return talk_fail(talk, problem != NULL ? problem : "TLS failed");
+}
+
 static int ended(struct talk *talk, int result)
 {
     if (result == -ECANCELED && talk->gone != NULL && talk->gone(talk->argument)) {
         talk->problem = "the client left";
         return -ECANCELED;
     }
+    if (result == -EPROTO)
+        return unfit(talk);
     return talk_fail(talk, result == -ETIMEDOUT    ? "timed out"
                            : result == -EPIPE      ? "closed the connection"
                            : result == -ECONNRESET ? "reset the connection"
@@ -123,10 +134,6 @@ int talk_secure(struct talk *talk)
         return talk_fail(talk, "TLS is not set up");
     stream_deadline(talk->stream, talk->deadline_ns);
     int result = stream_secure_client(talk->stream, client, talk->host, NULL);
-    if (result == -EPROTO) {
-        const char *problem = stream_tls_problem(talk->stream);
-        return talk_fail(talk, problem != NULL ? problem : "TLS failed");
-    }
     offer_clear(&talk->now); /* what was said in clear */
     return result < 0 ? ended(talk, result) : 0;
 }

@@ -169,6 +169,7 @@ struct talk {
     bool is_ours;             /* for want of something here: no fault of the backend's */
     bool is_greeted;          /* the backend lives: what fails now is not the connect */
     bool is_final;            /* elsewhere would be no better */
+    bool is_unfit;            /* TLS with it failed: it will not do a second later either */
     const char *problem;      /* a literal */
     struct offer now, after;  /* before the log-in; told with its answer */
     struct referral referral; /* host.data != NULL: go there; in answer->text's memory */

@@ -222,6 +222,8 @@ struct pool_double {
     struct backend_options backends[PEER_BACKENDS];
 };
 
+static const uint8_t other_pin[TLS_PIN_BYTES] = {1};
+
 static void pool_fill(const struct peer_login *login, struct pool_double *pool)
 {
     static const char *const names[PEER_BACKENDS] = {"b0", "b1", "b2"};
@@ -231,7 +233,9 @@ static void pool_fill(const struct peer_login *login, struct pool_double *pool)
             .backends = pool->backends,
             .backend_count = login->backends ? login->backends : 1,
             .any_address = login->any_address,
-            .tls_ca = slice_cstr(pem_chain_root),
+            .tls_ca = slice_cstr(login->ca ? login->ca : pem_chain_root),
+            .pins = &other_pin,
+            .pin_count = login->is_pinned,
             .identity = login->is_native  ? BACKEND_IDENTITY_NATIVE
                         : login->is_proxy ? BACKEND_IDENTITY_PROXY
                                           : BACKEND_IDENTITY_NONE,
@@ -250,7 +254,7 @@ static void pool_fill(const struct peer_login *login, struct pool_double *pool)
     for (unsigned i = 0; i < pool->options.backend_count; i++) {
         pool->backends[i] = (struct backend_options){
             .name = slice_cstr(names[i]), .family = 4, .address = {127, 0, 0, 1}, .weight = 1};
-        pool->backends[i].host = slice_cstr(one);
+        pool->backends[i].host = slice_cstr(i == 0 && login->host != NULL ? login->host : one);
         pool->backends[i].ports[login->protocol] =
             (uint16_t)peer_port(i < login->dead ? PEER_BACKENDS : i);
     }

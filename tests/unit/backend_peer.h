@@ -49,6 +49,9 @@ struct peer_login {
     bool (*gone)(void *argument);
     uint64_t login_ms; /* 0: 5000 */
     unsigned ttl;      /* 0: BACKEND_TTL_FIRST */
+    const char *host;  /* for TLS, of the first backend; NULL: what its certificate says */
+    const char *ca;    /* NULL: that of its certificate */
+    bool is_pinned;    /* to another certificate */
     int result;
     const char *text, *capabilities, *problem; /* NULL: not looked at */
 };
