@@ -191,6 +191,8 @@ struct backend_answer {
                       1];                  /* told with the log-in, blanks between; "" */
     char path[BACKEND_NAME_BYTES_MAX * 3]; /* where it was tried, for the log */
     const char *problem;                   /* with -EAGAIN, for the log: "refused", "timed out" */
+    const char *code; /* with -EAGAIN: what it said why, a code of the protocol's that is the
+                         client's to know (POP3: "IN-USE"), and then `text` is his too; NULL */
 };
 
 /* Fiber. Chooses, connects, logs in; tries others of the pool as far as B1 and the time allow. 0

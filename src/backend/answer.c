@@ -212,27 +212,41 @@ bool literal_at_end(struct slice line, size_t bytes_max, size_t *ret_size)
 
 /* ---------------------------------------------------------------- the verdict */
 
-static const struct {
+static const struct code_row {
     enum backend_protocol protocol;
     const char *code; /* its first word */
     enum verdict verdict;
+    bool is_told; /* to the client: what he makes of it is other than of "try later" */
 } code_rows[] = {
     {BACKEND_IMAP, "UNAVAILABLE", VERDICT_LATER},
     {BACKEND_IMAP, "SERVERBUG", VERDICT_NOT_NOW},
-    {BACKEND_IMAP, "INUSE", VERDICT_NOT_NOW},
+    {BACKEND_IMAP, "INUSE", VERDICT_NOT_NOW, true},
     {BACKEND_IMAP, "CONTACTADMIN", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "PRIVACYREQUIRED", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "CORRUPTION", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "LIMIT", VERDICT_LIMIT},
     {BACKEND_POP3, "SYS/TEMP", VERDICT_LATER},
-    {BACKEND_POP3, "SYS/PERM", VERDICT_NOT_NOW},
-    {BACKEND_POP3, "IN-USE", VERDICT_NOT_NOW},
-    {BACKEND_POP3, "LOGIN-DELAY", VERDICT_NOT_NOW},
+    {BACKEND_POP3, "SYS/PERM", VERDICT_NOT_NOW, true},
+    {BACKEND_POP3, "IN-USE", VERDICT_NOT_NOW, true},
+    {BACKEND_POP3, "LOGIN-DELAY", VERDICT_NOT_NOW, true},
     {BACKEND_SIEVE, "TRYLATER", VERDICT_LATER},
     {BACKEND_SIEVE, "ENCRYPT-NEEDED", VERDICT_NOT_NOW},
     {BACKEND_SIEVE, "AUTH-TOO-WEAK", VERDICT_NOT_NOW},
     {BACKEND_SIEVE, "QUOTA", VERDICT_LIMIT},
 };
+
+/* NULL: none of these. */
+static const struct code_row *row_of(enum backend_protocol protocol, const struct reply *reply)
+{
+    size_t end = slice_find(reply->code, ' ');
+    if (protocol == BACKEND_SIEVE && slice_find(reply->code, '/') < end)
+        end = slice_find(reply->code, '/');
+    for (size_t i = 0; i < sizeof code_rows / sizeof *code_rows; i++)
+        if (code_rows[i].protocol == protocol &&
+            slice_equal_nocase(slice_first(reply->code, end), slice_cstr(code_rows[i].code)))
+            return &code_rows[i];
+    return NULL;
+}
 
 static enum verdict verdict_smtp(const struct reply *reply)
 {
@@ -258,14 +272,14 @@ enum verdict verdict_of(enum backend_protocol protocol, const struct reply *repl
         return verdict_smtp(reply);
     if (slice_starts_nocase(reply->code, SLICE("REFERRAL")))
         return VERDICT_NOT_NOW; /* to nowhere: one that leads on is followed before this counts */
-    size_t end = slice_find(reply->code, ' ');
-    if (protocol == BACKEND_SIEVE && slice_find(reply->code, '/') < end)
-        end = slice_find(reply->code, '/');
-    for (size_t i = 0; i < sizeof code_rows / sizeof *code_rows; i++)
-        if (code_rows[i].protocol == protocol &&
-            slice_equal_nocase(slice_first(reply->code, end), slice_cstr(code_rows[i].code)))
-            return code_rows[i].verdict;
-    return VERDICT_WRONG;
+    const struct code_row *row = row_of(protocol, reply);
+    return row != NULL ? row->verdict : VERDICT_WRONG;
+}
+
+const char *code_told(enum backend_protocol protocol, const struct reply *reply)
+{
+    const struct code_row *row = reply->said == SAID_NO ? row_of(protocol, reply) : NULL;
+    return row != NULL && row->is_told ? row->code : NULL;
 }
 
 /* ---------------------------------------------------------------- referrals */

@@ -198,6 +198,7 @@ static int attempt(struct login *login, const struct backend_member *member, str
     struct dial_target target;
     target_of(login, member, &target);
     talk->is_final = talk->is_unfit = false;
+    login->answer->code = NULL;
     path_add(login, member, &target);
     if (target.port == 0)
         return told(login, -EAGAIN, "the backend does not serve this protocol");

@@ -155,6 +155,7 @@ int talk_judge(struct talk *talk, const struct reply *reply)
         return -EXDEV;
     }
     talk->is_final = verdict != VERDICT_LATER;
+    answer->code = code_told(talk->protocol, reply);
     if (verdict == VERDICT_LIMIT) {
         talk->problem = "the user has too many connections";
         return -EUSERS;

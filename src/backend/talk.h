@@ -90,6 +90,8 @@ enum verdict {
     VERDICT_NOT_NOW /* the same; would be no better elsewhere */
 };
 enum verdict verdict_of(enum backend_protocol protocol, const struct reply *reply);
+/* A code of a refusal that the client is to know: a literal; NULL: none. */
+const char *code_told(enum backend_protocol protocol, const struct reply *reply);
 /* Where a referral leads to: the address, or the name, and the port (0: none said). */
 struct referral {
     struct slice host;

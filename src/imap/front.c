@@ -81,8 +81,10 @@ static void refuse(struct session *session, int error, const struct backend_answ
     const struct failure *failure = failures;
     while (failure->error != 0 && failure->error != error)
         failure++;
-    bool is_told = (error == -EACCES || error == -EUSERS) && answer->text[0] != '\0';
-    imap_answer(session, " NO ", failure->code, is_told ? answer->text : failure->text);
+    bool has_code = error == -EAGAIN && answer->code != NULL;
+    bool is_told = (error == -EACCES || error == -EUSERS || has_code) && answer->text[0] != '\0';
+    imap_answer(session, " NO ", has_code ? answer->code : failure->code,
+                is_told ? answer->text : failure->text);
 }
 
 void imap_front(struct session *session)

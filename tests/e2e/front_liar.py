@@ -77,7 +77,8 @@ POP3_LIES = (
     ('login', [ODD + b'\r\n', MUTE], b'SYS/TEMP'),
     ('login', b'-ERR [SYS/TEMP] later\r\n', b'SYS/TEMP'),
     ('login', b'-ERR [AUTH] wrong\r\n', b'AUTH'),
-    ('login', b'-ERR [IN-USE] another\r\n', b'SYS/TEMP'),
+    ('login', b'-ERR [IN-USE] another\r\n', b'IN-USE'),
+    ('login', b'-ERR [LOGIN-DELAY] another\r\n', b'LOGIN-DELAY'),
 )
 TLS_LIES = (
     ('starttls', MUTE, b'UNAVAILABLE'),

@@ -383,6 +383,7 @@ void peer_check(struct core *core, const struct peer_login *login)
     check_text(login, "text", result.answer.text, login->text);
     check_text(login, "capabilities", result.answer.capabilities, login->capabilities);
     check_text(login, "problem", result.answer.problem, login->problem);
+    check_text(login, "code", result.answer.code, login->code);
     check_equal(result.refused, result.result == -EACCES);
 }
 

@@ -53,7 +53,7 @@ struct peer_login {
     const char *ca;    /* NULL: that of its certificate */
     bool is_pinned;    /* to another certificate */
     int result;
-    const char *text, *capabilities, *problem; /* NULL: not looked at */
+    const char *text, *capabilities, *problem, *code; /* NULL: not looked at; "": none */
 };
 
 struct peer_result {

@@ -173,6 +173,11 @@ int backend_log_in(struct core *core, const struct backend_request *request,
     int result = forced(request->user);
     double_client = request->client;
     snprintf(ret_answer->path, sizeof ret_answer->path, "far/toy");
+    if (slice_starts_nocase(request->user, SLICE("inuse@"))) {
+        ret_answer->code = request->protocol == BACKEND_POP3 ? "IN-USE" : "INUSE";
+        snprintf(ret_answer->text, sizeof ret_answer->text, "Your other program has it");
+        result = -EAGAIN;
+    }
     if (result < 0)
         return result;
     if (request->client.ttl == 0)

@@ -19,7 +19,7 @@ extern const struct session_protocol toy_protocol;
 extern unsigned toy_port;
 
 /* Local parts of users whose log-in ends at once: "eusers", "eagain", "eloop", "enokey", "eperm",
- * "enomem". */
+ * "enomem"; "inuse": with the backend's reason. */
 extern struct backend_client double_client; /* of the last log-in */
 extern char double_capabilities[];          /* of the pool; "" not known */
 void double_reset(void);

@@ -215,6 +215,8 @@ static void pop3(void **state)
     client_expect_like(fd, "-ERR [IN-USE] *");
     client_expect_like(fd, "+OK");
     client_expect_like(fd, "-ERR [SYS/PERM] *");
+    client_ask(fd, "USER inuse\r\n", "+OK");
+    client_ask(fd, "PASS pw\r\n", "-ERR [IN-USE] Your other program has it");
     client_say(fd, "USER u1\r\nPASS pw\r\nb ECHO hello\r\nQUIT\r\n");
     client_expect(fd, "+OK\r\n+OK Logged in\r\n* hello\r\nb OK done\r\n* BAD\r\n");
     harness_nap(1500000); /* the time for a command is over, and no more of our business */
@@ -235,6 +237,7 @@ static void refusals(void **state)
     client_ask(fd, "a LOGIN enokey pw\r\n", "a NO [CANNOT] *");
     client_ask(fd, "a LOGIN eperm pw\r\n", "a NO [UNAVAILABLE] *");
     client_ask(fd, "a LOGIN enomem pw\r\n", "a NO [UNAVAILABLE] *");
+    client_ask(fd, "a LOGIN inuse pw\r\n", "a NO [INUSE] Your other program has it");
     client_ask(fd, "a LOGIN eloop pw\r\n", "a NO [CONTACTADMIN] *");
     client_ask(fd, "a AUTHENTICATE PLAIN AHUxAHdyb25n\r\n", "a NO [AUTHENTICATIONFAILED] *");
     client_ask(fd, "a SELECT INBOX\r\n", "a BAD Log in first");
