@@ -29,7 +29,7 @@ LAYER = {'base': 0, 'engine': 1, 'mime': 1, 'net': 2, 'store': 2, 'auth': 2, 'ro
 # Which folder answers for include/ringpost/NAME.h.
 OWNER = {'slice': 'base', 'arena': 'base', 'hash': 'base', 'counter': 'base', 'limits': 'base',
          'number': 'base', 'event': 'base', 'network': 'base', 'base64': 'base', 'rows': 'base',
-         'words': 'base', 'generation': 'base',
+         'words': 'base', 'generation': 'base', 'smtp_reply': 'base',
          'kernel': 'engine', 'kernel_linux': 'engine', 'core': 'engine',
          'mime': 'mime', 'stream': 'net', 'tls': 'net', 'log': 'store', 'store': 'store',
          'auth': 'auth', 'directory': 'auth', 'directories': 'directory', 'route': 'route',

@@ -6,6 +6,8 @@
  */
 #include <arpa/inet.h>
 
+#include "ringpost/smtp_reply.h"
+
 #include "talk.h"
 
 static bool starts(struct slice line, const char *word, struct slice *ret_rest)
@@ -97,40 +99,20 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* "5.7.8" at the start of `text` (RFC 3463), of the class `first`; else empty. */
-static struct slice enhanced_of(struct slice text, char first)
-{
-    struct slice code = slice_first(text, slice_find(text, ' '));
-    size_t at = 0;
-    for (unsigned part = 0; part < 3; part++) {
-        size_t begin = at;
-        while (at < code.size && at - begin < 3 && is_digit(code.data[at]))
-            at++;
-        if (at == begin || (part < 2 && (at >= code.size || code.data[at++] != '.')))
-            return (struct slice){0};
-    }
-    return at == code.size && code.data[0] == first && code.data[1] == '.' ? code
-                                                                           : (struct slice){0};
-}
-
 void reply_smtp(struct slice line, struct reply *ret_reply)
 {
-    struct reply reply = {.said = SAID_NONSENSE};
-    *ret_reply = reply;
-    if (line.size < 3 || line.data[0] < '2' || line.data[0] > '5' || line.data[1] > '5' ||
-        !is_digit(line.data[1]) || !is_digit(line.data[2]) ||
-        (line.size > 3 && line.data[3] != ' ' && line.data[3] != '-'))
+    struct smtp_reply reply;
+    *ret_reply = (struct reply){.said = SAID_NONSENSE};
+    if (!smtp_reply_parse(line, &reply))
         return;
-    for (unsigned i = 0; i < 3; i++)
-        reply.number = reply.number * 10 + (unsigned)(line.data[i] - '0');
-    reply.is_more = line.size > 3 && line.data[3] == '-';
-    reply.text = slice_from(line, 4);
-    reply.code = enhanced_of(reply.text, line.data[0]);
-    reply.said = line.data[0] == '2'   ? SAID_OK
-                 : line.data[0] == '3' ? SAID_CONTINUE
-                 : reply.number == 421 ? SAID_BYE
-                                       : SAID_NO;
-    *ret_reply = reply;
+    *ret_reply = (struct reply){.said = reply.number < 300    ? SAID_OK
+                                        : reply.number < 400  ? SAID_CONTINUE
+                                        : reply.number == 421 ? SAID_BYE
+                                                              : SAID_NO,
+                                .code = reply.code,
+                                .text = reply.text,
+                                .number = reply.number,
+                                .is_more = reply.is_more};
 }
 
 /* ---------------------------------------------------------------- ManageSieve */
