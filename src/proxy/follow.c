@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Following a conversation (follow.h). Of the client's bytes only the end of each piece is looked
- * at. Of an IMAP or ManageSieve backend's, line ends are looked for, and literals, which are nearly
- * all of the bytes where there are many, are counted off without a look.
+ * at. Of a backend's line ends are looked for (not of POP3, where messages are lines), and literals,
+ * which are nearly all of the bytes where there are many, are counted off without a look.
  *
  * A line of the client's that is found at the end of a piece may be the text of a message: then
  * IDLE is not confirmed by the backend's "+", goodbye ends with the next piece, and opaque is the
@@ -82,6 +82,17 @@ static bool has_literals(const struct follow *follow)
     return follow->protocol == BACKEND_IMAP || follow->protocol == BACKEND_SIEVE;
 }
 
+static bool says_bye(const struct follow *follow)
+{
+    static const struct slice byes[BACKEND_PROTOCOL_COUNT] = {
+        [BACKEND_IMAP] = SLICE("* BYE"),
+        [BACKEND_SIEVE] = SLICE("BYE"),
+        [BACKEND_SUBMISSION] = SLICE("421"),
+    };
+    struct slice word = byes[follow->protocol];
+    return word.size > 0 && slice_starts_nocase(slice_of(follow->head, follow->head_size), word);
+}
+
 /* A text for people may end like a literal's size. Of ManageSieve it is a string. */
 static bool is_text(const struct follow *follow)
 {
@@ -137,12 +148,13 @@ static void end_line(struct follow *follow)
 {
     uint64_t literal = 0;
     struct slice line = slice_of(follow->down, follow->down_size);
-    if (!is_text(follow) && ends_in_literal(line, &literal)) {
+    if (has_literals(follow) && !is_text(follow) && ends_in_literal(line, &literal)) {
         follow->literal = literal;
         follow->down_size = 0; /* what follows the literal is the same line */
         return;
     }
     follow->is_in_line = false;
+    follow->has_bye = says_bye(follow);
 }
 
 static void add_to_line(struct follow *follow, struct slice part)
@@ -179,10 +191,8 @@ void follow_down(struct follow *follow, struct slice bytes)
 {
     if (bytes.size == 0 || follow->is_opaque)
         return;
-    if (has_literals(follow))
+    if (follow->protocol != BACKEND_POP3)
         follow_lines(follow, bytes);
-    else
-        follow->is_in_line = bytes.data[bytes.size - 1] != '\n';
 }
 
 bool follow_is_between_lines(const struct follow *follow)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What can be told about a conversation from the bytes that pass, without holding any: whether the
- * next byte for the client begins a line (X3), whether an IMAP client is in IDLE, whether the
- * client has said goodbye. Pure. It only looks: nothing it finds changes what is passed on, and
- * where it cannot know (POP3's answers of several lines, TLS or COMPRESS by a command) it says no.
+ * next byte for the client begins a line (X3), whether an IMAP client is in IDLE, whether one side
+ * has said goodbye. Pure. It only looks: nothing it finds changes what is passed on, and where it
+ * cannot know (POP3's answers of several lines, TLS or COMPRESS by a command) it says no.
  */
 #ifndef RINGPOST_PROXY_FOLLOW_H
 #define RINGPOST_PROXY_FOLLOW_H
@@ -27,6 +27,7 @@ struct follow {
     bool is_in_line;                       /* of the backend's; a literal is part of a line */
     bool is_opaque;                        /* what follows need not be lines */
     bool has_quit;                         /* LOGOUT or QUIT was the client's last line */
+    bool has_bye;                          /* the backend's last line was its goodbye */
 };
 
 void follow_begin(struct follow *follow, enum backend_protocol protocol);

@@ -4,14 +4,15 @@
  *
  *   OPEN ─ client closed ─▶ LEFT: what it sent is handed on; the backend's answers for farewell_ms
  *     │                        └─ silence, or the backend closes ─▶ ended
- *     ├─ backend closed, after a goodbye of the client's ─▶ ended
- *     ├─ backend closed or broke ─▶ few: ended; many: ENDING, spread
+ *     ├─ backend closed, after a goodbye ─▶ ended
+ *     ├─ backend closed without one, or broke ─▶ few: ended; many: ENDING, spread
  *     ├─ backend taken down ─▶ ENDING, spread; passes till then
  *     └─ drain, kick, silence, stall ─▶ ended
  *
  * Spreading: clients connect again at once. When a backend dies with all its sessions, the others
- * would have to log all of them in in one moment; so the more of them this core has lost lately,
- * the longer the time over which the clients learn of it, each at random.
+ * would have to log all of them in in one moment; so after the first few of a core the clients
+ * learn of it one every LOSS_STEP_MS, and those for whom spread_ms would not do, at random within
+ * it. Thus whatever their number they are even over the time that it takes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,12 +86,14 @@ void proxied_end_within(struct proxied *proxied, enum session_end end, uint64_t 
 
 /* ---------------------------------------------------------------- a backend that is gone */
 
-/* How many sessions of this backend have been lost lately, this one included. */
-static unsigned count_loss(struct proxied *proxied)
+/* How long the client is not told of it yet: a core's losses of one backend come in steps, from
+ * when they began. */
+static uint64_t wait_ms(struct proxied *proxied)
 {
-    struct proxy *proxy = proxy_of(core_of(proxied));
-    uint64_t now_ns = core_now_ns(proxy->core);
-    uint64_t window_ns = proxy_options_of(proxied->session)->spread_ms * 1000000;
+    struct core *core = core_of(proxied);
+    struct proxy *proxy = proxy_of(core);
+    uint64_t now_ns = core_now_ns(core), chance;
+    uint64_t spread_ms = proxy_options_of(proxied->session)->spread_ms;
     struct loss *oldest = &proxy->losses[0], *found = NULL;
     for (unsigned i = 0; i < LOSSES_KEPT && found == NULL; i++) {
         if (proxy->losses[i].backend == proxied->backend)
@@ -98,19 +101,26 @@ static unsigned count_loss(struct proxied *proxied)
         if (proxy->losses[i].last_ns < oldest->last_ns)
             oldest = &proxy->losses[i];
     }
-    if (found == NULL || now_ns - found->begin_ns > window_ns) {
+    if (found == NULL || now_ns - found->begin_ns > spread_ms * 1000000) {
         found = found != NULL ? found : oldest;
         *found = (struct loss){.backend = proxied->backend, .begin_ns = now_ns};
     }
     found->last_ns = now_ns;
-    return ++found->count;
+    if (++found->count <= LOSSES_FREE || spread_ms == 0)
+        return 0;
+    core_random(core, &chance, sizeof chance);
+    uint64_t due_ms = (uint64_t)(found->count - LOSSES_FREE) * LOSS_STEP_MS;
+    uint64_t gone_ms = (now_ns - found->begin_ns) / 1000000;
+    if (due_ms > spread_ms)
+        return chance % spread_ms;
+    return due_ms > gone_ms ? due_ms - gone_ms : 0;
 }
 
 void proxied_lost(struct proxied *proxied, bool is_broken)
 {
-    uint64_t spread_ms = proxy_options_of(proxied->session)->spread_ms;
-    unsigned count = count_loss(proxied);
-    uint64_t ms = count > LOSSES_FREE ? (uint64_t)(count - LOSSES_FREE) * LOSS_STEP_MS : 0;
+    bool is_told = proxied->follow.has_bye; /* by the backend, and passed on */
+    bool is_told_by_us = !is_told && follow_is_between_lines(&proxied->follow);
+    uint64_t ms = wait_ms(proxied);
     struct backend_link *link = proxied->link;
     if (is_broken || ms > 0)
         backend_link_lost(link);
@@ -120,9 +130,9 @@ void proxied_lost(struct proxied *proxied, bool is_broken)
     backend_link_close(link);
     if (ms > 0)
         counter_add(core_counters(core_of(proxied)), COUNTER_PROXY_SPREAD, 1);
-    proxied_end_within(proxied,
-                       is_broken || ms > 0 ? SESSION_END_BACKEND_LOST : SESSION_END_BACKEND_CLOSED,
-                       ms < spread_ms ? ms : spread_ms);
+    bool is_lost = !is_told && (is_broken || ms > 0 || is_told_by_us);
+    end_at(proxied, PROXIED_ENDING, is_lost ? SESSION_END_BACKEND_LOST : SESSION_END_BACKEND_CLOSED,
+           ms);
 }
 
 /* backend_link.input */

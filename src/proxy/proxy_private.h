@@ -26,7 +26,7 @@ enum {
     SWEEP_VISITS_MAX = 4096, /* a tick */
     LOSSES_KEPT = 64,        /* backends whose losses are counted */
     LOSSES_FREE = 16,        /* sessions of a backend that are ended at once */
-    LOSS_STEP_MS = 10,       /* for each beyond: the time over which they are ended grows */
+    LOSS_STEP_MS = 10,       /* each beyond that is ended so long after the one before */
     FAREWELLS_MAX = 30,      /* times farewell_ms, while the backend still talks */
     FAILURE_LOG_MS = 1000,
     DOWN_SPREAD_MS_MAX = 60000

@@ -134,6 +134,29 @@ static void goodbyes(void **state)
     assert_false(quits(BACKEND_POP3, "QUIT"));
 }
 
+static bool says_bye(enum backend_protocol protocol, const char *text)
+{
+    struct follow follow;
+    follow_begin(&follow, protocol);
+    for (size_t i = 0; i < strlen(text); i++)
+        follow_down(&follow, slice_of(text + i, 1));
+    return follow.has_bye;
+}
+
+static void backend_goodbyes(void **state)
+{
+    (void)state;
+    assert_true(says_bye(BACKEND_IMAP, "* 1 EXISTS\r\n* BYE\r\n"));
+    assert_true(says_bye(BACKEND_IMAP, "* bye [UNAVAILABLE] {5}\r\n"));
+    assert_true(says_bye(BACKEND_SIEVE, "BYE (TRYLATER) {2}\r\nab\r\n"));
+    assert_true(says_bye(BACKEND_SUBMISSION, "250 2.0.0 {3}\r\n421 4.4.2 late\r\n"));
+    assert_false(says_bye(BACKEND_IMAP, "* BYE"));
+    assert_false(says_bye(BACKEND_IMAP, "* BYE\r\n* 1 EXISTS\r\n"));
+    assert_false(says_bye(BACKEND_IMAP, "* 1 FETCH (BODY[] {7}\r\n* BYE\r\n"));
+    assert_false(says_bye(BACKEND_SUBMISSION, "250 421\r\n"));
+    assert_false(says_bye(BACKEND_POP3, "* BYE\r\n"));
+}
+
 /* TLS or compression by a command: nothing of ours may be said any more. */
 static void opaque(void **state)
 {
@@ -152,8 +175,9 @@ static void opaque(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines), cmocka_unit_test(literals), cmocka_unit_test(texts),
-        cmocka_unit_test(idle),  cmocka_unit_test(goodbyes), cmocka_unit_test(opaque),
+        cmocka_unit_test(lines),  cmocka_unit_test(literals), cmocka_unit_test(texts),
+        cmocka_unit_test(idle),   cmocka_unit_test(goodbyes), cmocka_unit_test(backend_goodbyes),
+        cmocka_unit_test(opaque),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -309,6 +309,13 @@ static void toy_close(struct session *session, const void *arguments)
     session_end(session, SESSION_END_QUIT);
 }
 
+static void toy_bye(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    stream_write(&session->stream, SLICE("* BYE of the backend\r\n"));
+    session_end(session, SESSION_END_QUIT);
+}
+
 static void toy_break(struct session *session, const void *arguments)
 {
     (void)session, (void)arguments;
@@ -364,10 +371,10 @@ static void toy_closed(struct session *session)
         name, 1, COMMAND_FREE_ARGUMENTS, NULL, 0, run, name                                        \
     }
 static const struct command commands[] = {
-    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo),    TOY("BULK", toy_bulk),
-    TOY("IDLE", toy_idle),   TOY("DONE", toy_done),    TOY("SLOW", toy_slow),
-    TOY("CLOSE", toy_close), TOY("BREAK", toy_break),  TOY("KICK", toy_kick),
-    TOY("DOWN", toy_down),   TOY("LOGOUT", toy_logout)};
+    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo), TOY("BULK", toy_bulk),
+    TOY("IDLE", toy_idle),   TOY("DONE", toy_done), TOY("SLOW", toy_slow),
+    TOY("CLOSE", toy_close), TOY("BYE", toy_bye),   TOY("BREAK", toy_break),
+    TOY("KICK", toy_kick),   TOY("DOWN", toy_down), TOY("LOGOUT", toy_logout)};
 
 const struct session_protocol toy_protocol = {
     .id = PROTOCOL_CONTROL,

@@ -11,7 +11,7 @@
 
 /* After the log-in, each with a tag:
  *   ECHO text    * text, OK            SLOW     OK, after 400 ms
- *   BULK n       n bytes as a literal  CLOSE    closes without a word
+ *   BULK n       n bytes as a literal  CLOSE, BYE   closes without a word, with one
  *   IDLE         +, until DONE         BREAK    all links of the core break
  *   LOGOUT       BYE, OK               KICK, DOWN   proxy_kick of its user; what the operator wants
  * LOGIN with the password "wrong" is refused. */
