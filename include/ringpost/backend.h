@@ -221,25 +221,36 @@ struct slice backend_capabilities(struct core *core, const struct backend_pool *
 /* A user's place at a backend while mail is handed to it: B1 holds as for a log-in. Several users
  * with one target may share a connection. */
 struct backend_place;
-/* Fiber. Chooses (request->without_login; its slices outlive the place). 0; -EAGAIN: none may be
- * used, with *ret_problem a literal; -EPERM: the user is being moved; -ELOOP, -ENOMEM. */
+/* Fiber. Chooses (request->without_login; its slices outlive the place); a user who is held is
+ * waited for until deadline_ns (0: not). 0; -EAGAIN: none may be used; -EPERM: the user is being
+ * moved; -ELOOP, -ENOMEM; with *ret_problem a literal. */
 int backend_place_take(struct core *core, const struct backend_request *request,
-                       struct backend_place **ret_place, const char **ret_problem);
-/* Fiber. After a connect that failed: another of the pool, if B1 allows it. 0; -EAGAIN; -EPERM. */
-int backend_place_next(struct core *core, struct backend_place *place, const char **ret_problem);
+                       uint64_t deadline_ns, struct backend_place **ret_place,
+                       const char **ret_problem);
+/* Fiber. When no mail could be handed over there: the connect failed, or the user was given another
+ * backend meanwhile, or backend_place_fail was called. Another of the pool, if B1 allows it, and
+ * not settled. 0; -EAGAIN; -EPERM; after an error the place can only be given. */
+int backend_place_next(struct core *core, struct backend_place *place, uint64_t deadline_ns,
+                       const char **ret_problem);
+/* Connected, but it took nothing: the backend is not to be tried again. */
+void backend_place_fail(struct backend_place *place);
 /* One connection serves both. */
 bool backend_place_is_same(const struct backend_place *one, const struct backend_place *other);
 /* The name that a directory says the backend has for him; data NULL: his own. */
 struct slice backend_place_user(const struct backend_place *place);
+/* Where it is, for the log. */
+struct slice backend_place_name(const struct backend_place *place);
 /* Fiber. One attempt to connect to where the places are (which are the same): up to where a
  * transaction may begin, until deadline_ns at most; counted as any. 0 with a link, whose offers
  * stand in ret_answer->capabilities, and is_settled set for each place that may use it (false: the
- * user was given another backend meanwhile); -EUSERS, -EAGAIN, -ELOOP, -ECANCELED. The link is closed
- * before the places are given. */
+ * user was given another backend meanwhile), which is one at least; -EUSERS, -EAGAIN, -ELOOP,
+ * -ECANCELED. The link is closed before the places are given. */
 int backend_place_connect(struct core *core, struct backend_place *const *places, unsigned count,
                           uint64_t deadline_ns, bool (*gone)(void *argument), void *argument,
                           struct backend_answer *ret_answer, struct backend_link **ret_link);
 bool backend_place_is_settled(const struct backend_place *place);
+/* A message was handed over there: the user's affinity begins when the place is given. */
+void backend_place_used(struct backend_place *place);
 /* Leaves it: from the core; NULL is allowed. */
 void backend_place_give(struct core *core, struct backend_place *place);
 
@@ -268,6 +279,8 @@ int backend_find(struct core *core, struct slice name, const struct backend **re
 /* On any core; all see it. Results as backend_find. It ends no session: proxy_cut does. */
 int backend_will_set(struct core *core, struct slice name, enum backend_will will);
 enum backend_will backend_will_of(const struct backend *backend);
+/* Since when checks have found all of its services dead; 0: one is alive, or nobody checks. */
+uint64_t backend_dead_ns(const struct backend *backend);
 struct slice backend_name(const struct backend *backend);
 struct slice backend_pool_name(const struct backend *backend);
 

@@ -10,7 +10,7 @@
  *            exception.c   the same for what the operator wants of a user
  *            health.c   checks, each backend on one core
  *            open.c     what a core keeps: TLS clients, log-ins that wait for their turn
- *   log-in   login.c, dial.c, identity.c, talk_*.c: on a connection to the backend that was chosen
+ *   log-in   login.c, place.c, attempt.c, dial.c, identity.c, talk_*.c: on a connection to the backend that was chosen
  *
  * Three lives: a `backend` is the process's (it is what goes on across reloads), a `backend_member`
  * and its pool are of one table, `backends` is a core's.
@@ -64,7 +64,8 @@ struct backend {
     _Atomic uint32_t sessions; /* connections, those that log in too */
     _Atomic uint32_t users;    /* rows of users that name it */
     _Atomic uint64_t logins, failures, refused;
-    struct message hurry; /* to the core that checks it: something has changed; */
+    _Atomic uint64_t dead_ns; /* all its services are, by the core that checks it; 0: not */
+    struct message hurry;     /* to the core that checks it: something has changed; */
     atomic_bool hurries;  /* it is on its way */
     struct backend_health health[BACKEND_PROTOCOL_COUNT];
 };
@@ -153,6 +154,8 @@ struct choice {
     uint64_t deadline_ns; /* how long a held log-in may wait; 0: not */
 };
 bool choice_has_tried(const struct choice *choice, const struct backend_member *member);
+/* One more of at most BACKEND_TRIED_MAX. */
+void choice_tried(struct choice *choice, const struct backend_member *member, bool is_unfit);
 /* Of those that take new users now, by rendezvous hash. NULL: none. */
 const struct backend_member *choose(const struct choice *choice, uint64_t now_ns);
 

@@ -37,6 +37,16 @@ bool choice_has_tried(const struct choice *choice, const struct backend_member *
     return false;
 }
 
+void choice_tried(struct choice *choice, const struct backend_member *member, bool is_unfit)
+{
+    const struct backend_member **tried = choice->tried;
+    tried[choice->tried_count++] = member;
+    if (!is_unfit)
+        return;
+    tried[choice->tried_count - 1] = tried[choice->unfit_count];
+    tried[choice->unfit_count++] = member;
+}
+
 /* A backend that came back takes its share of new users in growing part. */
 static uint64_t weight_now(const struct backend_member *member, enum backend_protocol protocol,
                            uint64_t now_ns)

@@ -164,10 +164,23 @@ int wish_make(const struct backend_request *request, struct wish *ret_wish)
         .tls = request->pool->options->tls[request->protocol],
     };
     attributes_read(request->attributes, &attributes);
+    ret_wish->user = attributes.user.size > 0 ? attributes.user : (struct slice){0};
     if (request->client.ttl <= 1)
         return -ELOOP;
     int result = place(wish, &attributes);
     if (result == 0 && !request->without_login)
         result = credentials_choose(wish, &attributes);
     return result;
+}
+
+void wish_choice(const struct wish *wish, uint64_t deadline_ns, struct choice *ret_choice)
+{
+    *ret_choice = (struct choice){
+        .pool = wish->request->pool,
+        .protocol = wish->request->protocol,
+        .user = wish->request->user,
+        .tag = wish->tag,
+        .fixed = wish->fixed,
+        .deadline_ns = deadline_ns,
+    };
 }

@@ -4,6 +4,8 @@
  * answer to the log-in.
  *
  *   login.c        chooses, tries, tries elsewhere ─▶ a link
+ *   place.c        the same for mail, where several users may share a connection
+ *   attempt.c      one attempt at one backend; links
  *   credentials.c  what is to be shown there: the client's secret, a directory's, or the master's
  *   dial.c         one connection: source, PROXY header, TLS, greeting, STARTTLS
  *   talk.c         lines in with bounds, batches of commands out
@@ -139,6 +141,7 @@ struct wish {
     const struct backend_request *request;
     const struct backend_pool_options *pool;
     struct credentials credentials;
+    struct slice user;                  /* the directory's name for him; data NULL: none */
     const struct backend_member *fixed; /* NULL: chosen by hash */
     struct slice tag;
     /* Of fixed == pool->elsewhere; port also where it is one of ours (0: its own). */
@@ -151,6 +154,8 @@ struct wish {
 int wish_make(const struct backend_request *request, struct wish *ret_wish);
 /* It is to be there: an address, or the name of one of the pool's. 0; -EAGAIN as above. */
 int wish_place(struct wish *wish, struct slice host);
+/* What user_place is to be asked for; a held user is waited for until deadline_ns (0: not). */
+void wish_choice(const struct wish *wish, uint64_t deadline_ns, struct choice *ret_choice);
 
 /* ---------------------------------------------------------------- a conversation */
 
@@ -234,5 +239,35 @@ extern const struct dialect *const dialects[BACKEND_PROTOCOL_COUNT];
  * *ret_is_open tells whether the stream is to be closed. */
 int dial_backend(struct talk *talk, const struct dial_target *target,
                  const struct stream_owner *owner, bool *ret_is_open);
+
+/* ---------------------------------------------------------------- one attempt (attempt.c) */
+
+struct attempt { /* what all attempts of one log-in share */
+    struct core *core;
+    const struct backend_request *request;
+    const struct wish *wish;
+    struct backend_answer *answer;
+    struct talk *talk; /* from attempt_begin to attempt_end */
+    char host[TLS_NAME_BYTES_MAX + 1];
+};
+struct held; /* what a link is */
+
+/* 0 or -ENOMEM. */
+int attempt_begin(struct attempt *attempt, bool (*gone)(void *argument), void *argument,
+                  uint64_t deadline_ns);
+void attempt_end(struct attempt *attempt);
+/* The result, with the problem noted in the answer. */
+int attempt_told(struct attempt *attempt, int result, const char *problem);
+/* Fiber. A turn, a connection, the dialect, counted. 0 with *ret_held, for attempt_link or
+ * attempt_drop; -EACCES, -EUSERS, -EAGAIN, -EXDEV, -ELOOP, -ECANCELED. */
+int attempt_run(struct attempt *attempt, const struct backend_member *member,
+                struct held **ret_held);
+/* It is a link now, which leaves the claim (NULL: none) when it is closed. */
+struct backend_link *attempt_link(struct attempt *attempt, const struct backend_member *member,
+                                  struct held *held, struct user_claim *claim);
+void attempt_drop(const struct backend_member *member, struct held *held);
+/* Where it leads to for this wish. */
+void attempt_target(const struct wish *wish, const struct backend_member *member,
+                    struct dial_target *ret_target);
 
 #endif

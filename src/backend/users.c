@@ -8,7 +8,7 @@
  *
  *   place    exception ─▶ directory ─▶ row (B1) ─▶ hash        pending + 1
  *   settle   still so?                                         pending - 1, sessions + 1
- *   leave                                                      the last one: affinity begins
+ *   leave                                                      affinity begins, or is longer
  *
  * Settling asks again because log-ins of one user may fail over while others are under way: the
  * first to get through decides, and one that got through elsewhere is refused ("try later"), as is
@@ -257,10 +257,11 @@ static void leave_at_home(struct core *core, struct message *message)
     } else if (row != NULL) {
         bool is_here = row->backend == claim->backend && row->sessions > 0;
         assert(is_here || row->elsewhere > 0); /* K3 */
-        if (is_here && --row->sessions == 0)
-            row->affinity_end_ns = core_now_ns(core) + claim->affinity_ns;
-        else if (!is_here)
-            row->elsewhere--;
+        uint64_t end_ns = core_now_ns(core) + claim->affinity_ns;
+        row->sessions -= is_here;
+        row->elsewhere -= !is_here;
+        if (is_here && end_ns > row->affinity_end_ns)
+            row->affinity_end_ns = end_ns;
     }
     if (row != NULL && row_is_over(row, backends))
         rows_remove(&backends->users, row);

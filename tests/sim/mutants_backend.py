@@ -38,7 +38,7 @@ MUTANTS = [
      '    row->affinity_end_ns = 0;\n',
      '', USER),
     ('no affinity', USERS,
-     'row->affinity_end_ns = core_now_ns(core) + claim->affinity_ns;',
+     'row->affinity_end_ns = end_ns;',
      'row->affinity_end_ns = 0;', USER),
     ('sessions counted at the wrong backend', USERS,
      '    row->elsewhere += row->sessions;\n'
