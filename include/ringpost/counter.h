@@ -64,6 +64,16 @@
     ROW(BACKEND_RETRIES, "backend_retries_total", "counter", "log-ins tried at another backend")   \
     ROW(BACKEND_CHECKS, "backend_checks_total", "counter", "health checks made")                   \
     ROW(BACKENDS_ALIVE, "backends_alive", "gauge", "backends that answer")                         \
+    ROW(RELAY_MESSAGES, "relay_messages_total", "counter",                                         \
+        "messages for users of other stores, all their recipients answered")                       \
+    ROW(RELAY_HANDED_ON, "relay_handed_on_total", "counter",                                       \
+        "recipients whose message a backend has taken")                                            \
+    ROW(RELAY_REFUSED, "relay_refused_total", "counter", "recipients that backends refused")       \
+    ROW(RELAY_LATER, "relay_later_total", "counter", "recipients answered: try again later")       \
+    ROW(RELAY_CALL_OUTS, "relay_call_outs_total", "counter",                                       \
+        "backends asked whether they know a recipient")                                            \
+    ROW(RELAY_KNOWN, "relay_known_total", "counter",                                               \
+        "recipients of whom a backend had been asked before")                                      \
     ROW(PROXY_SESSIONS, "proxy_sessions", "gauge", "sessions passed through now")                  \
     ROW(PROXY_BYTES_UP, "proxy_up_bytes_total", "counter", "bytes passed to backends")             \
     ROW(PROXY_BYTES_DOWN, "proxy_down_bytes_total", "counter", "bytes passed to clients")          \
