@@ -80,7 +80,6 @@ struct transfer {
     void *argument;
     const char *problem; /* out: a literal, what failed on the way; NULL: nothing */
     bool may_come_twice; /* out: some are told "later" who may have the message already (R1) */
-    bool may_come_twice; /* out: some are told "later" who may have the message already (R1) */
 };
 
 /* Fiber. The whole transaction; each recipient's result and reply are set. 0: all answers came, and
