@@ -51,6 +51,11 @@ static void set_reply(struct relay_recipient *recipient, int result, const char 
     recipient->result = result;
 }
 
+void recipient_later(struct relay_recipient *recipient, const char *reply)
+{
+    set_reply(recipient, -EAGAIN, reply);
+}
+
 /* All that are asked or taken. */
 static void set_open(struct course *course, int result, const char *reply)
 {
