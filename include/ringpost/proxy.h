@@ -24,6 +24,10 @@ struct proxy_domain {
     const struct backend_pool *pool;
 };
 
+/* The pool of a domain in any case, or NULL. */
+const struct backend_pool *proxy_domain_pool(const struct proxy_domain *domains, unsigned count,
+                                             struct slice domain);
+
 /* Of a service (service.front). Shared by all cores, immutable while services run. */
 struct proxy_options {
     enum backend_protocol protocol;
@@ -46,6 +50,13 @@ void proxy_close(struct core *core);
 /* The pool of the session's user (session->user; before it: of `user`, with its domain), or NULL:
  * local. */
 const struct backend_pool *proxy_pool(const struct session *session, struct slice user);
+/* Who the session's client is, for a backend; `id` holds the session's. */
+enum { PROXY_ID_BYTES = 20 };
+void proxy_describe(const struct session *session, char id[PROXY_ID_BYTES],
+                    struct backend_client *ret_client);
+/* Nobody waits for the backend's answer any more. A client that has closed may still wait for what
+ * it has sent. The argument is the session. */
+bool proxy_is_gone(void *argument);
 /* The session has its user (session_log_in gave 0), and his mail is elsewhere. */
 bool proxy_is_wanted(const struct session *session);
 /* ... and his pool has the service's protocol. */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Where mail for an address goes: domains, their users, aliases, catch-all, sub-addressing. One
- * function answers for every protocol. Today every target is a local user; backends and remote
- * hosts become further kinds of target. Users may also be known elsewhere, in a directory: then the
- * route says whom to ask about.
+ * function answers for every protocol. A target is a user of ours, or somebody to be asked about,
+ * because users of that domain are known elsewhere: to a directory, or to the backends of its pool.
  *
  * The table is built at start-up (or reload), then immutable and shared by all cores. Its hash is
  * not keyed: names come from the operator's files, a peer's look-ups add nothing to it.
@@ -50,7 +49,10 @@ struct route_target {
     struct slice user;    /* canonical, owned by the table; to be asked about: the local part only,
                              in any case, borrowed like the domain */
     struct slice mailbox; /* "INBOX", or the sub-address (borrowed from local_part) */
-    struct slice domain;  /* not empty: ask whether there is user@domain (auth_lookup) */
+    struct slice domain;  /* not empty: ask whether there is user@domain (auth_lookup, or the
+                             backends of a domain whose mail is elsewhere) */
+    struct slice named;   /* to be asked about: the local part as it was named, with its
+                             sub-address; borrowed */
 };
 enum route_answer {
     ROUTE_TARGETS,      /* there is at least one target, all are users */

@@ -39,12 +39,15 @@ struct store_options {
 };
 
 /* A process may have no store at all, when all its users are elsewhere (backend.h): then nothing of
- * this file is called but store_home_core, store_state and account_open, which are -ENODEV, and
- * store_close. */
+ * this file is called but store_home_core, store_state and account_open, which are -ENODEV,
+ * store_open_bodies, the calls of a message body, and store_close. */
 
 /* Opens the shards of this core (each core calls it, core 0 first makes or checks the store's
  * identity file). Fiber. 0 or -errno; the event log says what and where. */
 int store_open(struct core *core, const struct store_options *options);
+/* Instead of it, without a store: messages can be received all the same, for who else takes them. 0
+ * or -ENOMEM. */
+int store_open_bodies(struct core *core);
 void store_close(struct core *core); /* a last checkpoint, then the logs. Fiber. */
 
 /* Which core serves this user; from any core. */

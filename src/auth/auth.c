@@ -151,6 +151,21 @@ int auth_find(struct auth *auth, const struct auth_options *options,
 
 int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_result)
 {
+    return auth_lookup_proof(core, user, ret_result, NULL);
+}
+
+static void prove(const struct directory_record *record, struct auth_proof *proof)
+{
+    struct slice attributes = slice_cstr(record->attributes);
+    assert(attributes.size < proof->memory_bytes && "AUTH_PROOF_BYTES_MAX");
+    memcpy(proof->memory, attributes.data, attributes.size + 1);
+    proof->attributes = slice_of(proof->memory, attributes.size);
+    proof->secret = (struct slice){0};
+}
+
+int auth_lookup_proof(struct core *core, struct slice user, struct auth_result *ret_result,
+                      struct auth_proof *ret_proof)
+{
     struct auth *auth = core_local(core, CORE_LOCAL_AUTH);
     const struct auth_options *options = auth->options;
     char text[AUTH_USER_BYTES_MAX + 1];
@@ -173,6 +188,8 @@ int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_re
         memcpy(ret_result->text, name.data, name.size);
         ret_result->user = slice_of(ret_result->text, name.size);
     }
+    if (result == 0 && ret_proof != NULL)
+        prove(record, ret_proof);
     explicit_bzero(record, sizeof *record);
     free(record);
     return result;

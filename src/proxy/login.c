@@ -13,19 +13,19 @@
 
 #include "proxy_private.h"
 
-/* Nobody is there to be logged in. A client that has closed may still wait for answers to what it
- * has sent. */
-static bool is_gone(void *argument)
+bool proxy_is_gone(void *argument)
 {
     const struct session *session = argument;
     int end = session->stream.end;
     return end != 0 && (end != -EPIPE || !session_has_unread(session));
 }
 
-static void describe(struct session *session, const char *id, struct backend_client *ret_client)
+void proxy_describe(const struct session *session, char id[PROXY_ID_BYTES],
+                    struct backend_client *ret_client)
 {
     const struct stream *stream = &session->stream;
     const struct service *service = session->service;
+    snprintf(id, PROXY_ID_BYTES, "%" PRIx64, session->id);
     *ret_client = (struct backend_client){
         .family = stream->peer_family >= 4 ? stream->peer_family : 0,
         .port = stream->peer_port,
@@ -104,9 +104,8 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
     const struct backend_pool *pool = proxy_pool(session, session->user);
     struct backend_link *link = NULL;
     struct proxied *proxied = NULL;
-    char id[20];
+    char id[PROXY_ID_BYTES];
     assert(pool != NULL && login != NULL && "proxy_is_wanted");
-    snprintf(id, sizeof id, "%" PRIx64, session->id);
     struct backend_request request = {
         .pool = pool,
         .protocol = proxy_options_of(session)->protocol,
@@ -115,11 +114,11 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
         .mechanism = login->mechanism,
         .secret = login->secret,
     };
-    describe(session, id, &request.client);
+    proxy_describe(session, id, &request.client);
     memset(ret_answer, 0, sizeof *ret_answer);
     session_deadline(session, backend_pool_options_of(pool)->login_ms_max +
                                   session->service->command_ms_max);
-    int result = backend_log_in(core, &request, is_gone, session, ret_answer, &link);
+    int result = backend_log_in(core, &request, proxy_is_gone, session, ret_answer, &link);
     if (login->is_unverified && (result == 0 || result == -EACCES))
         session_login_judged(session, result == 0);
     session_login_forget(session);

@@ -43,6 +43,22 @@ static int compare(struct slice typed, struct slice name)
     return typed.size < name.size ? -1 : typed.size > name.size;
 }
 
+const struct backend_pool *proxy_domain_pool(const struct proxy_domain *domains, unsigned count,
+                                             struct slice domain)
+{
+    for (unsigned low = 0, high = count; low < high;) {
+        unsigned middle = low + (high - low) / 2;
+        int order = compare(domain, domains[middle].name);
+        if (order == 0)
+            return domains[middle].pool;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
 const struct backend_pool *proxy_pool(const struct session *session, struct slice user)
 {
     const struct proxy_options *options = proxy_options_of(session);
@@ -53,18 +69,7 @@ const struct backend_pool *proxy_pool(const struct session *session, struct slic
         at--;
     if (options == NULL || at == 0)
         return NULL;
-    struct slice domain = slice_from(user, at);
-    for (unsigned low = 0, high = options->domain_count; low < high;) {
-        unsigned middle = low + (high - low) / 2;
-        int order = compare(domain, options->domains[middle].name);
-        if (order == 0)
-            return options->domains[middle].pool;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    return proxy_domain_pool(options->domains, options->domain_count, slice_from(user, at));
 }
 
 bool proxy_is_wanted(const struct session *session)

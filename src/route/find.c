@@ -73,19 +73,18 @@ static size_t find_separator(const struct route_table *table, const struct route
     return local.size;
 }
 
-static void add_target(struct expansion *expansion, struct slice user, struct slice domain,
-                       struct slice mailbox)
+static void add_target(struct expansion *expansion, struct route_target target)
 {
     for (unsigned i = 0; i < expansion->target_count; i++)
-        if (slice_equal_nocase(expansion->targets[i].user, user) &&
-            slice_equal_nocase(expansion->targets[i].domain, domain))
+        if (slice_equal_nocase(expansion->targets[i].user, target.user) &&
+            slice_equal_nocase(expansion->targets[i].domain, target.domain))
             return;
     if (expansion->target_count == ROUTE_TARGETS_MAX) {
         tell(expansion, "leads to more than 100 users: use a mailing list");
         expansion->stopped = true;
         return;
     }
-    expansion->targets[expansion->target_count++] = (struct route_target){user, mailbox, domain};
+    expansion->targets[expansion->target_count++] = target;
 }
 
 /* `by`: the alias or catch-all that step number `from` turned out to be. */
@@ -161,7 +160,7 @@ static enum route_answer take_step(struct expansion *expansion, unsigned number)
     }
     if (index == UINT32_MAX && domain->users_elsewhere && user.size > 0 &&
         !(number == 0 && expansion->without)) {
-        add_target(expansion, user, step.domain, mailbox);
+        add_target(expansion, (struct route_target){user, mailbox, step.domain, step.local});
         return ROUTE_TARGETS;
     }
     if (index == UINT32_MAX && domain->catch_all.size == 0) {
@@ -173,8 +172,9 @@ static enum route_answer take_step(struct expansion *expansion, unsigned number)
     else if (route_name_at(table, index)->is_alias)
         follow_alias(expansion, number, index);
     else
-        add_target(expansion, route_text(table, route_name_at(table, index)->text),
-                   (struct slice){0}, mailbox);
+        add_target(expansion, (struct route_target){
+                                  .user = route_text(table, route_name_at(table, index)->text),
+                                  .mailbox = mailbox});
     return ROUTE_TARGETS;
 }
 

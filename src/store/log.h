@@ -121,6 +121,9 @@ int log_state(const struct log *log);
  * Capacity grows by remapping, not by copying, beyond LOG_BODY_START_BYTES. Budgeted per core. */
 struct log_body;
 enum { LOG_BODY_START_BYTES = 262144 };
+/* Where no log is opened: pool and budget stay between two bodies. 0 or -ENOMEM. */
+int log_bodies_open(struct core *core);
+void log_bodies_close(struct core *core); /* also when they were not opened */
 /* NULL: budget or memory is out. size_hint: what is expected, 0 if unknown. */
 struct log_body *log_body_take(struct core *core, uint64_t size_hint);
 /* At least one and up to `want` writable bytes at the end: pointer, and how many in *ret_room.

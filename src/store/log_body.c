@@ -6,8 +6,8 @@
  *   └──── pooled, grown by copying ────┘  (LOG_BODY_START_BYTES)
  *
  * The pool is a stack per size, so the memory taken next is the one that is warm in the cache; it
- * and the budget belong to the core, for as long as a log is open there or a body is out (a body on
- * its way between two cores belongs to none and goes back to the allocator). The
+ * and the budget belong to the core, for as long as a log is open there, or bodies without one, or
+ * a body is out (a body on its way between two cores belongs to none and goes back to the allocator). The
  * budget counts capacity, and bodies on their way to the disk; those that the cache keeps are
  * counted there. Fails by NULL.
  */
@@ -65,6 +65,25 @@ void log_core_unref(struct log_core *shared)
         }
     core_local_set(shared->core, CORE_LOCAL_LOG, NULL);
     free(shared);
+}
+
+int log_bodies_open(struct core *core)
+{
+    struct log_core *shared = log_core_ref(core);
+    if (shared == NULL)
+        return -ENOMEM;
+    assert(!shared->is_held);
+    shared->is_held = true;
+    return 0;
+}
+
+void log_bodies_close(struct core *core)
+{
+    struct log_core *shared = core_local(core, CORE_LOCAL_LOG);
+    if (shared == NULL || !shared->is_held)
+        return;
+    shared->is_held = false;
+    log_core_unref(shared);
 }
 
 /* Memory of at least `wanted` bytes into the body, whose old memory is not touched. */

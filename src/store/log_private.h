@@ -109,7 +109,8 @@ struct cache {
 /* What all logs of a core share. */
 struct log_core {
     struct core *core;
-    unsigned references; /* logs and bodies out */
+    unsigned references; /* logs and bodies out, and log_bodies_open */
+    bool is_held;        /* by log_bodies_open */
     uint64_t body_bytes, body_bytes_max;
     struct waiters body_waiters; /* for the budget to have room */
     struct log_body *pool[3];

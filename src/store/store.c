@@ -28,8 +28,8 @@ unsigned store_shard_of(const struct store *store, struct slice user)
 unsigned store_home_core(struct core *core, struct slice user)
 {
     const struct store *store = store_of(core);
-    uint32_t shard = store != NULL ? store_shard_of(store, user)
-                                   : (uint32_t)hash_stable(user.data, user.size);
+    uint32_t shard =
+        store != NULL ? store_shard_of(store, user) : (uint32_t)hash_stable(user.data, user.size);
     return shard % core_count(core);
 }
 
@@ -148,9 +148,15 @@ int store_open(struct core *core, const struct store_options *options)
     return result;
 }
 
+int store_open_bodies(struct core *core)
+{
+    return log_bodies_open(core);
+}
+
 void store_close(struct core *core)
 {
     struct store *store = store_of(core);
+    log_bodies_close(core);
     if (store == NULL)
         return;
     while (store->own_count > 0) {
