@@ -10,6 +10,7 @@
 #include "ringpost/auth.h"
 #include "ringpost/backend.h"
 #include "ringpost/control.h"
+#include "ringpost/relay.h"
 #include "ringpost/session.h"
 #include "ringpost/store.h"
 
@@ -21,6 +22,7 @@ struct gateway_options {
     struct tls_settings *tls_settings;     /* counted by its owner; NULL: no TLS */
     struct backend_states *backend_states; /* NULL: there are no backends */
     const struct backend_table *backends;
+    struct relay_options relay;                           /* where there are backends */
     const struct exception_keeper_options *exceptions;    /* NULL: kept nowhere */
     const struct service *services[GATEWAY_SERVICES_MAX]; /* opened on every core */
     unsigned service_count;

@@ -6,11 +6,18 @@
 #ifndef RINGPOST_SMTP_H
 #define RINGPOST_SMTP_H
 
+#include "ringpost/proxy.h"
 #include "ringpost/route.h"
 #include "ringpost/session.h"
 
 /* Submission is SMTP for our own users: nothing before AUTH, the reverse-path must be the user's,
- * the message is completed. It is no relay either: mail is for local users. */
+ * the message is completed. It is no relay either: mail is for users of our domains, which are
+ * local, or those of backends (relay.h).
+ *
+ * A user elsewhere has the message when his backend says so, and it is the backend's reply that the
+ * client reads. SMTP has one reply for all recipients, so there such a user is the only one of his
+ * transaction: all others are told 452 4.5.3, which senders know how to go on from (RFC 5321,
+ * 4.5.3.1.10). LMTP has a reply for each. */
 extern const struct session_protocol smtp_protocol, lmtp_protocol, submission_protocol;
 
 /* Which reverse-paths a user may give on a submission listener. The null path is everybody's (RFC
@@ -30,6 +37,11 @@ void smtp_quotas_free(struct smtp_quotas *quotas);
 
 struct smtp_options {
     const struct route_table *routes;
+    /* Domains whose mail goes to backends; in the routes their users are elsewhere. Sorted by name.
+     * relay_open has been called where there are any. */
+    const struct proxy_domain *fronted;
+    unsigned fronted_count;
+    uint64_t relay_ms_max; /* a delivery to backends takes at most, beside the command's time */
     uint64_t message_bytes_max; /* SIZE (RFC 1870) */
     unsigned recipients_max;    /* RCPTMAX (RFC 9422); 452 beyond, close past twice as many */
     unsigned received_max;      /* Received fields before a loop is assumed: 554 5.4.6 */

@@ -222,6 +222,11 @@ struct config_proxy {
     uint64_t keep_alive_ms, idle_ms, stalled_ms, spread_ms, farewell_ms;
 };
 
+struct config_lmtp {
+    struct config_place place;
+    uint64_t cache_entries, known_ms, unknown_ms, verify_ms, delivery_ms;
+};
+
 struct config_control {
     struct config_place place;
     const char *socket;
@@ -261,6 +266,7 @@ struct config {
     struct config_admin admin;
     struct config_control control;
     struct config_proxy proxy;
+    struct config_lmtp lmtp;
     struct config_list pools;       /* struct config_pool */
     struct config_list directories; /* struct config_directory */
     struct config_list domains;     /* struct config_domain */
@@ -291,6 +297,7 @@ enum config_section {
     CONFIG_SECTION_ADMIN,
     CONFIG_SECTION_CONTROL,
     CONFIG_SECTION_PROXY,
+    CONFIG_SECTION_LMTP,
     CONFIG_SECTION_POOL,
     CONFIG_SECTION_BACKEND,
     CONFIG_SECTION_DOMAIN,
@@ -405,6 +412,8 @@ bool config_has_login(const struct config_listener *listener);
 unsigned config_directory_find(const struct config *config, const char *name);
 /* The pool of that name; NULL when there is none. */
 const struct config_pool *config_pool_find(const struct config *config, const char *name);
+/* Mail for its users is taken: a backend of it has a port for LMTP. */
+bool config_takes_mail(const struct config_pool *pool);
 /* The file of proxy.exceptions, from the config's folder; NULL: none, or no file. */
 const char *config_exceptions_file(struct config *config);
 /* Mail of some domain is kept here: there is a store. */

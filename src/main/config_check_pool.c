@@ -27,6 +27,15 @@ const char *config_exceptions_file(struct config *config)
     return config_path(config, place + sizeof scheme - 1);
 }
 
+bool config_takes_mail(const struct config_pool *pool)
+{
+    const struct config_backend *backends = pool->backends.items;
+    for (unsigned i = 0; i < pool->backends.count; i++)
+        if (backends[i].lmtp != CONFIG_UNSET)
+            return true;
+    return false;
+}
+
 bool config_has_store(const struct config *config)
 {
     return config->store.directory != NULL;
@@ -257,28 +266,35 @@ static void check_domain(struct config *config, const struct config_domain *doma
                        "domain \"%.60s\" has neither users nor a directory to judge log-ins by; "
                        "add one, or give pool \"%.63s\" verify = \"backend\"",
                        domain->name, pool->name);
-    if (domain->aliases.count > 0 || domain->catch_all != NULL)
-        config_problem(config, domain->place,
-                       "domain \"%.60s\" has a pool: mail to it is not taken here; remove aliases "
-                       "and catch_all",
-                       domain->name);
+    if (pool != NULL && !config_takes_mail(pool) &&
+        (domain->aliases.count > 0 || domain->catch_all != NULL))
+        config_problem(
+            config, domain->place,
+            "domain \"%.60s\": no backend of pool \"%.63s\" has a port for lmtp, so "
+            "mail to it is not taken; remove aliases and catch_all, or add lmtp = ... to "
+            "backends",
+            domain->name, pool->name);
 }
 
 /* Of a gateway whose users are all elsewhere. */
 static void check_without_store(struct config *config, unsigned local_domains)
 {
     const struct config_listener *listeners = config->listeners.items;
+    const struct config_pool *pools = config->pools.items;
     if (config_has_store(config))
         return;
     if (local_domains > 0)
         config_problem(config, config->store.place,
                        "store: directory must be given; add directory = ..., or set "
                        "RINGPOST_STORE__DIRECTORY, or give every domain a pool");
-    for (unsigned i = 0; i < config->listeners.count && local_domains == 0; i++)
+    bool takes_mail = false;
+    for (unsigned i = 0; i < config->pools.count; i++)
+        takes_mail = takes_mail || config_takes_mail(&pools[i]);
+    for (unsigned i = 0; i < config->listeners.count && local_domains == 0 && !takes_mail; i++)
         if (listeners[i].protocol == CONFIG_SMTP || listeners[i].protocol == CONFIG_LMTP)
             config_problem(config, listeners[i].place,
-                           "%s takes mail for domains that are kept here, and each domain has a "
-                           "pool; remove this listener",
+                           "%s takes mail, each domain has a pool, and no backend has a port for "
+                           "lmtp; add lmtp = ... to backends, or remove this listener",
                            listeners[i].protocol == CONFIG_SMTP ? "smtp" : "lmtp");
 }
 

@@ -54,12 +54,19 @@ const struct config_section_row config_sections[CONFIG_SECTION_COUNT] = {
                                 0, 0, "The operator's commands to the running gateway."},
     [CONFIG_SECTION_PROXY] = {"proxy", CONFIG_SECTION_GENERAL, offsetof(struct config, proxy), 0, 0,
                               "Sessions that are passed on to backends."},
+    [CONFIG_SECTION_LMTP] =
+        {"lmtp", CONFIG_SECTION_GENERAL, offsetof(struct config, lmtp), 0, 0,
+         "Mail for users of pools, handed on to their backends by LMTP while its sender waits. "
+         "What "
+         "a backend does not take now is answered 451, and the sender tries again."},
     [CONFIG_SECTION_POOL] =
         {"pools", CONFIG_SECTION_GENERAL, offsetof(struct config, pools),
          sizeof(struct config_pool), CONFIG_POOLS_MAX,
          "A list: groups of other mail servers (backends) that hold the mail of whole domains. "
          "Each user has a backend of the pool, chosen by a hash of the name and by weights; "
-         "IMAP, POP3, submission and ManageSieve are passed through to it."},
+         "IMAP, POP3, submission and ManageSieve are passed through to it, mail is handed on to it "
+         "by "
+         "LMTP."},
     [CONFIG_SECTION_BACKEND] = {"backends", CONFIG_SECTION_POOL,
                                 offsetof(struct config_pool, backends),
                                 sizeof(struct config_backend), CONFIG_BACKENDS_MAX,

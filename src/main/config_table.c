@@ -350,6 +350,24 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_PROXY, "farewell", CONFIG_DURATION, 0, MINUTE, "2s",
      "When a client has closed, its backend has so long to say its last.",
      AT(config_proxy, farewell_ms)},
+    /* ---- mail to backends */
+    {CONFIG_SECTION_LMTP, "verify_timeout", CONFIG_DURATION, SECOND, 5 * MINUTE, "10s",
+     "At RCPT to a domain whose pool has `verify = \"backend\"` the user's backend is asked "
+     "whether "
+     "there is such a user, by an LMTP transaction without a message; for so long. No answer: 451.",
+     AT(config_lmtp, verify_ms)},
+    {CONFIG_SECTION_LMTP, "cache_entries", CONFIG_COUNT, 0, 10000000, "10000",
+     "Answers to that question remembered per core; 0: it is asked at each RCPT.",
+     AT(config_lmtp, cache_entries)},
+    {CONFIG_SECTION_LMTP, "known_time", CONFIG_DURATION, 0, 24 * HOUR, "5m",
+     "How long \"there is such a user\" is believed.", AT(config_lmtp, known_ms)},
+    {CONFIG_SECTION_LMTP, "unknown_time", CONFIG_DURATION, 0, 24 * HOUR, "1m",
+     "How long \"there is none\" is.", AT(config_lmtp, unknown_ms)},
+    {CONFIG_SECTION_LMTP, "delivery_timeout", CONFIG_DURATION, SECOND, HOUR, "2m",
+     "One message is handed on to all its backends within this time, or answered 451. Shorter than "
+     "the sender's patience (Postfix: `lmtp_data_done_timeout`), or it sends again what was "
+     "delivered.",
+     AT(config_lmtp, delivery_ms)},
     /* ---- pools */
     {CONFIG_SECTION_POOL, "name", CONFIG_TEXT, 1, 63, NULL, "What domains call it.",
      AT(config_pool, name)},
@@ -467,7 +485,9 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_BACKEND, "sieve", CONFIG_COUNT, 1, 65535, "", "Its ManageSieve port.",
      AT(config_backend, sieve)},
     {CONFIG_SECTION_BACKEND, "lmtp", CONFIG_COUNT, 1, 65535, "",
-     "Its LMTP port. Mail is not delivered there yet.", AT(config_backend, lmtp)},
+     "Its LMTP port, where mail for its users is handed on to it. Where no backend of a pool has "
+     "one, mail to the pool's domains is refused at RCPT (550 5.7.1).",
+     AT(config_backend, lmtp)},
     {CONFIG_SECTION_BACKEND, "weight", CONFIG_COUNT, 0, 1000000, "100",
      "Its share of the users, beside the others' weights. 0: only whom an exception or a directory "
      "sends there.",
@@ -487,8 +507,9 @@ const struct config_row config_rows[] = {
      "Instead of `users`: the name of the directory that knows them.",
      AT(config_domain, directory)},
     {CONFIG_SECTION_DOMAIN, "pool", CONFIG_TEXT, 1, 63, "",
-     "Its mail is on other servers: the name of their pool. Log-ins are passed on to it; mail to "
-     "the domain is not taken. With `verify = \"backend\"` there, in place of users or directory.",
+     "Its mail is on other servers: the name of their pool. Log-ins are passed on to it, and mail "
+     "to the domain where backends have `lmtp`. With `verify = \"backend\"` there, in place of "
+     "users or directory.",
      AT(config_domain, pool)},
     {CONFIG_SECTION_DOMAIN, "catch_all", CONFIG_TEXT, 1, NAME_MAX_BYTES, "",
      "Who gets the mail for names that nobody has. Not given: such mail is refused at RCPT.",

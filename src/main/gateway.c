@@ -77,8 +77,8 @@ static int step(struct core *core, const char *what, int result)
 
 static int open_store(struct core *core, struct gateway *gateway)
 {
-    if (gateway->options.store.directory == NULL)
-        return 0; /* all users are elsewhere */
+    if (gateway->options.store.directory == NULL) /* all users are elsewhere */
+        return step(core, "memory for messages", store_open_bodies(core));
     if (core_index(core) != 0) {
         int result = wait_for(core, gateway, &gateway->store_made, 1);
         if (result < 0)
@@ -140,7 +140,9 @@ static int open_backends(struct core *core, const struct gateway_options *option
 {
     if (options->backend_states == NULL)
         return 0;
-    return step(core, "backends", backends_open(core, options->backend_states, options->backends));
+    int result =
+        step(core, "backends", backends_open(core, options->backend_states, options->backends));
+    return result < 0 ? result : step(core, "relay", relay_open(core, &options->relay));
 }
 
 static int open_proxy(struct core *core, const struct gateway_options *options)
@@ -214,6 +216,7 @@ int gateway_adopt(struct core *core, const struct gateway_options *options)
     int result = options->tls_settings == NULL ? 0 : tls_adopt(core, options->tls_settings);
     if (options->backend_states != NULL) {
         int other = backends_adopt(core, options->backends);
+        relay_adopt(core, &options->relay);
         result = result < 0 ? result : other;
         if (core_index(core) == 0)
             exception_keeper_again(core);
@@ -244,8 +247,10 @@ void gateway_close(struct core *core, struct gateway *gateway)
     if (gateway->options.backend_states != NULL)
         proxy_close(core);
     sessions_close(core);
-    if (gateway->options.backend_states != NULL)
+    if (gateway->options.backend_states != NULL) {
+        relay_close(core);
         backends_close(core);
+    }
     auth_close(core);
     store_close(core);
     wait_for_streams(core);

@@ -142,6 +142,9 @@ static void make_smtp(struct setup *setup, const struct setup_process *process)
     const struct config_submission *submission = &setup->config->submission;
     struct smtp_options common = {
         .routes = setup->routes,
+        .fronted = setup->fronted,
+        .fronted_count = setup->fronted_count,
+        .relay_ms_max = setup->gateway.relay.deliver_ms_max,
         .message_bytes_max = limits->message_bytes,
         .recipients_max = (unsigned)limits->recipients,
         .received_max = (unsigned)limits->received,

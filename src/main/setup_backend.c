@@ -314,6 +314,18 @@ static void make_proxy(struct setup *setup)
         };
 }
 
+static void make_relay(struct setup *setup)
+{
+    const struct config_lmtp *from = &setup->config->lmtp;
+    setup->gateway.relay = (struct relay_options){
+        .cache_entries_max = (unsigned)from->cache_entries,
+        .known_ms = from->known_ms,
+        .unknown_ms = from->unknown_ms,
+        .verify_ms_max = from->verify_ms,
+        .deliver_ms_max = from->delivery_ms,
+    };
+}
+
 /* ---------------------------------------------------------------- all */
 
 void setup_make_backends(struct setup *setup, const struct setup_process *process)
@@ -337,6 +349,7 @@ void setup_make_backends(struct setup *setup, const struct setup_process *proces
         find_domains(setup);
     if (config->problem_count == 0)
         make_proxy(setup);
+    make_relay(setup);
 }
 
 void setup_free_backends(struct setup *setup)

@@ -115,8 +115,8 @@ static void add_aliases(struct setup *setup, const struct config_domain *domain)
                     (int)to.size, to.data,
                     result == -EEXIST
                         ? "there is a user of that name, or this target twice; remove one"
-                    : result == -ENOENT ? "its domain is none of those that are kept here; add "
-                                          "it to domains, without a pool"
+                    : result == -ENOENT ? "its domain is none of those that mail is taken for; "
+                                          "add it to domains"
                     : result == -EINVAL ? "no address; write local@domain"
                                         : strerror(-result));
         }
@@ -129,15 +129,17 @@ static void add_domains(struct setup *setup)
     const struct config_domain *domains = config->domains.items;
     for (unsigned i = 0; i < config->domains.count; i++) {
         const struct config_domain *domain = &domains[i];
-        if (domain->pool != NULL)
-            continue; /* its mail is elsewhere */
+        const struct config_pool *pool =
+            domain->pool == NULL ? NULL : config_pool_find(config, domain->pool);
+        if (pool != NULL && !config_takes_mail(pool))
+            continue; /* nor does anybody else here take its mail */
         struct route_domain_options options = {
             .catch_all = domain->catch_all == NULL
                              ? SLICE("")
                              : with_domain(config, domain->catch_all, domain->name),
             .separator = setup_text(domain->separator),
-            .detail_mailbox = domain->detail_mailbox != 0,
-            .users_elsewhere = domain->directory != NULL,
+            .detail_mailbox = domain->detail_mailbox != 0 && pool == NULL,
+            .users_elsewhere = domain->directory != NULL || pool != NULL,
         };
         int result = route_add_domain(setup->routes, slice_cstr(domain->name), &options);
         if (result < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * The end of a message: into the mailboxes, and the reply, which is the promise that it is there
- * (S1 of store.h). SMTP gives one for all recipients, LMTP one for each (RFC 2033 4.2), in the
- * order of their RCPTs.
+ * (S1 of store.h), or with whom it is elsewhere (R1 of relay.h). SMTP gives one for all recipients,
+ * LMTP one for each (RFC 2033 4.2), in the order of their RCPTs.
  */
 
 #include "ringpost/number.h"
@@ -32,18 +32,73 @@ static void say(struct smtp_session *smtp, enum smtp_reply reply)
         smtp_say(smtp, reply);
 }
 
-/* The worst that happened to the targets of one recipient. */
-static int result_of(const struct transaction *transaction, const struct recipient *recipient)
+/* What the client is told of a recipient: a row of ours, or what his backend said. */
+struct answer {
+    enum smtp_reply reply;
+    const char *line; /* NULL: the row */
+};
+
+/* The first of his rows elsewhere with that result, or NULL. */
+static const struct relay_recipient *find_away(const struct transaction *transaction,
+                                               const struct recipient *recipient, int result)
 {
+    for (unsigned i = 0; i < recipient->away_count; i++)
+        if (transaction->away[recipient->away_first + i].result == result)
+            return &transaction->away[recipient->away_first + i];
+    return NULL;
+}
+
+/* The worst that happened to the targets of one recipient: what a second try may mend goes before
+ * what it cannot, so that nobody is given up for another. */
+static struct answer answer_of(const struct transaction *transaction,
+                               const struct recipient *recipient)
+{
+    const struct relay_recipient *row = find_away(transaction, recipient, -EAGAIN);
+    if (row != NULL)
+        return (struct answer){REPLY_NO_BACKEND, row->reply};
     for (unsigned i = 0; i < recipient->count; i++)
         if (transaction->deliveries[recipient->first + i].result < 0)
-            return transaction->deliveries[recipient->first + i].result;
-    return 0;
+            return (struct answer){
+                smtp_reply_of(transaction->deliveries[recipient->first + i].result), NULL};
+    row = find_away(transaction, recipient, -EACCES);
+    if (row != NULL)
+        return (struct answer){REPLY_USER_UNKNOWN, row->reply};
+    bool is_one = recipient->away_count == 1 && recipient->count == 0;
+    return (struct answer){REPLY_OK,
+                           is_one ? transaction->away[recipient->away_first].reply : NULL};
+}
+
+static void say_answer(struct smtp_session *smtp, struct answer answer)
+{
+    if (answer.line != NULL)
+        smtp_say_line(smtp, answer.line);
+    else
+        say(smtp, answer.reply);
+}
+
+/* Who is to be tried again as a whole is not served in part now, or he would have it twice. */
+static void drop_put_off(struct transaction *transaction)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < transaction->recipient_count && transaction->away_count > 0; i++) {
+        struct recipient *recipient = &transaction->recipients[i];
+        if (find_away(transaction, recipient, -EAGAIN) != NULL)
+            recipient->count = 0;
+        if (recipient->count > 0)
+            memmove(&transaction->deliveries[kept], &transaction->deliveries[recipient->first],
+                    recipient->count * sizeof *transaction->deliveries);
+        recipient->first = kept;
+        kept += recipient->count;
+    }
+    if (transaction->away_count > 0)
+        transaction->delivery_count = kept;
 }
 
 static int store(struct smtp_session *smtp)
 {
     struct transaction *transaction = smtp->transaction;
+    if (transaction->delivery_count == 0)
+        return 0;
     struct slice envelope = smtp_envelope(smtp);
     for (unsigned i = 0; i < transaction->delivery_count; i++)
         transaction->deliveries[i].result = -ENOMEM;
@@ -57,22 +112,41 @@ static int store(struct smtp_session *smtp)
                          transaction->delivery_count);
 }
 
-/* Within what its user may submit. */
-static enum smtp_reply deliver(struct smtp_session *smtp)
+/* How many recipients have it; all are told. *ret_worst is not OK when there is one who has not. */
+static unsigned reply_each(struct smtp_session *smtp, struct answer *ret_worst)
 {
-    unsigned recipients = smtp->transaction->recipient_count;
-    int result = smtp_quota_take(smtp, recipients);
-    if (result == -EUSERS)
-        return REPLY_QUOTA;
-    if (result == 0) {
-        result = store(smtp);
-        if (result < 0)
-            smtp_quota_give(smtp, recipients);
+    const struct transaction *transaction = smtp->transaction;
+    unsigned accepted = 0;
+    for (unsigned i = 0; i < transaction->recipient_count; i++) {
+        struct answer answer = answer_of(transaction, &transaction->recipients[i]);
+        say_answer(smtp, answer);
+        accepted += answer.reply == REPLY_OK;
+        if (ret_worst->reply == REPLY_OK)
+            *ret_worst = answer;
     }
-    return smtp_reply_of(result);
+    return accepted;
 }
 
-/* What can be said of the message now that it is there. */
+/* Elsewhere first: what is put off there is known before our own part is for ever. Replies; how
+ * many recipients have it. */
+static unsigned deliver(struct smtp_session *smtp, struct answer *ret_worst)
+{
+    struct transaction *transaction = smtp->transaction;
+    if (transaction->away_count > 0) {
+        smtp_relay(smtp);
+        session_deadline(&smtp->session, smtp->session.service->command_ms_max);
+        drop_put_off(transaction);
+    }
+    int result = store(smtp);
+    *ret_worst = (struct answer){REPLY_OK, NULL};
+    if (smtp->is_lmtp || transaction->away_count > 0) /* M4: then there is one recipient */
+        return reply_each(smtp, ret_worst);
+    ret_worst->reply = smtp_reply_of(result);
+    say(smtp, ret_worst->reply);
+    return ret_worst->reply == REPLY_OK ? transaction->recipient_count : 0;
+}
+
+/* What can be said of the message now that it is there; it is within what its user may submit. */
 static enum smtp_reply judge(struct smtp_session *smtp)
 {
     struct transaction *transaction = smtp->transaction;
@@ -83,7 +157,8 @@ static enum smtp_reply judge(struct smtp_session *smtp)
         return REPLY_LOOP;
     if (!transaction->header_done && !smtp_header_look(smtp, true))
         return REPLY_NO_MEMORY;
-    return REPLY_OK;
+    int result = smtp_quota_take(smtp, transaction->recipient_count);
+    return result == -EUSERS ? REPLY_QUOTA : smtp_reply_of(result);
 }
 
 /* The message is refused as a whole, whoever it is for. */
@@ -96,28 +171,15 @@ static void refuse(struct smtp_session *smtp, enum smtp_reply reply)
         session_count_error(&smtp->session);
 }
 
-/* How many recipients have it. */
-static unsigned reply_each(struct smtp_session *smtp)
-{
-    const struct transaction *transaction = smtp->transaction;
-    unsigned accepted = 0;
-    for (unsigned i = 0; i < transaction->recipient_count; i++) {
-        int result = result_of(transaction, &transaction->recipients[i]);
-        say(smtp, smtp_reply_of(result));
-        accepted += result == 0;
-    }
-    return accepted;
-}
-
 /* One line a message: what an operator is asked about. */
-static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
+static void log_message(struct smtp_session *smtp, struct answer worst)
 {
     const struct transaction *transaction = smtp->transaction;
     struct event event;
-    struct slice line = smtp_replies[reply];
+    struct slice line = smtp_replies[worst.reply];
     char session_id[NUMBER_HEXADECIMAL_BYTES_MAX]; /* as in the session's own line */
     size_t id_size = number_hexadecimal(session_id, smtp->session.id);
-    event_begin(&event, "message", reply == REPLY_OK ? "info" : "warning");
+    event_begin(&event, "message", worst.reply == REPLY_OK ? "info" : "warning");
     event_text(&event, "id", slice_cstr(transaction->id));
     event_text(&event, "session", slice_of(session_id, id_size));
     if (smtp->session.user.size > 0)
@@ -126,7 +188,11 @@ static void log_message(struct smtp_session *smtp, enum smtp_reply reply)
     event_text(&event, "to", transaction->recipients[0].text);
     event_number(&event, "recipients", transaction->recipient_count);
     event_number(&event, "size", (int64_t)transaction->taken);
-    if (reply != REPLY_OK)
+    if (transaction->away_count > 0)
+        event_number(&event, "elsewhere", transaction->away_count);
+    if (worst.line != NULL) /* a backend's own words, by which its log can be searched */
+        event_text(&event, worst.reply == REPLY_OK ? "answer" : "refused", slice_cstr(worst.line));
+    else if (worst.reply != REPLY_OK)
         event_text(&event, "refused", slice_first(line, line.size - 2));
     core_log(session_core(&smtp->session), &event);
 }
@@ -137,21 +203,17 @@ void smtp_finish(struct smtp_session *smtp)
     unsigned accepted = 0;
     /* The message's own time is over; the store's and the reply's begins. */
     session_deadline(&smtp->session, smtp->session.service->command_ms_max);
-    enum smtp_reply reply = judge(smtp);
-    if (reply != REPLY_OK) {
-        refuse(smtp, reply);
+    struct answer worst = {judge(smtp), NULL};
+    if (worst.reply != REPLY_OK) {
+        refuse(smtp, worst.reply);
     } else {
-        reply = deliver(smtp);
-        if (smtp->is_lmtp) {
-            accepted = reply_each(smtp);
-        } else {
-            say(smtp, reply);
-            accepted = reply == REPLY_OK;
-        }
+        accepted = deliver(smtp, &worst);
+        if (accepted == 0)
+            smtp_quota_give(smtp, smtp->transaction->recipient_count);
     }
     counter_add(counters, accepted > 0 ? COUNTER_SMTP_MESSAGES : COUNTER_SMTP_REFUSED, 1);
     if (accepted > 0) /* limits are on what is done without delivering mail */
         smtp->session.junk = smtp->session.errors = 0;
-    log_message(smtp, reply);
+    log_message(smtp, worst);
     smtp_reset(smtp);
 }

@@ -74,7 +74,7 @@ static enum smtp_reply judge_mail(struct smtp_session *smtp, const struct mail_a
     if (smtp->is_submission && !is_own_sender(smtp, &mail->path))
         return REPLY_NOT_YOUR_SENDER;
     int state = store_state(session_core(&smtp->session));
-    if (state < 0)
+    if (state < 0 && (state != -ENODEV || options_of(smtp)->fronted_count == 0))
         return smtp_reply_of(state);
     int quota = smtp_quota_left(smtp, ret_recipients_left);
     return quota == -EUSERS ? REPLY_QUOTA : smtp_reply_of(quota);
@@ -122,39 +122,36 @@ static bool make_room(struct arena *arena, void **array, size_t size, unsigned c
     return true;
 }
 
-static bool recipient_add(struct transaction *transaction, const struct rcpt_arguments *rcpt,
-                          const struct route_target *targets, unsigned count)
+bool smtp_delivery_room(struct transaction *transaction, unsigned count)
 {
-    struct arena *arena = &transaction->arena;
-    void *recipients = transaction->recipients, *deliveries = transaction->deliveries;
-    if (!make_room(arena, &recipients, sizeof(struct recipient), transaction->recipient_count, 1,
-                   &transaction->recipient_room))
-        return false;
-    transaction->recipients = recipients;
-    if (!make_room(arena, &deliveries, sizeof(struct delivery), transaction->delivery_count, count,
+    void *deliveries = transaction->deliveries;
+    if (!make_room(&transaction->arena, &deliveries, sizeof(struct delivery), count, 1,
                    &transaction->delivery_room))
         return false;
     transaction->deliveries = deliveries;
-    struct recipient recipient = {
-        .text = arena_copy(arena, rcpt->path.text),
-        .orcpt = arena_copy(arena, rcpt->orcpt),
-        .notify = rcpt->notify,
-        .first = transaction->delivery_count,
-        .count = count,
-    };
-    if (recipient.text.data == NULL || recipient.orcpt.data == NULL)
+    return true;
+}
+
+bool smtp_away_room(struct transaction *transaction, unsigned count)
+{
+    void *away = transaction->away;
+    if (!make_room(&transaction->arena, &away, sizeof(struct relay_recipient), count, 1,
+                   &transaction->away_room))
         return false;
-    for (unsigned i = 0; i < count; i++) {
-        struct slice mailbox = SLICE("INBOX");
-        if (!slice_equal(targets[i].mailbox, mailbox)) /* borrowed from the command */
-            mailbox = arena_copy(arena, targets[i].mailbox);
-        if (mailbox.data == NULL)
-            return false;
-        transaction->deliveries[recipient.first + i] =
-            (struct delivery){.user = targets[i].user, .mailbox = mailbox};
-    }
-    transaction->recipients[transaction->recipient_count++] = recipient;
-    transaction->delivery_count += count;
+    transaction->away = away;
+    return true;
+}
+
+static bool recipient_add(struct transaction *transaction, const struct recipient *recipient)
+{
+    void *recipients = transaction->recipients;
+    if (!make_room(&transaction->arena, &recipients, sizeof *recipient,
+                   transaction->recipient_count, 1, &transaction->recipient_room))
+        return false;
+    transaction->recipients = recipients;
+    transaction->recipients[transaction->recipient_count++] = *recipient;
+    transaction->delivery_count += recipient->count;
+    transaction->away_count += recipient->away_count;
     return true;
 }
 
@@ -169,47 +166,63 @@ static void refuse_many(struct smtp_session *smtp)
     session_end(&smtp->session, SESSION_END_PROTOCOL);
 }
 
-static void refuse_recipient(struct smtp_session *smtp, enum smtp_reply reply)
+static void refuse_recipient(struct smtp_session *smtp, enum smtp_reply reply, const char *line)
 {
     counter_add(core_counters(session_core(&smtp->session)), COUNTER_SMTP_RECIPIENTS_REFUSED, 1);
-    smtp_say(smtp, reply);
+    if (line != NULL)
+        smtp_say_line(smtp, line);
+    else
+        smtp_say(smtp, reply);
     session_count_error(&smtp->session);
+}
+
+/* Before anybody is asked. */
+static enum smtp_reply judge_rcpt(const struct smtp_session *smtp,
+                                  const struct rcpt_arguments *rcpt)
+{
+    const struct transaction *transaction = smtp->transaction;
+    if (!rcpt->path.is_ascii && !transaction->is_utf8)
+        return REPLY_NOT_ASCII; /* RFC 6531 3.5 */
+    if (transaction->recipient_count >= options_of(smtp)->recipients_max ||
+        (!smtp->is_lmtp && transaction->away_count > 0)) /* M4 */
+        return REPLY_RECIPIENTS_MANY;
+    if (transaction->recipient_count >= transaction->recipients_left)
+        return REPLY_QUOTA;
+    return REPLY_OK;
 }
 
 void smtp_rcpt(struct session *session, const void *arguments)
 {
     const struct rcpt_arguments *rcpt = arguments;
     struct smtp_session *smtp = smtp_of(session);
-    struct transaction *transaction = smtp->transaction;
-    struct route_target targets[ROUTE_TARGETS_MAX];
-    unsigned count = 0;
-    if (!rcpt->path.is_ascii && !transaction->is_utf8) {
-        refuse_recipient(smtp, REPLY_NOT_ASCII); /* RFC 6531 3.5 */
-        return;
-    }
-    if (transaction->recipient_count >= options_of(smtp)->recipients_max) {
+    struct recipient recipient;
+    const char *line = NULL;
+    enum smtp_reply reply = judge_rcpt(smtp, rcpt);
+    if (reply == REPLY_OK)
+        reply = smtp_find(smtp, rcpt, &recipient, &line);
+    if (reply == REPLY_OK && !recipient_add(smtp->transaction, &recipient))
+        reply = REPLY_NO_MEMORY;
+    switch (reply) {
+    case REPLY_OK:
+        session->state = STATE_RCPT;
+        smtp_say(smtp, REPLY_RECIPIENT_OK);
+        break;
+    case REPLY_RECIPIENTS_MANY:
         refuse_many(smtp);
-        return;
-    }
-    if (transaction->recipient_count >= transaction->recipients_left) {
-        smtp_say(smtp, REPLY_QUOTA);
-        return;
-    }
-    enum smtp_reply reply = smtp_find(smtp, &rcpt->path, targets, &count);
-    if (reply == REPLY_NO_DIRECTORY || reply == REPLY_NO_MEMORY) { /* no fault of the client's */
+        break;
+    case REPLY_NO_BACKEND:
+        smtp_say_line(smtp, line);
+        break;
+    case REPLY_QUOTA: /* these are no fault of the client's */
+    case REPLY_NO_DIRECTORY:
+    case REPLY_NO_STORE:
+    case REPLY_NO_MEMORY:
         smtp_say(smtp, reply);
-        return;
+        break;
+    default:
+        refuse_recipient(smtp, reply, line);
+        break;
     }
-    if (reply != REPLY_OK) {
-        refuse_recipient(smtp, reply);
-        return;
-    }
-    if (!recipient_add(transaction, rcpt, targets, count)) {
-        smtp_say(smtp, REPLY_NO_MEMORY);
-        return;
-    }
-    session->state = STATE_RCPT;
-    smtp_say(smtp, REPLY_RECIPIENT_OK);
 }
 
 /* ---------------------------------------------------------------- what is kept of it */

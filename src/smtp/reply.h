@@ -78,6 +78,7 @@
     ROW(NO_SPACE, "452", "4.3.1 ", "Short of disk space, try again later")                         \
     ROW(NO_STORE, "451", "4.3.0 ", "Mail store is not available, try again later")                 \
     ROW(NO_DIRECTORY, "451", "4.4.3 ", "Cannot ask about this user now, try again later")          \
+    ROW(NO_BACKEND, "451", "4.4.1 ", "Mail server does not answer, try again later")               \
     ROW(BUSY, "451", "4.3.2 ", "Busy, try again later")                                            \
     ROW(OVER_QUOTA, "452", "4.2.2 ", "Mailbox is full")                                            \
     /* goodbyes */                                                                                 \

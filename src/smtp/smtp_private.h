@@ -15,12 +15,14 @@
  *   M2 The body exists only while a message is being received: from its first byte until
  *      store_deliver, or smtp_reset, has it.
  *   M3 After a syntactically valid BDAT its bytes are consumed exactly, or the connection closed.
+ *   M4 Except in LMTP a recipient with a part elsewhere is the only one of his transaction.
  */
 #ifndef RINGPOST_SMTP_PRIVATE_H
 #define RINGPOST_SMTP_PRIVATE_H
 
 #include <assert.h>
 
+#include "ringpost/relay.h"
 #include "ringpost/smtp.h"
 #include "ringpost/store.h"
 
@@ -30,7 +32,8 @@
 enum {
     LINE_BYTES_MAX = 2048,            /* RFC 5321's 512, and what extensions add */
     COMMAND_BYTES_MAX = 16384,        /* command arena */
-    TRANSACTION_BYTES_MAX = 4 << 20,  /* envelope of one message: recipients and their targets */
+    TRANSACTION_BYTES_MAX = 4 << 20,  /* envelope of one message: recipients and their targets, some
+                                         3,000 of which may be elsewhere; then 452 */
     HELLO_BYTES_MAX = 255,            /* of the client's name */
     ENVID_BYTES_MAX = 100,            /* RFC 3461 4.4 */
     ORCPT_BYTES_MAX = 500,            /* RFC 3461 4.2 */
@@ -83,7 +86,8 @@ struct rcpt_arguments {
 
 struct recipient {
     struct slice text, orcpt;
-    unsigned first, count; /* its deliveries */
+    unsigned first, count;           /* its deliveries */
+    unsigned away_first, away_count; /* its rows of those elsewhere */
     uint8_t notify;
 };
 
@@ -92,7 +96,9 @@ struct transaction {
     struct slice reverse_path, envid, auth;
     struct recipient *recipients;
     struct delivery *deliveries;
+    struct relay_recipient *away; /* those elsewhere */
     unsigned recipient_count, recipient_room, delivery_count, delivery_room, refused;
+    unsigned away_count, away_room;
     unsigned recipients_left; /* of the user's quota */
     uint8_t body_type, ret;
     bool is_utf8, requires_tls;
@@ -100,13 +106,14 @@ struct transaction {
     /* The message being received. */
     struct message_body *body;
     uint64_t began_ns;
-    uint64_t taken;     /* bytes of the message kept, trace fields not counted */
-    uint64_t passed;    /* bytes received in all, those that were dropped too */
-    size_t trace_size;  /* bytes of the body in front of the message */
-    size_t header_size; /* submission: whole lines of the header that have come */
-    size_t line_seen;   /* bytes behind those that hold no LF */
-    bool header_done;   /* it is complete */
-    uint8_t refusal;    /* enum smtp_reply: REPLY_OK, or why the rest is being dropped */
+    uint64_t taken;          /* bytes of the message kept, trace fields not counted */
+    uint64_t passed;         /* bytes received in all, those that were dropped too */
+    size_t trace_size;       /* bytes of the body in front of the message */
+    size_t return_path_size; /* the first field's, which is for our own mailboxes only */
+    size_t header_size;      /* submission: whole lines of the header that have come */
+    size_t line_seen;        /* bytes behind those that hold no LF */
+    bool header_done;        /* it is complete */
+    uint8_t refusal;         /* enum smtp_reply: REPLY_OK, or why the rest is being dropped */
     char id[17];
 };
 
@@ -199,6 +206,9 @@ struct bdat_arguments {
 };
 
 /* envelope.c */
+/* Room for one more, in the transaction's arena. False: no memory. */
+bool smtp_delivery_room(struct transaction *transaction, unsigned count);
+bool smtp_away_room(struct transaction *transaction, unsigned count);
 void smtp_mail(struct session *session, const void *arguments);
 void smtp_rcpt(struct session *session, const void *arguments);
 /* What the store keeps with the message: one "key value" line each, in the transaction's arena;
@@ -216,7 +226,8 @@ bool smtp_append(struct message_body *body, struct slice bytes); /* false: no me
 void smtp_finish(struct smtp_session *smtp);
 
 /* trace.c */
-/* Return-Path and Received (RFC 5321 4.4) into `text` of TRACE_BYTES_MAX; the size. */
+/* Return-Path and Received (RFC 5321 4.4) into `text` of TRACE_BYTES_MAX; the size. The
+ * transaction knows the first one's. */
 size_t smtp_trace(struct smtp_session *smtp, char *text);
 enum { FIELD_DATE = 1, FIELD_MESSAGE_ID = 2 };
 /* The fields that are missing into `text` of FIELDS_BYTES_MAX; is_cut: the line before has no end;
@@ -239,9 +250,24 @@ int smtp_quota_left(const struct smtp_session *smtp, unsigned *ret_recipients);
 int smtp_quota_take(const struct smtp_session *smtp, unsigned recipients);
 void smtp_quota_give(const struct smtp_session *smtp, unsigned recipients); /* it came to nothing */
 
-#endif /* ---------------------------------------------------------------- find.c */
+/* ---------------------------------------------------------------- find.c */
 
-/* Fiber. Whom an address leads to; names that are not the table's live in the transaction's arena.
- * REPLY_OK, or why nobody: USER_UNKNOWN, NO_RELAY, NO_RELAY_YET, NO_DIRECTORY, NO_MEMORY. */
-enum smtp_reply smtp_find(struct smtp_session *smtp, const struct smtp_path *path,
-                          struct route_target *ret_targets, unsigned *ret_count);
+/* Fiber. Whom an address of RCPT leads to: the recipient, with his rows behind those that count
+ * (smtp_recipient_add counts them). REPLY_OK, or why nobody: USER_UNKNOWN, NO_RELAY, NO_RELAY_YET,
+ * NO_DIRECTORY, NO_BACKEND, NO_STORE, NO_MEMORY, RECIPIENTS_MANY; *ret_line, when it is not NULL, is
+ * to be said in its place. */
+enum smtp_reply smtp_find(struct smtp_session *smtp, const struct rcpt_arguments *rcpt,
+                          struct recipient *ret_recipient, const char **ret_line);
+
+/* ---------------------------------------------------------------- elsewhere.c */
+
+/* A line of a backend's. */
+void smtp_say_line(struct smtp_session *smtp, const char *line);
+/* Fiber. Is there such a user at his backend? The row's result and reply. */
+void smtp_verify(struct smtp_session *smtp, struct relay_recipient *row);
+/* "SUCCESS,DELAY"; empty: unsaid. */
+struct slice smtp_notify_text(uint8_t notify);
+/* Fiber. Hands the message to those elsewhere; each row's result and reply. */
+void smtp_relay(struct smtp_session *smtp);
+
+#endif

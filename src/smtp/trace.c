@@ -124,12 +124,14 @@ static void put_hexadecimal(struct writer *writer, uint64_t value)
 
 size_t smtp_trace(struct smtp_session *smtp, char *text)
 {
-    const struct transaction *transaction = smtp->transaction;
+    struct transaction *transaction = smtp->transaction;
     struct session *session = &smtp->session;
     struct writer writer = {.text = text, .capacity = TRACE_BYTES_MAX};
     put(&writer, SLICE("Return-Path: <"));
     put(&writer, transaction->reverse_path);
-    put(&writer, SLICE(">\r\nReceived: from "));
+    put(&writer, SLICE(">\r\n"));
+    transaction->return_path_size = writer.size;
+    put(&writer, SLICE("Received: from "));
     put(&writer, smtp->hello);
     put(&writer, SLICE(" ("));
     if (smtp->client_name.size > 0) {
