@@ -179,7 +179,7 @@ static void transact(struct delivery *delivery, struct handed **group, unsigned 
     backend_link_close(link);
     for (unsigned i = 0; i < count; i++) {
         const struct relay_recipient *recipient = group[i]->recipient;
-        if (recipient->result == 0 || (is_sent && recipient->result == -EAGAIN))
+        if (recipient->result == 0 || (transfer.may_come_twice && recipient->result == -EAGAIN))
             backend_place_used(group[i]->place);
         if (recipient->result == -EACCES)
             known_forget(relay, recipient);

@@ -40,16 +40,6 @@ void relay_close(struct core *core)
 
 /* ---------------------------------------------------------------- recipients */
 
-void recipient_later(struct relay_recipient *recipient, const char *reply)
-{
-    size_t size = strlen(reply);
-    if (size > RELAY_REPLY_BYTES_MAX)
-        size = RELAY_REPLY_BYTES_MAX;
-    recipient->result = -EAGAIN;
-    memcpy(recipient->reply, reply, size);
-    recipient->reply[size] = '\0';
-}
-
 void recipient_failed(struct relay_recipient *recipient, int result)
 {
     recipient_later(recipient,
