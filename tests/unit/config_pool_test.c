@@ -71,6 +71,12 @@ static void test_defaults(void **state)
     assert_int_equal(config->proxy.stalled_ms, 5 * 60000);
     assert_int_equal(config->proxy.spread_ms, 30000);
     assert_int_equal(config->proxy.farewell_ms, 2000);
+    assert_int_equal(config->lmtp.cache_entries, 10000);
+    assert_int_equal(config->lmtp.known_ms, 5 * 60000);
+    assert_int_equal(config->lmtp.unknown_ms, 60000);
+    assert_int_equal(config->lmtp.verify_ms, 10000);
+    assert_int_equal(config->lmtp.delivery_ms, 2 * 60000);
+    assert_false(config_takes_mail(pool));
     assert_null(config->proxy.exceptions);
     assert_null(config->control.socket);
     assert_int_equal(config->control.mode, 0600);
@@ -236,6 +242,13 @@ static void test_domains(void **state)
            "domains = ( { name = \"a.test\"; pool = \"mail\"; catch_all = \"x\"; } );\n" IMAP ONE(
                AT("127.0.0.1")),
            2, "remove aliases and catch_all");
+    expect(NAME
+           "domains = ( { name = \"a.test\"; pool = \"mail\"; aliases = ( { name = \"x\"; to = "
+           "\"y\"; } ); } );\n" IMAP ONE(AT("127.0.0.1")),
+           2, "remove aliases and catch_all");
+    expect_good(NAME
+                "domains = ( { name = \"a.test\"; pool = \"mail\"; catch_all = \"x\"; aliases = ( "
+                "{ name = \"x\"; to = \"y\"; } ); } );\n" IMAP ONE(AT("127.0.0.1") " lmtp = 24;"));
     expect(NAME "domains = ( { name = \"a.test\"; pool = \"mail\"; users = \"u\"; directory = "
                 "\"d\"; } );\n" IMAP
                 "directories = ( { name = \"d\"; sqlite: { file = \"f\"; query = "
@@ -257,10 +270,13 @@ static void test_without_store(void **state) /* C08 */
     expect(NAME DOMAIN IMAP, 1, "store: directory must be given");
     expect(NAME FRONTED ONE(AT("127.0.0.1")) "listeners = ( { protocol = \"smtp\"; address = "
                                              "\"::\"; port = 25; } );\n",
-           4, "smtp takes mail for domains that are kept here");
+           4, "smtp takes mail, each domain has a pool, and no backend has a port for lmtp");
     expect(NAME FRONTED ONE(
                AT("127.0.0.1")) "listeners = ( { protocol = \"lmtp\"; path = \"s\"; } );\n",
-           4, "lmtp takes mail for domains that are kept here");
+           4, "lmtp takes mail, each domain has a pool, and no backend has a port for lmtp");
+    expect_good(NAME FRONTED ONE(AT(
+        "127.0.0.1") " lmtp = 24;") "listeners = ( { protocol = \"lmtp\"; path = \"s\"; },\n"
+                                    "{ protocol = \"smtp\"; address = \"::\"; port = 25; } );\n");
     expect(NAME "domains = ( { name = \"a.test\"; pool = \"mail\"; },\n"
                 "{ name = \"b.test\"; users = \"u\"; } );\n" IMAP ONE(AT("127.0.0.1")),
            1, "give every domain a pool");
