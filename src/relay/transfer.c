@@ -217,14 +217,18 @@ static int settle_all(struct course *course)
     return 0;
 }
 
-/* F1: what has come by now was not asked for, so it cannot be told whose any answer was. */
-static int check_silence(struct course *course)
+/* F1: it cannot be told whose any answer was. */
+static int distrust(struct course *course)
 {
-    if (stream_unread(course->stream) == 0)
-        return 0;
     for (unsigned i = 0; i < course->count; i++)
         recipient_later(course->recipients[i], nonsense);
     return course_fail(course, "answered more than it was asked", nonsense);
+}
+
+/* What has come by now was not asked for. */
+static int check_silence(struct course *course)
+{
+    return stream_unread(course->stream) > 0 ? distrust(course) : 0;
 }
 
 /* ---------------------------------------------------------------- what is offered, what is fit */
@@ -389,8 +393,8 @@ static int mail_refused(struct course *course, unsigned on_their_way)
     int result = settle_all(course);
     while (result == 0 && on_their_way-- > 0)
         if ((result = course_reply(course)) == 0 && course->number < 400)
-            result = course_fail(course, "sent what is no answer", NULL);
-    return result;
+            result = distrust(course);
+    return result < 0 ? result : check_silence(course);
 }
 
 /* MAIL and all RCPT. *ret_is_heard: a recipient has been answered. */
@@ -442,6 +446,8 @@ static int say_data(struct course *course)
     if (result < 0 || course->number == 354)
         return result;
     result = settle_all(course);
+    if (result == 0)
+        result = check_silence(course);
     return result < 0 ? result : 1;
 }
 
