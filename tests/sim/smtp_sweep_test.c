@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Each single allocation and each single socket operation of a conversation with SMTP, LMTP and
- * submission (AUTH, a header to complete, a quota) fails in turn (S33 and R09 of the list of bad
+ * submission (AUTH, a header to complete, a quota), and of LMTP with users elsewhere, fails in turn (S33 and R09 of the list of bad
  * inputs, and what the house promises of failures): the server answers with a temporary failure or
  * the connection ends, nothing that was refused is stored, what was accepted is stored, an honest
- * client who comes next is served, and at the end everything has drained. The store is a double.
+ * client who comes next is served, and at the end everything has drained. Store and relay are doubles.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,18 +16,23 @@
 #include "ringpost/smtp.h"
 
 #include "../unit/harness.h"
+#include "../unit/relay_double.h"
 #include "../unit/store_double.h"
 #include "sim.h"
 
 enum { WAIT_SECONDS = 100 };
-enum kind { SMTP, LMTP, SUBMISSION, KINDS };
-static const unsigned ports[KINDS] = {25, 24, 587};
-static const struct session_protocol *const protocols[KINDS] = {&smtp_protocol, &lmtp_protocol,
-                                                                &submission_protocol};
+enum kind { SMTP, LMTP, SUBMISSION, FRONT, KINDS };
+static const unsigned ports[KINDS] = {25, 24, 587, 2424};
+static const struct session_protocol *const protocols[KINDS] = {
+    &smtp_protocol, &lmtp_protocol, &submission_protocol, &lmtp_protocol};
 /* u0, "secret" (SHA-512 crypt) */
 static const char passwd[] = "u0@example.test:$6$abcdefgh$ltjgWl6579NluT/"
                              "Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip"
                              "/cZ/1GM/O6IND4WQhG.\n";
+
+static struct backend_states *states;
+static struct backend_table *table;
+static struct proxy_domain fronted;
 
 static struct stage {
     struct sim *sim;
@@ -74,6 +79,9 @@ static void begin(struct route_table *routes, struct auth_users *users, struct s
                                              .fibers_max = 20,
                                              .stack_bytes = 65536};
     stage = (struct stage){.options = {.routes = routes,
+                                       .fronted = &fronted,
+                                       .fronted_count = 1,
+                                       .relay_ms_max = 10000,
                                        .message_bytes_max = 100000,
                                        .recipients_max = 10,
                                        .received_max = 50,
@@ -118,6 +126,7 @@ static void end(void)
     check_equal(sim_pass(stage.sim, UINT64_C(3000000000)), 0);
     check_equal(store_double.bodies, 0);
     store_double_clear();
+    relay_double_reset();
     smtp_quotas_free(stage.options.quotas);
     check_equal(sim_stop(stage.sim), 0);
     if (sim_failure(stage.sim) != NULL)
@@ -168,11 +177,17 @@ static bool is_fair(unsigned code, unsigned good)
     return code == good;
 }
 
+/* How many have what was acknowledged to its second recipient: crew is two. */
+static unsigned second_worth(enum kind kind)
+{
+    return kind == FRONT ? 2 : 1;
+}
+
 /* One transaction by DATA and one by BDAT; how many messages were acknowledged to a recipient, and
  * whether a reply is missing (then one more may be stored). */
 static unsigned converse(struct sim_client *client, enum kind kind, unsigned *ret_missing)
 {
-    bool is_lmtp = kind == LMTP;
+    bool is_lmtp = protocols[kind] == &lmtp_protocol;
     char flood[30000];
     unsigned acknowledged = 0;
     *ret_missing = 0;
@@ -184,12 +199,16 @@ static unsigned converse(struct sim_client *client, enum kind kind, unsigned *re
         !is_fair(ask(client, "AUTH PLAIN AHUwQGV4YW1wbGUudGVzdABzZWNyZXQ=\r\n"), 235))
         return 0;
     for (int bdat = 0; bdat < 2; bdat++) {
-        unsigned recipients = 0;
+        unsigned recipients = 0, worths[2], second = second_worth(kind);
         (void)is_fair(ask(client, "RSET\r\n"), 250);
         if (!is_fair(ask(client, "MAIL FROM:<u0@example.test> ENVID=1 AUTH=a@b.test\r\n"), 250))
             continue;
-        recipients += is_fair(ask(client, "RCPT TO:<u0@example.test> NOTIFY=NEVER\r\n"), 250);
-        recipients += is_fair(ask(client, "RCPT TO:<\"u1\"@example.test>\r\n"), 250);
+        if (is_fair(ask(client, "RCPT TO:<u0@example.test> NOTIFY=NEVER\r\n"), 250))
+            worths[recipients++] = 1;
+        if (is_fair(ask(client, kind == FRONT ? "RCPT TO:<crew@example.test> NOTIFY=DELAY\r\n"
+                                              : "RCPT TO:<\"u1\"@example.test>\r\n"),
+                    250))
+            worths[recipients++] = second;
         if (recipients == 0)
             continue;
         if (bdat && !is_fair(ask(client, "BDAT 6\r\nA: b\r\n"), 250))
@@ -203,7 +222,7 @@ static unsigned converse(struct sim_client *client, enum kind kind, unsigned *re
             sim_client_text(client, "\r\n.\r\n");
         for (unsigned i = 0; i < (is_lmtp ? recipients : 1); i++) {
             unsigned code = reply(client);
-            unsigned worth = is_lmtp ? 1 : recipients;
+            unsigned worth = is_lmtp ? worths[i] : recipients;
             acknowledged += is_fair(code, 250) ? worth : 0;
             if (code / 100 != 2)
                 *ret_missing += worth; /* of two, one may be stored: store_deliver's own affair */
@@ -239,9 +258,10 @@ static unsigned sweep(struct route_table *routes, struct auth_users *users, unsi
         has_failed = sim_nth_failed(stage.sim);
         sim_fail_nth(stage.sim, operation, 0, 0, false);
         sim_client_forget(client);
-        check(store_double.count >= acknowledged);
-        check(store_double.count <= acknowledged + missing);
-        check(has_failed || acknowledged == 4);
+        unsigned kept = store_double.count + relay_double.saved;
+        check(kept >= acknowledged);
+        check(kept <= acknowledged + missing);
+        check(has_failed || acknowledged == 2 * (1 + second_worth(kind)));
         check_equal(sim_pass(stage.sim, UINT64_C(1000000000)), 0);
         honest();
         end();
@@ -249,14 +269,40 @@ static unsigned sweep(struct route_table *routes, struct auth_users *users, unsi
     return n - 2;
 }
 
+static void backend_problem(void *argument, const char *what)
+{
+    (void)argument;
+    harness_failed(__FILE__, __LINE__, what);
+}
+
+static void backends_make(void)
+{
+    static const struct backend_options backend = {
+        .name = {"one", 3}, .family = 4, .ports = {[BACKEND_LMTP] = 24}, .weight = 100};
+    static const struct backend_pool_options pool = {.name = {"far", 3},
+                                                     .backends = &backend,
+                                                     .backend_count = 1,
+                                                     .judges = true,
+                                                     .connect_ms_max = 1000,
+                                                     .login_ms_max = 1000};
+    check_equal(backend_states_make(1, &states), 0);
+    check_equal(backend_table_make(states, &pool, 1, backend_problem, NULL, &table), 0);
+    fronted = (struct proxy_domain){SLICE("far.test"), backend_pool_find(table, SLICE("far"))};
+}
+
 static struct route_table *routes_make(void)
 {
     struct route_table *routes;
     struct route_domain_options plain = {.detail_mailbox = false};
+    struct route_domain_options far = {.users_elsewhere = true};
+    struct slice crew = SLICE("crew@example.test");
     check_equal(route_create(&routes), 0);
     check_equal(route_add_domain(routes, SLICE("example.test"), &plain), 0);
     check_equal(route_add_user(routes, SLICE("u0@example.test")), 0);
     check_equal(route_add_user(routes, SLICE("u1@example.test")), 0);
+    check_equal(route_add_domain(routes, SLICE("far.test"), &far), 0);
+    check_equal(route_add_alias(routes, crew, SLICE("u1@example.test")), 0);
+    check_equal(route_add_alias(routes, crew, SLICE("anna@far.test")), 0);
     return routes;
 }
 
@@ -271,6 +317,7 @@ static void sweeps(void **state)
     (void)state;
     struct route_table *routes = routes_make();
     struct auth_users *users;
+    backends_make();
     check_equal(auth_users_parse(slice_cstr(passwd), problem, NULL, &users), 0);
     for (enum kind kind = SMTP; kind < KINDS; kind++) {
         unsigned memory = sweep(routes, users, SIM_OPERATION_MEMORY, kind);
@@ -280,6 +327,8 @@ static void sweeps(void **state)
     }
     auth_users_free(users);
     route_free(routes);
+    backend_table_free(table);
+    backend_states_free(states);
 }
 
 int main(void)

@@ -67,11 +67,13 @@ void relay_verify(struct core *core, const struct relay_sender *sender,
         say(recipient, 0, "250 2.1.5", "Known");
 }
 
-static void keep_message(const struct relay_sender *sender, const struct relay_message *message)
+/* False: no memory. */
+static bool keep_message(const struct relay_sender *sender, const struct relay_message *message)
 {
     free(relay_double.data);
     relay_double.data = malloc(message->bytes.size + 1);
-    check(relay_double.data != NULL);
+    if (relay_double.data == NULL)
+        return false;
     memcpy(relay_double.data, message->bytes.data, message->bytes.size);
     relay_double.data[message->bytes.size] = '\0';
     relay_double.size = message->bytes.size;
@@ -84,6 +86,7 @@ static void keep_message(const struct relay_sender *sender, const struct relay_m
     relay_double.body = message->body;
     relay_double.is_utf8 = message->is_utf8;
     relay_double.requires_tls = message->requires_tls;
+    return true;
 }
 
 static void await_gone(struct core *core, const struct relay_sender *sender)
@@ -101,7 +104,7 @@ void relay_deliver(struct core *core, const struct relay_sender *sender,
     check(count > 0 && count <= sizeof relay_double.rows / sizeof *relay_double.rows);
     relay_double.delivered++;
     relay_double.row_count = count;
-    keep_message(sender, message);
+    bool is_kept = keep_message(sender, message);
     for (unsigned i = 0; i < count; i++) {
         keep_row(&relay_double.rows[i], &recipients[i]);
         if (begins(&recipients[i], "slow"))
@@ -110,9 +113,10 @@ void relay_deliver(struct core *core, const struct relay_sender *sender,
             await_gone(core, sender);
         if (begins(&recipients[i], "full"))
             say(&recipients[i], -EACCES, "552 5.2.2 Full", "");
-        else if (begins(&recipients[i], "late"))
+        else if (begins(&recipients[i], "late") || !is_kept)
             say(&recipients[i], -EAGAIN, "451 4.4.2 Lost", "");
         else
             say(&recipients[i], 0, "250 2.1.5", "Saved");
+        relay_double.saved += recipients[i].result == 0;
     }
 }

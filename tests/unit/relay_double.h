@@ -19,6 +19,7 @@ struct double_row {
 };
 struct relay_double {
     unsigned verified, delivered; /* calls */
+    unsigned saved;               /* recipients, of all deliveries */
     struct double_row rows[32];   /* of the last delivery */
     unsigned row_count;
     struct double_row asked; /* the last at RCPT */
