@@ -10,7 +10,8 @@
  *            exception.c   the same for what the operator wants of a user
  *            health.c   checks, each backend on one core
  *            open.c     what a core keeps: TLS clients, log-ins that wait for their turn
- *   log-in   login.c, place.c, attempt.c, dial.c, identity.c, talk_*.c: on a connection to the backend that was chosen
+ *   log-in   login.c, place.c, attempt.c, dial.c, identity.c, talk_*.c: on a connection to the
+ *            backend that was chosen
  *
  * Three lives: a `backend` is the process's (it is what goes on across reloads), a `backend_member`
  * and its pool are of one table, `backends` is a core's.

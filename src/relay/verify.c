@@ -21,7 +21,7 @@
 
 #include "relay_private.h"
 
-enum { SWEEP_SLOTS = 4096, SAMPLE_SLOTS = 32, KNOWN_SLOTS_MAX = 1 << 24 };
+enum { SWEEP_SLOTS = 4096, SAMPLE_SLOTS = 32, SAMPLE_ROWS = 8, KNOWN_SLOTS_MAX = 1 << 24 };
 static const uint64_t SWEEP_NS = 1000000000;
 
 struct known {
@@ -106,14 +106,18 @@ void known_close(struct relay *relay)
 
 struct sample {
     uint64_t key, end_ns;
+    unsigned count;
 };
 
 static bool look(void *row, void *argument)
 {
     const struct known *known = row;
     struct sample *first = argument;
-    if (first->key == 0 || known->end_ns < first->end_ns)
-        *first = (struct sample){known->key, known->end_ns};
+    first->count++;
+    if (first->key == 0 || known->end_ns < first->end_ns) {
+        first->key = known->key;
+        first->end_ns = known->end_ns;
+    }
     return false;
 }
 
@@ -121,7 +125,8 @@ static void known_make_room(struct relay *relay)
 {
     while (relay->known.used >= relay->options->cache_entries_max) {
         struct sample first = {0};
-        while (first.key == 0)
+        uint32_t slots = 0;
+        for (; first.count < SAMPLE_ROWS && slots < relay->known.slot_count; slots += SAMPLE_SLOTS)
             rows_sweep(&relay->known, SAMPLE_SLOTS, look, &first);
         known_remove(relay, rows_find(&relay->known, first.key));
     }

@@ -17,7 +17,7 @@ struct lmtp lmtp;
 struct lmtp_session {
     struct stream stream;
     unsigned number;
-    bool has_fiber;
+    bool has_mail;
     unsigned to_count;
     char to[TO_MAX][80];
 };
@@ -173,12 +173,15 @@ static bool mail(struct lmtp_session *session, struct slice line)
     path_copy(line, lmtp.from);
     lmtp.mails[session->number]++;
     session->to_count = 0;
+    session->has_mail = deed == LMTP_PLAYS;
     return answer(session, deed, "250 2.1.0 yes\r\n");
 }
 
 static bool rcpt(struct lmtp_session *session, struct slice line)
 {
     check(session->to_count < TO_MAX);
+    if (!session->has_mail)
+        return answer(session, LMTP_PLAYS, "503 5.5.1 from whom?\r\n");
     char *to = session->to[session->to_count];
     path_copy(line, to);
     enum lmtp_deed deed = deed_of(session->number, LMTP_RCPT, slice_cstr(to));
@@ -422,4 +425,86 @@ struct relay_recipient relay_recipient_double(const struct relay_world *world, c
         .address = slice_cstr(address),
         .result = 77,
     };
+}
+
+/* ---------------------------------------------------------------- letters */
+
+#define BODY "Subject: a letter\r\n\r\nOne line.\r\n.\r\n..and dots\r\n"
+
+struct letter *letter_make(void)
+{
+    struct letter *letter = calloc(1, sizeof *letter);
+    check(letter != NULL);
+    letter->message = (struct relay_message){
+        .from = SLICE("sender@example.org"), .bytes = SLICE(BODY), .body = RELAY_8BITMIME};
+    return letter;
+}
+
+struct relay_recipient *letter_to(struct letter *letter, const struct relay_world *world,
+                                  const char *name)
+{
+    check(letter->count < LETTER_MAX);
+    char *text = letter->names[letter->count];
+    snprintf(text, sizeof letter->names[0], "%s@example.com", name);
+    letter->to[letter->count] = relay_recipient_double(world, text);
+    return &letter->to[letter->count++];
+}
+
+void letter_send(struct core *core, struct letter *letter)
+{
+    struct relay_sender sender = relay_sender_double();
+    for (unsigned i = 0; i < letter->count; i++)
+        letter->to[i].result = 77;
+    relay_deliver(core, &sender, &letter->message, letter->to, letter->count);
+}
+
+void check_reply(const struct relay_recipient *recipient, int result, const char *reply)
+{
+    bool is_right =
+        recipient->result == result && strncmp(recipient->reply, reply, strlen(reply)) == 0;
+    if (!is_right)
+        fprintf(stderr, "%.*s: %d %s\n  want: %d %s\n", (int)recipient->user.size,
+                recipient->user.data, recipient->result, recipient->reply, result, reply);
+    check(is_right);
+}
+
+unsigned where(const struct letter *letter, unsigned index)
+{
+    unsigned backend;
+    check_equal(lmtp_count(letter->names[index], letter->message.bytes, &backend), 1);
+    return backend;
+}
+
+unsigned bound_to(struct core *core, const struct relay_world *world, const char *user)
+{
+    struct backend_whereabouts whereabouts;
+    check_equal(backend_whereabouts(core, world->pool, slice_cstr(user), &whereabouts), 0);
+    if (whereabouts.current[0] == '\0')
+        return LMTP_BACKENDS;
+    return (unsigned)(whereabouts.current[strlen("pool/b")] - '0');
+}
+
+unsigned hashed_to(struct core *core, const struct relay_world *world, const char *user)
+{
+    struct backend_whereabouts whereabouts;
+    check_equal(backend_whereabouts(core, world->pool, slice_cstr(user), &whereabouts), 0);
+    return (unsigned)(whereabouts.hashed[strlen("pool/b")] - '0');
+}
+
+void name_of(struct core *core, const struct relay_world *world, unsigned backend, unsigned n,
+             char name[40])
+{
+    char user[80];
+    for (unsigned i = 0;; i++) {
+        snprintf(name, 40, "user%u", i);
+        snprintf(user, sizeof user, "%s@example.com", name);
+        if (hashed_to(core, world, user) == backend && n-- == 0)
+            return;
+        check(i < 100000);
+    }
+}
+
+uint64_t relay_counter(struct core *core, enum counter which)
+{
+    return core_counters(core)->value[which];
 }

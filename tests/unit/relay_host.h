@@ -87,4 +87,32 @@ struct relay_sender relay_sender_double(void);
 /* Fills a recipient: user, address, no attributes. */
 struct relay_recipient relay_recipient_double(const struct relay_world *world, const char *address);
 
+/* ---------------------------------------------------------------- letters */
+
+enum { LETTER_MAX = 260 };
+
+/* One message for several, and their names. */
+struct letter {
+    struct relay_message message;
+    unsigned count;
+    struct relay_recipient to[LETTER_MAX];
+    char names[LETTER_MAX][80];
+};
+struct letter *letter_make(void); /* for free() */
+/* To name@example.com. */
+struct relay_recipient *letter_to(struct letter *letter, const struct relay_world *world,
+                                  const char *name);
+void letter_send(struct core *core, struct letter *letter);
+/* The reply begins so. */
+void check_reply(const struct relay_recipient *recipient, int result, const char *reply);
+/* Which backend has it for the index-th: once, and nowhere else. */
+unsigned where(const struct letter *letter, unsigned index);
+/* Where the user is now, as his home core knows it; LMTP_BACKENDS: nowhere. */
+unsigned bound_to(struct core *core, const struct relay_world *world, const char *user);
+unsigned hashed_to(struct core *core, const struct relay_world *world, const char *user);
+/* A name, without its domain, that the hash gives to that backend; the n-th of them. */
+void name_of(struct core *core, const struct relay_world *world, unsigned backend, unsigned n,
+             char name[40]);
+uint64_t relay_counter(struct core *core, enum counter which);
+
 #endif

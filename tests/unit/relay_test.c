@@ -14,105 +14,11 @@
 
 static const uint64_t MS = 1000000;
 
-#define BODY "Subject: a letter\r\n\r\nOne line.\r\n.\r\n..and dots\r\n"
-
-enum { LETTER_MAX = 260 };
-
-/* One message for several, and their names. */
-struct letter {
-    struct relay_message message;
-    unsigned count;
-    struct relay_recipient to[LETTER_MAX];
-    char names[LETTER_MAX][80];
-};
-
-static struct letter *letter_make(const struct relay_world *world, const char *bytes)
-{
-    struct letter *letter = calloc(1, sizeof *letter);
-    check(letter != NULL);
-    letter->message = (struct relay_message){
-        .from = SLICE("sender@example.org"), .bytes = slice_cstr(bytes), .body = RELAY_8BITMIME};
-    (void)world;
-    return letter;
-}
-
-static struct relay_recipient *letter_to(struct letter *letter, const struct relay_world *world,
-                                         const char *name)
-{
-    check(letter->count < LETTER_MAX);
-    char *text = letter->names[letter->count];
-    snprintf(text, sizeof letter->names[0], "%s@example.com", name);
-    letter->to[letter->count] = relay_recipient_double(world, text);
-    return &letter->to[letter->count++];
-}
-
-static void letter_send(struct core *core, struct letter *letter)
-{
-    struct relay_sender sender = relay_sender_double();
-    for (unsigned i = 0; i < letter->count; i++)
-        letter->to[i].result = 77;
-    relay_deliver(core, &sender, &letter->message, letter->to, letter->count);
-}
-
-static void check_reply(const struct relay_recipient *recipient, int result, const char *reply)
-{
-    bool is_right =
-        recipient->result == result && strncmp(recipient->reply, reply, strlen(reply)) == 0;
-    if (!is_right)
-        fprintf(stderr, "%.*s: %d %s\n  want: %d %s\n", (int)recipient->user.size,
-                recipient->user.data, recipient->result, recipient->reply, result, reply);
-    check(is_right);
-}
-
-/* Which backend has it for him: once, and nowhere else. */
-static unsigned where(const struct letter *letter, unsigned index)
-{
-    unsigned backend;
-    check_equal(lmtp_count(letter->names[index], letter->message.bytes, &backend), 1);
-    return backend;
-}
-
-/* Where the user is now, as the home core knows it; LMTP_BACKENDS: nowhere. */
-static unsigned bound_to(struct core *core, const struct relay_world *world, const char *user)
-{
-    struct backend_whereabouts whereabouts;
-    check_equal(backend_whereabouts(core, world->pool, slice_cstr(user), &whereabouts), 0);
-    if (whereabouts.current[0] == '\0')
-        return LMTP_BACKENDS;
-    return (unsigned)(whereabouts.current[strlen("pool/b")] - '0');
-}
-
-static unsigned hashed_to(struct core *core, const struct relay_world *world, const char *user)
-{
-    struct backend_whereabouts whereabouts;
-    check_equal(backend_whereabouts(core, world->pool, slice_cstr(user), &whereabouts), 0);
-    return (unsigned)(whereabouts.hashed[strlen("pool/b")] - '0');
-}
-
-/* A name, without its domain, that the hash gives to that backend; the n-th of them. */
-static void name_of(struct core *core, const struct relay_world *world, unsigned backend,
-                    unsigned n, char name[40])
-{
-    char user[80];
-    for (unsigned i = 0;; i++) {
-        snprintf(name, 40, "user%u", i);
-        snprintf(user, sizeof user, "%s@example.com", name);
-        if (hashed_to(core, world, user) == backend && n-- == 0)
-            return;
-        check(i < 100000);
-    }
-}
-
-static uint64_t counter(struct core *core, enum counter which)
-{
-    return core_counters(core)->value[which];
-}
-
 /* ---------------------------------------------------------------- groups */
 
 static void groups_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     unsigned seen = 0;
     char name[40];
     for (unsigned i = 0; i < 100; i++) {
@@ -136,9 +42,10 @@ static void groups_body(struct core *core, struct relay_world *world)
         fiber_sleep(core, MS);
     check_equal(lmtp.quits, 5);
     check(strcmp(lmtp.from, "sender@example.org") == 0);
-    check_equal(counter(core, COUNTER_RELAY_MESSAGES), 1);
-    check_equal(counter(core, COUNTER_RELAY_HANDED_ON), 100);
-    check_equal(counter(core, COUNTER_RELAY_LATER) + counter(core, COUNTER_RELAY_REFUSED), 0);
+    check_equal(relay_counter(core, COUNTER_RELAY_MESSAGES), 1);
+    check_equal(relay_counter(core, COUNTER_RELAY_HANDED_ON), 100);
+    check_equal(
+        relay_counter(core, COUNTER_RELAY_LATER) + relay_counter(core, COUNTER_RELAY_REFUSED), 0);
     free(letter);
 }
 
@@ -153,7 +60,7 @@ static void groups(void **state)
 
 static void crowd_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     char name[40];
     lmtp.with_chunking = true;
     for (unsigned i = 0; i < 250; i++) {
@@ -183,7 +90,7 @@ static void crowd(void **state)
 /* Nothing was bound to the dead one, so that all have another. */
 static void dead_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     char name[40];
     unsigned moved = 0;
     for (unsigned i = 0; i < 40; i++) {
@@ -198,7 +105,7 @@ static void dead_body(struct core *core, struct relay_world *world)
         check_equal(where(letter, i), bound_to(core, world, letter->names[i]));
     }
     check(moved > 3);
-    check_equal(counter(core, COUNTER_BACKEND_RETRIES), moved);
+    check_equal(relay_counter(core, COUNTER_BACKEND_RETRIES), moved);
     free(letter);
 }
 
@@ -214,7 +121,7 @@ static void dead(void **state)
 
 static void all_dead_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     letter_to(letter, world, "dora");
     letter_to(letter, world, "emil");
     letter_send(core, letter);
@@ -223,7 +130,7 @@ static void all_dead_body(struct core *core, struct relay_world *world)
         check_equal(bound_to(core, world, letter->names[i]), LMTP_BACKENDS);
     }
     check_equal(lmtp.record_count, 0);
-    check_equal(counter(core, COUNTER_RELAY_LATER), 2);
+    check_equal(relay_counter(core, COUNTER_RELAY_LATER), 2);
     free(letter);
 }
 
@@ -249,7 +156,7 @@ static void before_data_body(struct core *core, struct relay_world *world)
         {LMTP_MAIL, LMTP_CLOSES},    {LMTP_MAIL, LMTP_BUSY},    {LMTP_MAIL, LMTP_BABBLES},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct letter *letter = letter_make(world, BODY);
+        struct letter *letter = letter_make();
         char name[40];
         name_of(core, world, 0, i, name);
         letter_to(letter, world, name);
@@ -279,7 +186,7 @@ static void behind_data_body(struct core *core, struct relay_world *world)
 {
     static const enum lmtp_deed deeds[] = {LMTP_CLOSES, LMTP_HANGS, LMTP_BABBLES};
     for (unsigned i = 0; i < sizeof deeds / sizeof *deeds; i++) {
-        struct letter *letter = letter_make(world, BODY);
+        struct letter *letter = letter_make();
         char name[40];
         lmtp_forget();
         name_of(core, world, 0, 2 * i, name);
@@ -318,7 +225,7 @@ static void behind_data(void **state)
 
 static void answers_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     letter_to(letter, world, "known");
     letter_to(letter, world, "nobody");
     letter_to(letter, world, "other");
@@ -337,9 +244,9 @@ static void answers_body(struct core *core, struct relay_world *world)
     letter_send(core, letter);
     for (unsigned i = 0; i < 3; i++)
         check_reply(&letter->to[i], -EACCES, "550 5.1.1 nobody of that name");
-    check_equal(counter(core, COUNTER_RELAY_HANDED_ON), 4);
-    check_equal(counter(core, COUNTER_RELAY_REFUSED), 4);
-    check_equal(counter(core, COUNTER_RELAY_LATER), 1);
+    check_equal(relay_counter(core, COUNTER_RELAY_HANDED_ON), 4);
+    check_equal(relay_counter(core, COUNTER_RELAY_REFUSED), 4);
+    check_equal(relay_counter(core, COUNTER_RELAY_LATER), 1);
     free(letter);
 }
 
@@ -355,7 +262,7 @@ static void answers(void **state)
 /* One that hangs keeps its own recipients only, and those no longer than the message's time. */
 static void hang_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     char name[40];
     uint64_t before_ns = core_now_ns(core);
     for (unsigned i = 0; i < 3; i++) {
@@ -394,7 +301,7 @@ static bool left(void *argument)
 
 static void gone_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     struct relay_sender sender = relay_sender_double();
     sender.gone = left;
     letter_to(letter, world, "frida");
@@ -448,7 +355,7 @@ static void end_send(struct core *core, const struct sending *sending)
 static void full_body(struct core *core, struct relay_world *world)
 {
     struct sending sending;
-    struct letter *one = letter_make(world, BODY), *other = letter_make(world, BODY);
+    struct letter *one = letter_make(), *other = letter_make();
     letter_to(one, world, "gerd");
     letter_to(other, world, "hans");
     lmtp.think_ns = 300 * MS;
@@ -479,7 +386,7 @@ static void full(void **state)
 /* One who is moved: waited for, beside the others, and handed on where he is then. */
 static void moved_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     char name[40];
     name_of(core, world, 0, 0, name);
     letter_to(letter, world, name);
@@ -535,7 +442,7 @@ static void moved(void **state)
 /* What the operator drains takes those who are there, and nobody else. */
 static void drained_body(struct core *core, struct relay_world *world)
 {
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     char name[40];
     name_of(core, world, 0, 0, name);
     letter_to(letter, world, name);
@@ -577,7 +484,7 @@ static void named_body(struct core *core, struct relay_world *world)
         {"backend=b2\n", "ida+news@example.com", "ida+news@example.com"},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct letter *letter = letter_make(world, BODY);
+        struct letter *letter = letter_make();
         unsigned backend;
         lmtp_forget();
         struct relay_recipient *recipient = letter_to(letter, world, "ida");
@@ -597,7 +504,7 @@ static void named_body(struct core *core, struct relay_world *world)
         check_reply(recipient, -EAGAIN, "451 4.");
         free(letter);
     }
-    struct letter *letter = letter_make(world, BODY);
+    struct letter *letter = letter_make();
     struct relay_sender sender = relay_sender_double();
     letter_to(letter, world, "jo");
     sender.client.ttl = 1;
