@@ -341,6 +341,7 @@ static void raw_drop(struct stream *stream)
 void tls_receive(struct stream *stream, const char *data, size_t size)
 {
     struct stream_tls *tls = stream->tls;
+    tls->is_raw_new = false;
     stream_attend(stream);
     if (is_read_out(stream))
         return;
@@ -377,7 +378,7 @@ void tls_attended(struct stream *stream)
     int end = stream->end;
     if (tls->begin != NULL)
         tls->begin(stream);
-    else if (tls->raw != NULL)
+    else if (tls->is_raw_new) /* once: half a hello waits for its other half, not in a loop */
         tls_receive(stream, NULL, 0);
     if (stream->end != end || stream->input != NULL)
         stream_notify(stream);
@@ -451,6 +452,7 @@ int tls_attach(struct stream *stream, size_t unread)
     if (raw != NULL)
         raw->end = (uint32_t)input_copy(stream, raw->data, unread);
     tls->raw = raw;
+    tls->is_raw_new = raw != NULL;
     stream->tls = tls;
     input_drop(stream, input_size(stream)); /* T3 */
     stream->state &= ~(unsigned)(DISCARDING | PAUSED | WANT_DIRECT);

@@ -136,6 +136,7 @@ struct stream_tls {
     const struct tls_greeting *greeting; /* what it begins with; on the fiber's stack */
     uint8_t state;
     bool is_client, has_heard; /* something of the peer's */
+    bool is_raw_new;           /* `raw` was there before TLS, and nobody has looked at it */
     bool no_memory;            /* an allocation of ours failed inside wolfSSL */
     bool is_read_out;          /* T2 */
     bool is_goodbye_said;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "tls_chain.h"
 #include "tls_client_host.h"
@@ -454,6 +455,36 @@ static void breaks(void **state)
     run(&world);
 }
 
+/* T01: a client that sends some of its hello and waits costs nothing meanwhile: a core that turns
+ * without end is found by the simulator, and by its CPU time here. */
+static void half_body(struct core *core, struct world *world)
+{
+    static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    struct stream_target target = target_v4(port_base());
+    struct dialed client;
+    struct timespec before, after;
+    (void)world;
+    for (size_t size = 1; size < sizeof hello; size += 4) {
+        check_equal(dial(core, &client, &target, 0), 0);
+        stream_write(&client.stream, slice_of(hello, size));
+        stream_flush(&client.stream);
+        fiber_sleep(core, SECOND_NS / 10);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+        fiber_sleep(core, 2 * SECOND_NS);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+        check((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 <
+              500);
+        dialed_close(&client);
+    }
+}
+
+static void half(void **state)
+{
+    (void)state;
+    struct world world = {.body = half_body};
+    run(&world);
+}
+
 /* ---------------------------------------------------------------- many at once */
 
 struct callers {
@@ -503,7 +534,8 @@ static int tls_client_tests(void)
         cmocka_unit_test(good),    cmocka_unit_test(later),        cmocka_unit_test(trust),
         cmocka_unit_test(expired), cmocka_unit_test(early),        cmocka_unit_test(gap),
         cmocka_unit_test(own),     cmocka_unit_test(options_test), cmocka_unit_test(resume),
-        cmocka_unit_test(odd),     cmocka_unit_test(breaks),       cmocka_unit_test(many),
+        cmocka_unit_test(odd),     cmocka_unit_test(breaks),       cmocka_unit_test(half),
+        cmocka_unit_test(many),
     };
     harness_library(tls_library_open, tls_library_close);
     return cmocka_run_group_tests_name("tls_client", tests, NULL, NULL);
