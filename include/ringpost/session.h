@@ -103,7 +103,8 @@ enum session_refusal {
     ROW(OVERLOAD, "overload", true, "server is too busy")                                          \
     ROW(BACKEND_CLOSED, "backend_closed", false, "backend closed the connection")                  \
     ROW(BACKEND_LOST, "backend_lost", true, "connection to the backend was lost")                  \
-    ROW(BACKEND_DOWN, "backend_down", false, "backend was taken down")
+    ROW(BACKEND_DOWN, "backend_down", false, "backend was taken down")                             \
+    ROW(BACKEND_DEAD, "backend_dead", true, "backend does not answer")
 
 #define SESSION_END_ENUM(name, label, is_error, text) SESSION_END_##name,
 enum session_end { SESSION_END_TABLE(SESSION_END_ENUM) SESSION_END_COUNT };

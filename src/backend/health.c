@@ -25,6 +25,19 @@ static void count(struct check *check, bool is_up)
     check->is_counted = is_up;
 }
 
+/* Of the member in use. */
+static void look(struct check *check)
+{
+    struct core *core = check->backends->core;
+    bool is_up = backend_is_up(check->member);
+    bool is_dead = !is_up && check->member->pool->options->health_ms != 0;
+    count(check, is_up);
+    if (!is_dead)
+        atomic_store(&check->backend->dead_ns, 0);
+    else if (atomic_load(&check->backend->dead_ns) == 0)
+        atomic_store(&check->backend->dead_ns, core_now_ns(core));
+}
+
 /* Backends are not asked in step, and gateways neither: between 7/8 and 9/8 of it. */
 static void schedule(struct check *check, uint64_t ms)
 {
@@ -82,7 +95,7 @@ static void check_run(void *argument)
     if (check->is_removed) {
         free(check);
     } else {
-        count(check, backend_is_up(check->member));
+        look(check);
         if (!backends->is_closing)
             schedule(check, check->member->pool->options->health_ms);
     }
@@ -118,7 +131,7 @@ void check_hurried(struct core *core, struct message *message)
         check = check->next;
     if (check == NULL || check->member == NULL)
         return;
-    count(check, backend_is_up(check->member));
+    look(check);
     if (!check->is_running && check->member->pool->options->health_ms != 0 &&
         backend_is_suspect(check->member))
         timer_set(core, &check->timer, core_now_ns(core));
@@ -188,7 +201,7 @@ static void check_adopt(struct check *check, const struct backend_member *member
     uint64_t health_ms = member->pool->options->health_ms;
     bool is_new = check->member == NULL;
     check->member = member;
-    count(check, backend_is_up(member));
+    look(check);
     if (check->is_running)
         return;
     if (is_new)

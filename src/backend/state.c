@@ -153,6 +153,11 @@ bool backend_is_usable(const struct backend_member *member, enum backend_protoco
            (backend_is_alive(backend, protocol) || may_retry(member, protocol, now_ns));
 }
 
+uint64_t backend_dead_ns(const struct backend *backend)
+{
+    return atomic_load_explicit(&backend->dead_ns, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------------- log-ins under way */
 
 static struct connecting *connecting_of(struct core *core, const struct backend *backend)

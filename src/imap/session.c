@@ -145,7 +145,8 @@ void imap_refuse(struct session *session, const struct command *command,
 void imap_goodbye(struct session *session, enum session_end end)
 {
     bool is_temporary = end == SESSION_END_DRAIN || end == SESSION_END_MEMORY ||
-                        end == SESSION_END_BACKEND_LOST || end == SESSION_END_BACKEND_DOWN;
+                        end == SESSION_END_BACKEND_LOST || end == SESSION_END_BACKEND_DOWN ||
+                        end == SESSION_END_BACKEND_DEAD;
     stream_printf(&session->stream, "* BYE %s%s\r\n", is_temporary ? "[UNAVAILABLE] " : "",
                   session_end_rows[end].text);
 }

@@ -344,8 +344,8 @@ const struct config_row config_rows[] = {
     {CONFIG_SECTION_PROXY, "stalled_time", CONFIG_DURATION, SECOND, HOUR, "5m",
      "The same when one side does not take what the other has sent.", AT(config_proxy, stalled_ms)},
     {CONFIG_SECTION_PROXY, "spread", CONFIG_DURATION, 0, 10 * MINUTE, "30s",
-     "The sessions of a backend that died are ended over this time, so that they do not all come "
-     "back at once.",
+     "The sessions of a backend that died, hangs or is taken down are ended over this time, so "
+     "that they do not all come back at once.",
      AT(config_proxy, spread_ms)},
     {CONFIG_SECTION_PROXY, "farewell", CONFIG_DURATION, 0, MINUTE, "2s",
      "When a client has closed, its backend has so long to say its last.",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Following a conversation (follow.h). Of the client's bytes only the end of each piece is looked
- * at. Of a backend's line ends are looked for (not of POP3, where messages are lines), and literals,
- * which are nearly all of the bytes where there are many, are counted off without a look.
+ * at. Of a backend's, line ends are looked for (but for POP3, where messages are lines), and
+ * literals, which are nearly all of the bytes where there are many, are counted off without a look.
  *
  * A line of the client's that is found at the end of a piece may be the text of a message: then
  * IDLE is not confirmed by the backend's "+", goodbye ends with the next piece, and opaque is the

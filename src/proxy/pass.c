@@ -6,7 +6,8 @@
  *     │                        └─ silence, or the backend closes ─▶ ended
  *     ├─ backend closed, after a goodbye ─▶ ended
  *     ├─ backend closed without one, or broke ─▶ few: ended; many: ENDING, spread
- *     ├─ backend taken down ─▶ ENDING, spread; passes till then
+ *     ├─ backend taken down, or dead by its checks and silent ─▶ ENDING, spread; passes till then
+ *     │                        └─ alive again ─▶ OPEN
  *     └─ drain, kick, silence, stall ─▶ ended
  *
  * Spreading: clients connect again at once. When a backend dies with all its sessions, the others
@@ -49,6 +50,14 @@ static struct core *core_of(const struct proxied *proxied)
     return session_core(proxied->session);
 }
 
+/* A backend that was taken for dead is alive again, in time for this session. */
+static bool goes_on(const struct proxied *proxied)
+{
+    return proxied->phase == PROXIED_ENDING && proxied->end_as == SESSION_END_BACKEND_DEAD &&
+           proxied->link->stream.end == 0 && proxied->link->stream.output_error == 0 &&
+           backend_dead_ns(proxied->backend) == 0;
+}
+
 static void timer_fired(struct timer *timer)
 {
     struct proxied *proxied = (struct proxied *)((char *)timer - offsetof(struct proxied, timer));
@@ -62,7 +71,10 @@ static void timer_fired(struct timer *timer)
             return;
         }
     }
-    session_end(proxied->session, (enum session_end)proxied->end_as);
+    if (goes_on(proxied))
+        proxied->phase = PROXIED_OPEN;
+    else
+        session_end(proxied->session, (enum session_end)proxied->end_as);
 }
 
 static void end_at(struct proxied *proxied, enum proxied_phase phase, enum session_end end,

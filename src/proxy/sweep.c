@@ -30,6 +30,15 @@ static void keep_alive(struct proxied *proxied, uint64_t now_ns, uint64_t ms)
     proxied->said_ns = now_ns;
 }
 
+/* Checks have found it dead, and here nothing has come since: it hangs, or its machine is gone.
+ * Log-ins go elsewhere, and who stays would wait for mail that comes there. */
+static bool is_left_alone(const struct proxied *proxied)
+{
+    uint64_t dead_ns = backend_dead_ns(proxied->backend);
+    return dead_ns != 0 && dead_ns > proxied->joined_ns &&
+           dead_ns > stream_heard_ns(&proxied->link->stream);
+}
+
 static void look(struct proxied *proxied, uint64_t now_ns)
 {
     const struct proxy_options *options = proxy_options_of(proxied->session);
@@ -52,6 +61,8 @@ static void look(struct proxied *proxied, uint64_t now_ns)
         proxied_end_within(proxied, SESSION_END_BACKEND_DOWN,
                            options->spread_ms < DOWN_SPREAD_MS_MAX ? options->spread_ms
                                                                    : DOWN_SPREAD_MS_MAX);
+    else if (proxied->phase == PROXIED_OPEN && is_left_alone(proxied))
+        proxied_end_within(proxied, SESSION_END_BACKEND_DEAD, options->spread_ms);
     else
         keep_alive(proxied, now_ns, options->keep_alive_ms);
 }

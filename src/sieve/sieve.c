@@ -187,6 +187,7 @@ static void sieve_goodbye(struct session *session, enum session_end end)
         {SESSION_END_KICKED, "TRYLATER", "Closed by the operator"},
         {SESSION_END_BACKEND_LOST, "TRYLATER", "The server of the scripts was lost"},
         {SESSION_END_BACKEND_DOWN, "TRYLATER", "The server of the scripts is closing"},
+        {SESSION_END_BACKEND_DEAD, "TRYLATER", "The server of the scripts does not answer"},
         {SESSION_END_MEMORY, "TRYLATER", "Out of memory, try again later"},
         {SESSION_END_ERRORS, "", "Too many commands that are of no use"},
         {SESSION_END_JUNK, "", "Too many commands that are of no use"},

@@ -90,15 +90,20 @@ static void in_a_row_body(struct core *core, struct backend_world *world)
     check(strcmp(info.problem, "refused") == 0 && info.failures >= 6);
     check(is_alive(world, 0, BACKEND_IMAP) && is_alive(world, 0, BACKEND_POP3));
     world_wait(core, gauge(core, world) == 1);
+    uint64_t dead_ns = backend_dead_ns(world_member(world, 1)->backend);
+    check(dead_ns != 0 && dead_ns <= core_now_ns(core));
+    check_equal(backend_dead_ns(world_member(world, 0)->backend), 0);
     before = backend_double_asked(1);
     world_wait(core, backend_double_asked(1) - before >= 6); /* it is asked on */
     check(!is_alive(world, 1, BACKEND_IMAP) && !is_alive(world, 1, BACKEND_POP3));
+    check_equal(backend_dead_ns(world_member(world, 1)->backend), dead_ns);
     atomic_store(&answer->result, 0);
     before = backend_double_asked(1);
     world_wait(core, is_alive(world, 1, BACKEND_IMAP) && is_alive(world, 1, BACKEND_POP3));
     check(backend_double_asked(1) - before >= 5); /* one may have been under way */
     check(backend_info_get(core, 1, &info) && info.is_alive);
     world_wait(core, gauge(core, world) == 2);
+    check_equal(backend_dead_ns(world_member(world, 1)->backend), 0);
 }
 
 static void in_a_row(void **state)
@@ -121,6 +126,7 @@ static void one_protocol_body(struct core *core, struct backend_world *world)
     check(is_alive(world, 0, BACKEND_IMAP));
     check(backend_is_up(world_member(world, 0)));
     check_equal(gauge(core, world), 1);
+    check_equal(backend_dead_ns(world_member(world, 0)->backend), 0);
 }
 
 static void one_protocol(void **state)
@@ -231,6 +237,7 @@ static void no_checks_body(struct core *core, struct backend_world *world)
     backend_failed(core, member, BACKEND_IMAP, "refused", true);
     check(!is_alive(world, 0, BACKEND_IMAP));
     check(choose(&choice, core_now_ns(core)) == NULL);
+    check_equal(backend_dead_ns(member->backend), 0); /* log-ins alone do not say so */
     check_equal(connecting_take(core, member, BACKEND_IMAP, 0), -EAGAIN);
     fiber_sleep(core, 1000 * MS);
     check(choose(&choice, core_now_ns(core)) == member);

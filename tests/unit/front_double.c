@@ -15,6 +15,7 @@ struct backend_pool {
 };
 struct backend {
     enum backend_will will;
+    uint64_t dead_ns;
 };
 
 struct double_link {
@@ -38,6 +39,7 @@ char double_capabilities[BACKEND_CAPABILITY_BYTES_MAX];
 void double_reset(void)
 {
     the_backend.will = BACKEND_UP;
+    the_backend.dead_ns = 0;
     double_capabilities[0] = '\0';
 }
 
@@ -65,6 +67,11 @@ const struct backend_pool_options *backend_pool_options_of(const struct backend_
 enum backend_will backend_will_of(const struct backend *backend)
 {
     return backend->will;
+}
+
+uint64_t backend_dead_ns(const struct backend *backend)
+{
+    return backend->dead_ns;
 }
 
 struct slice backend_name(const struct backend *backend)
@@ -336,6 +343,19 @@ static void toy_down(struct session *session, const void *arguments)
     answer(session, "down");
 }
 
+static void toy_hang(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    the_backend.dead_ns = core_now_ns(session_core(session));
+}
+
+static void toy_live(struct session *session, const void *arguments)
+{
+    (void)arguments;
+    the_backend.dead_ns = 0;
+    answer(session, "alive");
+}
+
 static void toy_logout(struct session *session, const void *arguments)
 {
     (void)arguments;
@@ -371,10 +391,11 @@ static void toy_closed(struct session *session)
         name, 1, COMMAND_FREE_ARGUMENTS, NULL, 0, run, name                                        \
     }
 static const struct command commands[] = {
-    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo), TOY("BULK", toy_bulk),
-    TOY("IDLE", toy_idle),   TOY("DONE", toy_done), TOY("SLOW", toy_slow),
-    TOY("CLOSE", toy_close), TOY("BYE", toy_bye),   TOY("BREAK", toy_break),
-    TOY("KICK", toy_kick),   TOY("DOWN", toy_down), TOY("LOGOUT", toy_logout)};
+    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo),    TOY("BULK", toy_bulk),
+    TOY("IDLE", toy_idle),   TOY("DONE", toy_done),    TOY("SLOW", toy_slow),
+    TOY("CLOSE", toy_close), TOY("BYE", toy_bye),      TOY("BREAK", toy_break),
+    TOY("KICK", toy_kick),   TOY("DOWN", toy_down),    TOY("HANG", toy_hang),
+    TOY("LIVE", toy_live),   TOY("LOGOUT", toy_logout)};
 
 const struct session_protocol toy_protocol = {
     .id = PROTOCOL_CONTROL,

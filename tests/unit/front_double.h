@@ -14,6 +14,7 @@
  *   BULK n       n bytes as a literal  CLOSE, BYE   closes without a word, with one
  *   IDLE         +, until DONE         BREAK    all links of the core break
  *   LOGOUT       BYE, OK               KICK, DOWN   proxy_kick of its user; what the operator wants
+ *   HANG, LIVE   checks find it dead, alive
  * LOGIN with the password "wrong" is refused. */
 extern const struct session_protocol toy_protocol;
 extern unsigned toy_port;

@@ -4,7 +4,7 @@
  * the real kernel and the simulator, with a backend and a log-in of the test's own
  * (front_double.h): what is said at the log-in, what passes, and every way it ends.
  *
- * Rows of the list of bad input: X11 X12 X13 X14.
+ * Rows of the list of bad input: X08 X11 X12 X13 X14 X15.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +22,7 @@
 #include "service_host.h"
 
 enum { PORT = 24520, IMAP = PORT, MIXED, POP3, TOY };
+#define HUNG "* BYE [UNAVAILABLE] backend does not answer\r\n"
 #define LOST "* BYE [UNAVAILABLE] connection to the backend was lost\r\n"
 
 static struct auth_users *users;
@@ -410,6 +411,56 @@ static void spread(void **state)
     check(late <= MANY - LOSSES_FREE && late >= MANY - LOSSES_FREE - 5);
 }
 
+/* Checks find the backend dead while its sessions are open: who hears nothing from it since is
+ * ended, in IDLE too; who has come since, goes on. */
+static void hung(void **state)
+{
+    (void)state;
+    imap_front_options.keep_alive_ms = 0;
+    int idle = logged_in(IMAP), waits = logged_in(IMAP);
+    client_ask(idle, "b IDLE\r\n", "+ idling");
+    client_say(waits, "b HANG\r\n");
+    harness_nap(20000);
+    int later = logged_in(IMAP);
+    client_ask(later, "b IDLE\r\n", "+ idling");
+    client_expect(waits, HUNG);
+    client_expect_end(waits);
+    client_expect(idle, HUNG);
+    client_expect_end(idle);
+    harness_nap(500000);
+    client_ask(later, "DONE\r\n", "b OK done");
+    client_close(later);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_BACKEND_DEAD, 2);
+}
+
+/* It hung for a moment: whose turn has not come by then, is not sent away. */
+static void revived(void **state)
+{
+    (void)state;
+    enum { MANY = 20 };
+    int fd[MANY];
+    unsigned ended = 0;
+    char line[100];
+    imap_front_options.spread_ms = 2000;
+    for (int i = 0; i < MANY; i++)
+        fd[i] = logged_in(IMAP);
+    client_say(fd[0], "b HANG\r\n");
+    harness_nap(1200000);
+    int other = logged_in(IMAP);
+    client_ask(other, "b LIVE\r\n", "b OK alive");
+    uint64_t before = host_ends(host, PROTOCOL_IMAP, SESSION_END_BACKEND_DEAD);
+    harness_nap(2500000);
+    check_equal(host_ends(host, PROTOCOL_IMAP, SESSION_END_BACKEND_DEAD), before);
+    for (int i = 0; i < MANY; i++) {
+        (void)client_try_put(fd[i], "c ECHO x\r\n", 10);
+        client_line(fd[i], line, sizeof line);
+        ended += client_is_like(line, "* BYE *");
+        check(client_is_like(line, "* BYE *") || client_is_like(line, "* x"));
+        client_close(fd[i]);
+    }
+    check_equal(ended, before);
+}
+
 /* Many goodbyes in a short time are no dead backend: nobody waits for his end. */
 static void goodbyes(void **state)
 {
@@ -505,6 +556,8 @@ static int tests(void)
         TEST(closed_by_backend),
         TEST(broken),
         TEST(spread),
+        TEST(hung),
+        TEST(revived),
         TEST(operator),
         TEST(goodbyes),
         TEST(late),

@@ -446,7 +446,8 @@ static void submission_logs_in(void **state)
     snprintf(text, sizeof text, "AUTH PLAIN %s\r\na ECHO MAIL\r\n", plain_of("u1", "pw"));
     client_say(fd, text);
     client_expect(fd, "235 2.7.0 Authentication successful\r\n* MAIL\r\na OK done\r\n");
-    client_close(fd);
+    client_ask(fd, "b CLOSE\r\n", "421 4.3.0 Mail store is not available");
+    client_expect_end(fd);
     fd = submission_hello("250-mail.example.test\r\n250-AUTH PLAIN LOGIN\r\n250 HELP\r\n");
     snprintf(text, sizeof text, "AUTH PLAIN %s\r\n", plain_of("anna@near.test", "pw"));
     client_ask(fd, text, "235 2.7.0 *"); /* a user of ours */
