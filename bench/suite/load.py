@@ -74,7 +74,8 @@ class Session:
         build = options.build
         self.programs = {name: os.path.join(build, path) for name, path in (
             ('ringpost', 'src/main/ringpost'), ('ringpost-bench', 'bench/load/ringpost-bench'),
-            ('fill', 'bench/fill'), ('bare', 'bench/bare'), ('limits', 'bench/limits'))}
+            ('fill', 'bench/fill'), ('bare', 'bench/bare'), ('limits', 'bench/limits'),
+            ('passing', 'bench/passing'))}
         for name, path in self.programs.items():
             if not os.access(path, os.X_OK):
                 raise Failed(f'{path} is not there: build {name} (bench/run.sh does)')
@@ -116,6 +117,14 @@ class Session:
         self.stop_server(one.name)
         one.start()
         self.servers[one.name] = (one, {'size': size})
+        return one
+
+    def passing(self, backend):
+        """The least that passing a log-in on costs (bench/passing), before that server."""
+        one = Passing(self.ground, self.programs['passing'], backend.ports['imap'])
+        self.stop_server(one.name)
+        one.start()
+        self.servers[one.name] = (one, {})
         return one
 
     def fill(self, messages, users):
@@ -197,6 +206,20 @@ class Bare(peers.Peer):
         if not self.is_running():
             raise Failed(f'bench/bare ended: {self.said()}')
         return self
+
+
+class Passing(peers.Peer):
+    """bench/passing as a server before another."""
+    name = 'passing'
+    PORTS = {'imap': 241}
+    GREETS = ('imap',)
+
+    def __init__(self, ground, program, backend_port):
+        super().__init__(ground)
+        self.program, self.backend_port = program, backend_port
+
+    def command(self):
+        return [self.program, str(self.ports['imap']), str(self.backend_port)]
 
 
 def last_line(done):
