@@ -13,9 +13,10 @@
  *
  * What an answer is worth: 25x yes; 4xx later, in the backend's words; 5xx no, in its words, unless
  * it is about the command and not about mail (500, 503 ...): such a refusal is our or its mistake,
- * and must not make a sender give up (R2). All else is none; then, and when the connection breaks,
- * whoever has no answer yet is told "later" in our words. That holds behind the message too, where
- * it may have been taken: it then comes twice, and is not lost.
+ * and must not make a sender give up (R2). All else is none, and what was answered before it is not
+ * believed either (F1). Then, or when the connection breaks, "later" is told in our words to those
+ * without an answer. That holds behind the message too, where it may have been taken: it then comes
+ * twice, and is not lost.
  */
 #include "transfer.h"
 
@@ -83,6 +84,15 @@ int course_fail(struct course *course, const char *problem, const char *later)
     return -EAGAIN;
 }
 
+/* F1: it cannot be told whose any answer was. */
+static int distrust(struct course *course, const char *problem)
+{
+    course->is_distrusted = true;
+    for (unsigned i = 0; i < course->count; i++)
+        recipient_later(course->recipients[i], nonsense);
+    return course_fail(course, problem, NULL);
+}
+
 void course_say(struct course *course, struct slice bytes)
 {
     course->said += bytes.size;
@@ -116,7 +126,7 @@ static int read_line(struct course *course, struct slice *ret_line)
     if (result == -EAGAIN)
         return result; /* said by glance */
     if (result == -EMSGSIZE || result == -EBADMSG)
-        return course_fail(course, "sent a line that is none", nonsense);
+        return distrust(course, "sent a line that is none");
     if (result < 0)
         return course_fail(course,
                            result == -EPIPE        ? "closed the connection"
@@ -142,7 +152,7 @@ int course_reply(struct course *course)
             return result;
         if (!smtp_reply_parse(line, &reply) || (lines > 0 && reply.number != course->number) ||
             ++lines > REPLY_LINES_MAX || memchr(line.data, 0, line.size) != NULL)
-            return course_fail(course, "sent what is no answer", nonsense);
+            return distrust(course, "sent what is no answer");
         course->number = reply.number;
         if (lines == 1) /* which says most, as a rule */
             smtp_reply_line(&reply, course->line, sizeof course->line);
@@ -179,7 +189,7 @@ static int end_of(struct course *course, enum worth worth)
         set_open(course, -EAGAIN, course->line);
         return -EAGAIN;
     }
-    return course_fail(course, "sent what is no answer", nonsense);
+    return distrust(course, "sent what is no answer");
 }
 
 /* The last reply is about this one. 0; -EAGAIN: the connection is of no use. */
@@ -217,18 +227,11 @@ static int settle_all(struct course *course)
     return 0;
 }
 
-/* F1: it cannot be told whose any answer was. */
-static int distrust(struct course *course)
-{
-    for (unsigned i = 0; i < course->count; i++)
-        recipient_later(course->recipients[i], nonsense);
-    return course_fail(course, "answered more than it was asked", nonsense);
-}
-
 /* What has come by now was not asked for. */
 static int check_silence(struct course *course)
 {
-    return stream_unread(course->stream) > 0 ? distrust(course) : 0;
+    return stream_unread(course->stream) > 0 ? distrust(course, "answered more than it was asked")
+                                             : 0;
 }
 
 /* ---------------------------------------------------------------- what is offered, what is fit */
@@ -393,7 +396,7 @@ static int mail_refused(struct course *course, unsigned on_their_way)
     int result = settle_all(course);
     while (result == 0 && on_their_way-- > 0)
         if ((result = course_reply(course)) == 0 && course->number < 400)
-            result = distrust(course);
+            result = distrust(course, "sent what is no answer");
     return result < 0 ? result : check_silence(course);
 }
 
@@ -481,9 +484,10 @@ static int send_message(struct course *course)
     if (result == 0)
         result = course_send(course, by_bdat);
     if (result == 0) {
-        if ((result = read_verdicts(course)) == 0)
-            return check_silence(course);
-        course->transfer->may_come_twice = is_open(course, RECIPIENT_TAKEN);
+        if ((result = read_verdicts(course)) == 0 && (result = check_silence(course)) == 0)
+            return 0;
+        course->transfer->may_come_twice =
+            course->is_distrusted || is_open(course, RECIPIENT_TAKEN);
         return result;
     }
     if (result == -EALREADY)

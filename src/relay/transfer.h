@@ -25,7 +25,7 @@ struct course {
     struct relay_recipient *const *recipients;
     unsigned count;
     size_t said; /* bytes since answers were awaited */
-    bool asks_gone;
+    bool asks_gone, is_distrusted;
     const char *later; /* our own reply for all that have no answer: a literal */
     /* the last reply */
     unsigned number;

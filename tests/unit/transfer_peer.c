@@ -257,6 +257,7 @@ static bool peer_accepted(struct core *core, unsigned slot, void *argument)
     session->at = peer_script;
     session->has_fiber = true;
     peer.sessions++;
+    peer.accepted++;
     stream_open(&session->stream, core, slot, &peer_owner);
     stream_deadline(&session->stream, core_now_ns(core) + UINT64_C(60000000000));
     if (fiber_start(core, peer_fiber, session) < 0)
@@ -326,6 +327,7 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     struct stream_target target = target_v4(peer_port());
     uint64_t begin_ns = core_now_ns(core), wait_ms = one->wait_ms ? one->wait_ms : 5000;
     struct relay_message message = message_of(one);
+    unsigned accepted = peer.accepted;
     peer_script = one->script;
     peer.answers = 0;
     peer.answer_bytes = peer.got_size = peer.behind_size = 0;
@@ -347,7 +349,7 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     };
     result->is_sent = false;
     if (one->waits)
-        fiber_sleep(core, 10 * NAP_NS);
+        fiber_sleep(core, harness_is_simulated() ? 1000 * (uint64_t)NAP_NS : 10 * NAP_NS);
     result->result = one->asks ? transfer_ask(&result->transfer, pointers[0])
                                : transfer_message(&result->transfer, &message, pointers,
                                                   result->count, &result->is_sent);
@@ -358,7 +360,7 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     stream_close(&linked.link.stream);
     while (!linked.is_released)
         waiters_wait(core, &linked.gone, 0);
-    while (peer.sessions > 0)
+    while (peer.sessions > 0 || peer.accepted == accepted)
         fiber_sleep(core, NAP_NS);
 }
 

@@ -26,7 +26,7 @@ struct lmtp_peer {
     const char *instead; /* lines of a script, in its place */
     const char *before;  /* the same, in front of it, in one write */
     /* what was seen */
-    unsigned answers, sessions;
+    unsigned answers, sessions, accepted;
     size_t answer_bytes;
     bool has_message, reads_on;
     char *got; /* the message, decoded */
