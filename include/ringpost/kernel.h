@@ -47,6 +47,17 @@
  * and the wake-up are ordinary descriptors. */
 #define KERNEL_ENTRY_FLAGS (IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT)
 
+/* Keep-alive of TCP, for connections that came in (their listener's) and those that go out and ask
+ * for it: who has gone without a word is noticed within four minutes, also while nothing is sent. */
+enum {
+    KERNEL_KEEP_IDLE_SECONDS = 120,
+    KERNEL_KEEP_INTERVAL_SECONDS = 30,
+    KERNEL_KEEP_COUNT = 4,
+    /* Outgoing ones: also how long what was sent may stay unacknowledged; stands for the count. */
+    KERNEL_KEEP_SILENT_MS =
+        1000 * (KERNEL_KEEP_IDLE_SECONDS + KERNEL_KEEP_COUNT * KERNEL_KEEP_INTERVAL_SECONDS)
+};
+
 struct kernel; /* one per core; made by the program's start (or the simulator's world) */
 
 struct kernel_ring_options {

@@ -130,6 +130,7 @@ struct stream_target {
     const char *path;   /* of the Unix socket */
     uint8_t source[16]; /* a source address of the same family (its port is chosen late, so that
                            many may share it); all zero: the kernel chooses */
+    bool keeps_alive;   /* a peer that has gone without a word is noticed (kernel.h) */
 };
 /* Connects. The stream is then as after stream_open, with `target` as its peer. Waits on its fiber
  * until deadline_ns (core_now_ns time; 0: as long as the kernel tries). 0; -ECONNREFUSED,

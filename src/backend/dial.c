@@ -64,7 +64,8 @@ static bool source_find(const struct backend_pool_options *pool, unsigned family
 static int connect_by(struct talk *talk, const struct dial_target *where,
                       const struct stream_owner *owner)
 {
-    struct stream_target target = {.family = where->family, .port = where->port};
+    struct stream_target target = {
+        .family = where->family, .port = where->port, .keeps_alive = true};
     unsigned count = 0, first = 0;
     uint8_t ignored[16];
     memcpy(target.address, where->address, sizeof target.address);

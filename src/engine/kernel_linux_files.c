@@ -49,12 +49,12 @@ static socklen_t parse_address(const char *text, unsigned port, struct sockaddr_
 
 /* Options of the listener pass to each accepted socket (TCP_NODELAY: replies are gathered by us,
  * not by the kernel). */
-/* A peer that has gone without a word is noticed within four minutes, also while nothing is sent.
- * Connections inherit it, so it costs nothing for each. Where it cannot be had it is done without.
+/* Connections inherit it, so it costs nothing for each. Where it cannot be had it is done without.
  */
 static void keep_alive(int fd)
 {
-    int on = 1, idle_seconds = 120, interval_seconds = 30, count = 4;
+    int on = 1, idle_seconds = KERNEL_KEEP_IDLE_SECONDS;
+    int interval_seconds = KERNEL_KEEP_INTERVAL_SECONDS, count = KERNEL_KEEP_COUNT;
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds);

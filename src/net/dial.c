@@ -3,8 +3,10 @@
  * Going out: a socket is made in a slot, bound to a source address where one is asked for, and
  * connected; from then on it is a stream like any other.
  *
- *   op_socket ─▶ TCP_NODELAY ─▶ [IP_BIND_ADDRESS_NO_PORT ─▶ op_bind] ─▶ op_connect ─▶ stream_open
- *       └ -errno      └ -errno: never mind                └─┴─ -errno ─▶ slot closed
+ *   op_socket ─▶ options ─▶ [IP_BIND_ADDRESS_NO_PORT ─▶ op_bind] ─▶ op_connect ─▶ stream_open
+ *       └ -errno      └ -errno: never mind            └─┴─ -errno ─▶ slot closed
+ *
+ * Options (TCP_NODELAY, keep-alive) are one batch, so that they cost one turn.
  *
  * The port is left to the moment of connecting: then the kernel needs only a free combination of
  * four, not a free port of the source, so that sources hold 28,000 connections to each target
@@ -27,8 +29,25 @@
 
 static const uint64_t CANCEL_AGAIN_NS = UINT64_C(8000000);
 
+/* Of keep-alive; set in vain is all right. */
+static const struct {
+    int level, name, value;
+} options[] = {
+    {SOL_SOCKET, SO_KEEPALIVE, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, KERNEL_KEEP_IDLE_SECONDS},
+    {IPPROTO_TCP, TCP_KEEPINTVL, KERNEL_KEEP_INTERVAL_SECONDS},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, KERNEL_KEEP_SILENT_MS},
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+struct option {
+    struct op op;
+    struct dial *dial;
+};
+
 struct dial {
     struct op op, cancel;
+    struct option options[OPTIONS];
     struct timer timer;
     struct core *core;
     struct fiber *fiber;
@@ -49,6 +68,9 @@ static void wake_if_over(struct dial *dial)
 {
     if (op_busy(&dial->op) || op_busy(&dial->cancel))
         return;
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (op_busy(&dial->options[i].op))
+            return;
     timer_clear(dial->core, &dial->timer);
     fiber_wake(dial->core, dial->fiber);
 }
@@ -59,6 +81,13 @@ static void op_done(struct op *op, int result, unsigned flags)
     struct dial *dial = (struct dial *)op;
     dial->result = result;
     wake_if_over(dial);
+}
+
+static void option_done(struct op *op, int result, unsigned flags)
+{
+    (void)result;
+    (void)flags;
+    wake_if_over(((struct option *)op)->dial);
 }
 
 /* A connect that a worker of the kernel's waits in is told only to hurry (-EALREADY). */
@@ -145,18 +174,31 @@ static int bind_source(struct dial *dial, unsigned slot, const struct stream_tar
     return wait_op(dial, 0);
 }
 
+static void set_options(struct dial *dial, unsigned slot, bool keeps_alive)
+{
+    int on = 1;
+    for (size_t i = 0; i < OPTIONS && keeps_alive; i++) {
+        struct option *option = &dial->options[i];
+        option->op.done = option_done;
+        option->dial = dial;
+        op_option_set(dial->core, &option->op, slot, options[i].level, options[i].name,
+                      &options[i].value, sizeof options[i].value);
+    }
+    op_option_set(dial->core, &dial->op, slot, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    wait_op(dial, 0);
+}
+
 static int connect_slot(struct dial *dial, unsigned slot, const struct stream_target *target,
                         uint64_t deadline_ns)
 {
     union address address;
     struct stream_target source;
     unsigned size = address_of(target, &address);
-    int on = 1, result = 0;
+    int result = 0;
     if (size == 0)
         return -ENAMETOOLONG;
     if (target->family != 1) {
-        op_option_set(dial->core, &dial->op, slot, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        wait_op(dial, 0);
+        set_options(dial, slot, target->keeps_alive);
         if (source_of(target, &source))
             result = bind_source(dial, slot, &source);
     }

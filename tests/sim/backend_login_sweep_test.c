@@ -63,6 +63,7 @@ static void sweep_body(struct core *core)
     was_told = result.result != 0;
     peer_log_in(core, current, &result);
     check_equal(result.result, 0);
+    check(sim_kept_alive(harness_sim()) > 0);
     trace = sim_trace_hash(harness_sim());
 }
 

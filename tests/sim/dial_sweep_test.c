@@ -58,18 +58,23 @@ static void connect_body(struct core *core, struct world *world)
     (void)world;
     struct dialed client;
     struct stream_target target = target_v4(port_base() + 1);
+    unsigned kept = sim_kept_alive(harness_sim());
     memcpy(target.source, "\x7f\x00\x00\x09", 4);
+    target.keeps_alive = true;
     fail_begin();
     outcome = dial(core, &client, &target, 10 * SECOND_NS);
     fail_end();
+    check_equal(sim_kept_alive(harness_sim()), kept + (outcome == 0));
+    target.keeps_alive = false;
     if (outcome == 0)
         dialed_close(&client); /* its server may have met the failure */
     check_equal(dial(core, &client, &target, 10 * SECOND_NS), 0);
+    check_equal(sim_kept_alive(harness_sim()), kept + (outcome == 0));
     dialed_ask(&client, "hello\r\n", "hello");
     dialed_quit(&client);
 }
 
-/* SOCKET, BIND_ADDRESS_NO_PORT, BIND and CONNECT are told; that TCP_NODELAY is not set is not. */
+/* SOCKET, BIND_ADDRESS_NO_PORT, BIND and CONNECT are told; what other options say is not. */
 static void connects(void **state)
 {
     (void)state;

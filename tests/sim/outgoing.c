@@ -141,16 +141,39 @@ static int connect_error(struct sim *sim)
     return error < 0 ? error : drawn_error(sim, SIM_FAULT_CONNECT_ERROR, errors, 6);
 }
 
+unsigned sim_kept_alive(const struct sim *sim)
+{
+    return sim->kept_alive;
+}
+
+enum { KEEP_ALIVE = 15 };
+
+/* Which of the options that together are keep-alive, and its value makes sense; 0: another. */
+static unsigned keep_alive_bit(const struct io_uring_sqe *sqe)
+{
+    int value = *(const int *)(uintptr_t)sqe->optval;
+    unsigned bit = sqe->level == SOL_SOCKET           ? sqe->optname == SO_KEEPALIVE
+                   : sqe->level != IPPROTO_TCP        ? 0
+                   : sqe->optname == TCP_KEEPIDLE     ? 2
+                   : sqe->optname == TCP_KEEPINTVL    ? 4
+                   : sqe->optname == TCP_USER_TIMEOUT ? 8
+                                                      : 0;
+    return value > 0 ? bit : 0;
+}
+
 int outgoing_option(struct sim *sim, int32_t socket, const struct io_uring_sqe *sqe)
 {
     int error = planned_failure(sim, SIM_OPERATION_SOCKET, -EOPNOTSUPP);
-    bool is_known = (sqe->level == IPPROTO_TCP && sqe->optname == TCP_NODELAY) ||
+    unsigned keeping = keep_alive_bit(sqe);
+    bool is_known = keeping != 0 || (sqe->level == IPPROTO_TCP && sqe->optname == TCP_NODELAY) ||
                     (sqe->level == IPPROTO_IP && sqe->optname == IP_BIND_ADDRESS_NO_PORT);
     if (error == 0 && sim_chance(sim, SIM_FAULT_OPTION_ERROR))
         error = -EOPNOTSUPP;
     if (error == 0 && (!is_known || sqe->optlen != sizeof(int)))
         error = -ENOPROTOOPT;
-    if (sqe->level == IPPROTO_TCP) /* in vain is all right */
+    if (keeping != 0)
+        sim->sockets[socket].keep_alive |= keeping;
+    else if (sqe->level == IPPROTO_TCP) /* in vain is all right */
         sim->sockets[socket].is_undelayed = true;
     else if (error == 0)
         sim->sockets[socket].is_port_late = true;
@@ -238,6 +261,9 @@ void outgoing_run(struct sim *sim, int32_t index)
         if (sim->sockets[operation->object].family != AF_UNIX &&
             !sim->sockets[operation->object].is_undelayed)
             sim_fail(sim, "connected without TCP_NODELAY");
+        if (sim->sockets[operation->object].keep_alive % KEEP_ALIVE != 0)
+            sim_fail(sim, "connected with half of what keep-alive takes");
+        sim->kept_alive += sim->sockets[operation->object].keep_alive == KEEP_ALIVE;
         result = wire(sim, operation->object, operation->path, (unsigned)operation->offset);
     }
     operation_end(sim, index, result, 0);

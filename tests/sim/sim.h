@@ -135,7 +135,8 @@ void sim_heal(struct sim *sim);
  * core_open, under faults; the life is then over). */
 int sim_start(struct sim *sim);
 bool sim_is_up(const struct sim *sim);
-unsigned sim_life(const struct sim *sim); /* 1, 2, ...: how many were started */
+unsigned sim_life(const struct sim *sim);       /* 1, 2, ...: how many were started */
+unsigned sim_kept_alive(const struct sim *sim); /* connects with keep-alive so far */
 struct core *sim_core(struct sim *sim, unsigned index);
 struct engine *sim_engine(struct sim *sim);
 /* A good end: turns until nothing is in flight (at most 10 s of virtual time), core_close on every

@@ -153,6 +153,7 @@ struct socket {
     struct listening *listening;
     struct sim_client *peer; /* of a connection; it outlives the socket */
     bool end_came, is_reset, reset_told, is_port_late, is_undelayed;
+    unsigned keep_alive;   /* options of it that an outgoing one was given */
     struct bytes received; /* not yet taken by the program */
     struct bytes sending;  /* not yet taken by the client */
     size_t send_capacity;
@@ -317,6 +318,7 @@ struct sim {
     uint32_t socket_count, socket_capacity;
     struct sim_client **clients;
     uint32_t client_count, client_capacity;
+    unsigned kept_alive;      /* connects */
     struct sim_client *wires; /* the nearer end of each, that of the socket that connected */
     int connect_core;
     char connect_from[48];

@@ -18,6 +18,7 @@
 #include "dial_client.h"
 #include "harness.h"
 #include "line_server.h"
+#include "ringpost/kernel.h"
 #include "ringpost/stream.h"
 
 static unsigned port_base(void)
@@ -117,6 +118,48 @@ static void connects(void **state)
 {
     (void)state;
     struct world world = {.body = connects_body, .address = "127.0.0.1", .port = port_base()};
+    run(&world);
+}
+
+/* Connections to that port with a timer of keep-alive, and how soon the last of them fires. */
+static unsigned kept_alive(unsigned port, unsigned *ret_seconds)
+{
+    unsigned count = 0, far, timer, ticks;
+    char line[300];
+    FILE *file = fopen("/proc/self/net/tcp", "re");
+    check(file != NULL);
+    *ret_seconds = 0;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, " %*u: %*x:%*x %*x:%x 01 %*x:%*x %x:%x", &far, &timer, &ticks) == 3 &&
+            far == port && timer == 2) {
+            count++;
+            *ret_seconds = ticks / (unsigned)sysconf(_SC_CLK_TCK);
+        }
+    fclose(file);
+    return count;
+}
+
+static void keeping_body(struct core *core, struct world *world)
+{
+    struct dialed client, other;
+    struct stream_target target = target_v4(world->port);
+    unsigned seconds;
+    check_equal(dial(core, &other, &target, 0), 0);
+    target.keeps_alive = true;
+    check_equal(dial(core, &client, &target, 0), 0);
+    dialed_ask(&client, "hello\r\n", "hello");
+    if (!harness_is_simulated()) {
+        check_equal(kept_alive(world->port, &seconds), 1);
+        check(seconds > 100 && seconds <= KERNEL_KEEP_IDLE_SECONDS);
+    }
+    dialed_quit(&client);
+    dialed_quit(&other);
+}
+
+static void keeping(void **state)
+{
+    (void)state;
+    struct world world = {.body = keeping_body, .address = "127.0.0.1", .port = port_base()};
     run(&world);
 }
 
@@ -429,10 +472,10 @@ static void alarms(void **state)
 static int dial_tests(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connects), cmocka_unit_test(six),           cmocka_unit_test(local),
-        cmocka_unit_test(refused),  cmocka_unit_test(sources),       cmocka_unit_test(full),
-        cmocka_unit_test(timeout),  cmocka_unit_test(local_timeout), cmocka_unit_test(many),
-        cmocka_unit_test(alarms),
+        cmocka_unit_test(connects), cmocka_unit_test(keeping), cmocka_unit_test(six),
+        cmocka_unit_test(local),    cmocka_unit_test(refused), cmocka_unit_test(sources),
+        cmocka_unit_test(full),     cmocka_unit_test(timeout), cmocka_unit_test(local_timeout),
+        cmocka_unit_test(many),     cmocka_unit_test(alarms),
     };
     return cmocka_run_group_tests_name("dial", tests, NULL, NULL);
 }
