@@ -182,7 +182,7 @@ void auth_judged(struct core *core, const struct auth_client *client, bool is_ri
  * possible. 0 with the canonical name in ret_result->user; -ENOENT; -EAGAIN, also for users who are
  * judged elsewhere: nobody here knows them. */
 int auth_lookup(struct core *core, struct slice user, struct auth_result *ret_result);
-/* The same, and with 0 the user's attributes in ret_proof, as after a log-in; there is no secret. */
+/* The same, and with 0 the user's attributes in ret_proof, as after a log-in; no secret. */
 int auth_lookup_proof(struct core *core, struct slice user, struct auth_result *ret_result,
                       struct auth_proof *ret_proof);
 

@@ -253,9 +253,9 @@ void smtp_quota_give(const struct smtp_session *smtp, unsigned recipients); /* i
 /* ---------------------------------------------------------------- find.c */
 
 /* Fiber. Whom an address of RCPT leads to: the recipient, with his rows behind those that count
- * (smtp_recipient_add counts them). REPLY_OK, or why nobody: USER_UNKNOWN, NO_RELAY, NO_RELAY_YET,
- * NO_DIRECTORY, NO_BACKEND, NO_STORE, NO_MEMORY, RECIPIENTS_MANY; *ret_line, when it is not NULL, is
- * to be said in its place. */
+ * (smtp_rcpt counts them). REPLY_OK, or why nobody: USER_UNKNOWN, NO_RELAY, NO_RELAY_YET,
+ * NO_DIRECTORY, NO_BACKEND, NO_STORE, NO_MEMORY, RECIPIENTS_MANY; *ret_line, when it is not NULL,
+ * is to be said in its place, and with NO_BACKEND it never is NULL. */
 enum smtp_reply smtp_find(struct smtp_session *smtp, const struct rcpt_arguments *rcpt,
                           struct recipient *ret_recipient, const char **ret_line);
 

@@ -7,9 +7,9 @@
  *
  * The pool is a stack per size, so the memory taken next is the one that is warm in the cache; it
  * and the budget belong to the core, for as long as a log is open there, or bodies without one, or
- * a body is out (a body on its way between two cores belongs to none and goes back to the allocator). The
- * budget counts capacity, and bodies on their way to the disk; those that the cache keeps are
- * counted there. Fails by NULL.
+ * a body is out (a body on its way between two cores belongs to none and goes back to the
+ * allocator). The budget counts capacity, and bodies on their way to the disk; those that the cache
+ * keeps are counted there. Fails by NULL.
  */
 #include "log_private.h"
 

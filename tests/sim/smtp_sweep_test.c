@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Each single allocation and each single socket operation of a conversation with SMTP, LMTP and
- * submission (AUTH, a header to complete, a quota), and of LMTP with users elsewhere, fails in turn (S33 and R09 of the list of bad
- * inputs, and what the house promises of failures): the server answers with a temporary failure or
- * the connection ends, nothing that was refused is stored, what was accepted is stored, an honest
- * client who comes next is served, and at the end everything has drained. Store and relay are doubles.
+ * submission (AUTH, a header to complete, a quota), and of LMTP with users elsewhere, fails in turn
+ * (S33 and R09 of the list of bad inputs, and what the house promises of failures): the server
+ * answers with a temporary failure or the connection ends, nothing that was refused is stored, what
+ * was accepted is stored, an honest client who comes next is served, and at the end everything has
+ * drained. Store and relay are doubles.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -74,7 +74,7 @@ static void run_with(unsigned how, void (*body)(struct core *core, struct run *)
     double_add(&run->first, "off@x.test", "of off")->is_disabled = true;
     double_add(&run->first, "far@x.test", "of far")->networks = "192.0.2.0/24 2001:db8::/32";
     double_add(&run->first, "none@x.test", "of none")->secret[0] = '\0';
-    double_add(&run->second, "eve@y.test", "of eve");
+    double_add(&run->second, "eve@y.test", "of eve")->attributes = "backend=b2\ntag=x\n";
     double_add(&run->second, "ann@x.test", "another");
     run->directories[0] = run->first.directory;
     run->directories[1] = run->second.directory;
@@ -155,6 +155,15 @@ static void found_body(struct core *core, struct run *run)
     check_equal(auth_lookup(core, SLICE("BOB@X.test"), &result), 0);
     check(slice_equal(result.user, SLICE("robert@x.test")));
     check_equal(auth_lookup(core, SLICE("off@x.test"), &result), 0); /* mail is still taken */
+    char memory[AUTH_PROOF_BYTES_MAX];
+    struct auth_proof proof = {.memory = memory, .memory_bytes = sizeof memory};
+    check_equal(auth_lookup_proof(core, SLICE("Eve@y.test"), &result, &proof), 0);
+    check(slice_equal(proof.attributes, SLICE("backend=b2\ntag=x\n")));
+    check(proof.secret.data == NULL);
+    check_equal(auth_lookup_proof(core, SLICE("ann@x.test"), &result, &proof), 0);
+    check_equal(proof.attributes.size, 0); /* those of nobody else */
+    check_equal(auth_lookup_proof(core, SLICE("Eve@y.test"), &result, &proof), 0); /* kept */
+    check(slice_equal(proof.attributes, SLICE("backend=b2\ntag=x\n")));
     check_equal(auth_lookup(core, SLICE("nobody@x.test"), &result), -ENOENT);
     check_equal(auth_lookup(core, SLICE("eve@y.test"), &result), 0);
     check_equal(auth_lookup(core, SLICE("a\r\nb@x.test"), &result), -ENOENT);

@@ -346,6 +346,32 @@ static void budget_wait_fn(struct core *core, void *argument)
     log_body_give(second);
 }
 
+/* Where no log is open the memory stays warm all the same. */
+static void without_log_fn(struct core *core, void *argument)
+{
+    size_t room;
+    (void)argument;
+    assert_int_equal(log_bodies_open(core), 0);
+    struct log_body *body = log_body_take(core, 0);
+    assert_non_null(body);
+    const char *memory = log_body_room(body, 1, &room);
+    log_body_give(body);
+    assert_ptr_equal(log_body_take(core, 0), body);
+    assert_ptr_equal(log_body_room(body, 1, &room), memory);
+    log_bodies_close(core);
+    log_body_give(body); /* the last one */
+    assert_null(core_local(core, CORE_LOCAL_LOG));
+    log_bodies_close(core);
+}
+
+static void without_log(void **state)
+{
+    (void)state;
+    struct life life = life_begin();
+    run(&life, without_log_fn, NULL);
+    life_end(&life);
+}
+
 static void budget(void **state)
 {
     (void)state;
@@ -444,7 +470,8 @@ static void not_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lives),  cmocka_unit_test(locked),     cmocka_unit_test(scan_and_drop),
-        cmocka_unit_test(budget), cmocka_unit_test(large_kept), cmocka_unit_test(not_files)};
+        cmocka_unit_test(lives),    cmocka_unit_test(locked),      cmocka_unit_test(scan_and_drop),
+        cmocka_unit_test(budget),   cmocka_unit_test(without_log), cmocka_unit_test(large_kept),
+        cmocka_unit_test(not_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,17 @@ static void assert_targets(enum route_answer answer, const struct route_target *
         assert_int_equal(answer, asks ? ROUTE_ASK : ROUTE_TARGETS);
 }
 
+static void expect_named(const struct route_table *table, const char *local, const char *domain,
+                         const char *want)
+{
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count;
+    assert_int_equal(route_find(table, slice_cstr(local), slice_cstr(domain), targets, &count),
+                     ROUTE_ASK);
+    assert_int_equal(count, 1);
+    assert_true(slice_equal(targets[0].named, slice_cstr(want)));
+}
+
 static void expect(const struct route_table *table, const char *local, const char *domain,
                    const char *want)
 {
@@ -323,6 +334,17 @@ static void elsewhere(void **state)
     expect(table, "carl", "both.test", "?carl@both.test/INBOX");
     expect_without(table, "carl", "both.test", "?all@both.test/INBOX");
     expect_without(table, "all", "both.test", "?all@both.test/INBOX");
+    /* as it was named, by whoever named it last */
+    options.catch_all = SLICE("Carl+y@else.test");
+    assert_int_equal(route_add_domain(table, SLICE("next.test"), &options), 0);
+    assert_int_equal(route_add_alias(table, SLICE("list@next.test"), SLICE("dan+z@else.test")), 0);
+    expect_named(table, "Carl+Work", "else.test", "Carl+Work");
+    expect_named(table, "list", "next.test", "dan+z");
+    struct route_target targets[ROUTE_TARGETS_MAX];
+    unsigned count;
+    assert_int_equal(route_find_without(table, SLICE("x+v"), SLICE("next.test"), targets, &count),
+                     ROUTE_ASK);
+    assert_true(count == 1 && slice_equal(targets[0].named, SLICE("carl+y")));
     route_free(table);
 }
 

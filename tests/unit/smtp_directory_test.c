@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * RCPT to users whom a directory knows: 250, 550 and 451 are never confused (rows A11, A13).
+ * RCPT to users whom a directory knows: 250, 550 and 451 are never confused (rows A11, A13). What
+ * it says of users elsewhere goes with the mail for them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,12 +11,16 @@
 #include <cmocka.h>
 
 #include "directory_double.h"
+#include "relay_double.h"
 #include "smtp_fixture.h"
 #include "store_double.h"
 
 static struct {
     struct directory_double directory;
     struct auth_options options;
+    struct backend_states *states;
+    struct backend_table *table;
+    struct proxy_domain domain;
 } known;
 
 static int open_auth(struct core *core)
@@ -104,11 +109,75 @@ static void canonical(void **state)
     smtp_end(&fixture);
 }
 
+static void problem(void *argument, const char *what)
+{
+    (void)argument;
+    fprintf(stderr, "pools: %s\n", what);
+}
+
+static void change_away(struct smtp_fixture *fixture)
+{
+    static const struct backend_options backend = {
+        .name = {"one", 3}, .family = 4, .ports = {[BACKEND_LMTP] = 24}, .weight = 100};
+    static const struct backend_pool_options pool = {.name = {"pool", 4},
+                                                     .backends = &backend,
+                                                     .backend_count = 1,
+                                                     .connect_ms_max = 1000,
+                                                     .login_ms_max = 1000};
+    struct route_domain_options options = {.separator = SLICE("+"), .users_elsewhere = true};
+    change(fixture);
+    relay_double_reset();
+    check_equal(route_add_domain(fixture->routes, SLICE("away.test"), &options), 0);
+    check_equal(backend_states_make(1, &known.states), 0);
+    check_equal(backend_table_make(known.states, &pool, 1, problem, NULL, &known.table), 0);
+    known.domain =
+        (struct proxy_domain){SLICE("away.test"), backend_pool_find(known.table, SLICE("pool"))};
+    fixture->options.fronted = &known.domain;
+    fixture->options.fronted_count = 1;
+    fixture->options.relay_ms_max = 1000;
+    struct double_user *user = double_add(&known.directory, "carl@away.test", "x");
+    user->canonical = "charles@away.test";
+    user->attributes = "backend=one\ntag=gold\n";
+    double_add(&known.directory, "dora@away.test", "x");
+}
+
+/* A directory knows them, so no backend is asked at RCPT. */
+static void away(void **state)
+{
+    (void)state;
+    struct smtp_fixture fixture;
+    smtp_begin(&fixture, change_away);
+    int client = smtp_hello(LMTP_PORT);
+    client_ask(client, "MAIL FROM:<a@b.test>\r\n", "250 *");
+    rcpt(client, "Carl+x@away.test", "250 2.1.5 *");
+    rcpt(client, "gone@away.test", "550 5.1.1 No such user here");
+    rcpt(client, "dora@away.test", "250 2.1.5 *");
+    rcpt(client, "ann@else.test", "250 2.1.5 *");
+    double_set(&known.directory, DOUBLE_DOWN);
+    rcpt(client, "new@away.test", "451 4.4.3 *");
+    check_equal(relay_double.verified, 0);
+    client_ask(client, "DATA\r\n", "354 *");
+    client_ask(client, "Subject: x\r\n\r\nx\r\n.\r\n", "250 2.1.5 <Carl+x@away.test> Saved");
+    client_expect_like(client, "250 2.1.5 <dora@away.test> Saved");
+    client_expect_like(client, "250 2.1.5 OK, delivered as *");
+    smtp_quit(client);
+    check_equal(relay_double.row_count, 2);
+    check(strcmp(relay_double.rows[0].user, "charles@away.test") == 0);
+    check(strcmp(relay_double.rows[0].attributes, "backend=one\ntag=gold\n") == 0);
+    check(strcmp(relay_double.rows[1].attributes, "") == 0);
+    check(store_double_find("ann@else.test", "INBOX", 0) != NULL);
+    relay_double_reset();
+    smtp_end(&fixture);
+    backend_table_free(known.table);
+    backend_states_free(known.states);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recipients),
         cmocka_unit_test(canonical),
+        cmocka_unit_test(away),
     };
     return cmocka_run_group_tests_name("smtp_directory", tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "relay_double.h"
-#include "smtp_fixture.h"
+#include "smtp_login.h"
 
 static struct {
     struct backend_states *states;
@@ -388,6 +388,46 @@ static void extensions(void **state)
     end(&fixture);
 }
 
+/* ---------------------------------------------------------------- submission */
+
+static void offer_submission(struct smtp_fixture *fixture)
+{
+    change(fixture);
+    login_offer(fixture);
+    check_equal(smtp_quotas_create(1, &fixture->submission_options.quotas), 0);
+    fixture->submission_options.user_messages_max = 2;
+    fixture->submission_options.user_window_ms = 60000;
+}
+
+static void submission(void **state)
+{
+    (void)state;
+    static const char *const tries[][2] = {{"late@far.test", "451 4.4.2 Lost"},
+                                           {"full@far.test", "552 5.2.2 Full"},
+                                           {"tardy@example.test", "451 4.4.2 Lost"},
+                                           {"anna@far.test", "250 2.1.5 <anna@far.test> Saved"},
+                                           {"crew@example.test", "250 2.0.0 OK, queued as *"}};
+    struct smtp_fixture fixture;
+    smtp_begin(&fixture, offer_submission);
+    int client = login_open(SUBMISSION_PORT, "u0");
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) { /* what failed does not count */
+        client_ask(client, "MAIL FROM:<u0@example.test>\r\n", "250 *");
+        rcpt(client, tries[i][0], "250 2.1.5 *");
+        rcpt(client, "u1@example.test", "452 4.5.3 *");
+        send_message(client, tries[i][1]);
+    }
+    check_equal(store_double.count, 1);
+    check(strstr(relay_double.data, "\r\nDate: ") != NULL);
+    check(strstr(relay_double.data, "\r\nMessage-ID: <") != NULL);
+    expect_relayed("\r\n\r\n.dots\r\nend\r\n");
+    client_ask(client, "MAIL FROM:<u0@example.test>\r\n", "450 4.7.1 *");
+    smtp_quit(client);
+    harness_nap(100000); /* nobody counts any more, and the counts are of this life */
+    smtp_quotas_free(fixture.submission_options.quotas);
+    end(&fixture);
+    login_clear();
+}
+
 /* ---------------------------------------------------------------- without a store */
 
 static void without_store(void **state)
@@ -455,7 +495,8 @@ int main(void)
         cmocka_unit_test(one_recipient), cmocka_unit_test(aliases),
         cmocka_unit_test(aliases_lmtp),  cmocka_unit_test(addresses),
         cmocka_unit_test(extensions),    cmocka_unit_test(without_store),
-        cmocka_unit_test(slow),          cmocka_unit_test(gone),
+        cmocka_unit_test(submission),    cmocka_unit_test(slow),
+        cmocka_unit_test(gone),
     };
     return cmocka_run_group_tests_name("smtp_front", tests, NULL, NULL);
 }
