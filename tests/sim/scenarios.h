@@ -21,6 +21,7 @@
     ROW(store_full, false, "a disk that fills up, is read, is emptied and heals")                  \
     ROW(mail, false, "SMTP and LMTP clients over the whole gateway; what a 250 promises")          \
     ROW(front, false, "a gateway before itself: users passed through to its own services")         \
+    ROW(relay, false, "mail handed on to backends that die, hang, refuse and babble")              \
     ROW(load, false, "the load generator and the gateway in one world: --verify, no false alarm")  \
     ROW(load_lossy, true, "the same, and somebody deletes a message")                              \
     ROW(load_imap, false, "the load generator's scenario imap beside the gateway")                 \
