@@ -166,6 +166,7 @@ struct auth {
     struct flight *flights; /* questions under way */
     struct directory_state states[DIRECTORIES_MAX];
     unsigned sleeping, tries;
+    uint32_t guesses;                           /* each is another one, as far as is known */
     char dummy[DIRECTORY_SECRET_BYTES_MAX + 1]; /* a secret of the shape that most have */
     unsigned dummy_votes;
 };

@@ -103,7 +103,7 @@ int auth_try_begin_as(struct core *core, const struct auth_client *client, const
         t->acts_as = t->name;
     t->is_elsewhere = !t->acts && name_is_elsewhere(t->options, t->name);
     penalty_origin(auth, client, t->name, &t->origin);
-    core_random(core, &t->guess, sizeof t->guess);
+    t->guess = ++auth->guesses; /* of a password it becomes what stands for that */
     generation_enter(t->options->generation);
     auth->tries++;
     *ret_try = t;

@@ -351,12 +351,16 @@ void offer_clear(struct offer *capabilities)
     capabilities->text[0] = '\0';
 }
 
-/* What may stand in a list, a response code and a quoted string alike. */
+/* What may stand in a list, a response code and a quoted string alike. Each log-in comes with some
+ * forty words, so a character is one look. */
 static bool is_word(struct slice text)
 {
+    static const bool is_special[256] = {
+        ['('] = true, [')'] = true, ['{'] = true,  ['}'] = true, ['['] = true,
+        [']'] = true, ['"'] = true, ['\\'] = true, ['%'] = true, ['*'] = true,
+    };
     for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] <= ' ' || text.data[i] > '~' ||
-            strchr("(){}[]\"\\%*", text.data[i]) != NULL)
+        if (text.data[i] <= ' ' || text.data[i] > '~' || is_special[(unsigned char)text.data[i]])
             return false;
     return text.size > 0;
 }

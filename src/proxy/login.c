@@ -7,11 +7,10 @@
  * a joint, so that it is let go of on every way the session may end.
  */
 #include <arpa/inet.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy_private.h"
+#include "ringpost/number.h"
 
 bool proxy_is_gone(void *argument)
 {
@@ -25,7 +24,7 @@ void proxy_describe(const struct session *session, char id[PROXY_ID_BYTES],
 {
     const struct stream *stream = &session->stream;
     const struct service *service = session->service;
-    snprintf(id, PROXY_ID_BYTES, "%" PRIx64, session->id);
+    id[number_hexadecimal(id, session->id)] = '\0';
     *ret_client = (struct backend_client){
         .family = stream->peer_family >= 4 ? stream->peer_family : 0,
         .port = stream->peer_port,

@@ -6,9 +6,7 @@
  *   session->end set ─▶ goodbye (unless the peer has gone or quit) ─▶ protocol.closed ─▶ counter,
  *      log line ─▶ stream_close: sends what is queued ─▶ released() ─▶ freed
  */
-#include <inttypes.h>
-#include <stdio.h>
-
+#include "ringpost/number.h"
 #include "session_private.h"
 
 #define END_ROW(name, label, is_error, text) {label, text, is_error},
@@ -73,14 +71,16 @@ static void log_end(struct session *session)
     struct core *core = session_core(session);
     const struct session_end_row *row = &session_end_rows[session->end];
     struct event event;
-    char id[20], peer[48], seconds[32];
+    char id[NUMBER_HEXADECIMAL_BYTES_MAX], peer[48], seconds[NUMBER_DECIMAL_BYTES_MAX + 4];
     uint16_t port;
     stream_peer(&session->stream, peer, &port);
-    snprintf(id, sizeof id, "%" PRIx64, session->id);
+    size_t id_size = number_hexadecimal(id, session->id);
     uint64_t ms = (core_now_ns(core) - session->began_ns) / 1000000;
-    snprintf(seconds, sizeof seconds, "%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000));
+    size_t seconds_size = number_decimal(seconds, ms / 1000);
+    seconds[seconds_size++] = '.';
+    seconds_size += number_digits(seconds + seconds_size, ms % 1000, 3);
     event_begin(&event, "session", row->is_error ? "warning" : "info");
-    event_text(&event, "id", slice_cstr(id));
+    event_text(&event, "id", slice_of(id, id_size));
     event_text(&event, "protocol", slice_cstr(protocol_of(session)->name));
     event_text(&event, "peer", slice_cstr(peer));
     event_number(&event, "port", port);
@@ -91,7 +91,7 @@ static void log_end(struct session *session)
     event_number(&event, "bytes_out", (int64_t)session->stream.bytes_out);
     event_number(&event, "commands", session->commands);
     event_number(&event, "errors", session->errors);
-    event_text(&event, "seconds", slice_cstr(seconds));
+    event_text(&event, "seconds", slice_of(seconds, seconds_size));
     if (session->joint != NULL)
         session->joint->log(session, &event);
     core_log(core, &event);
