@@ -155,6 +155,8 @@ static int converse(struct attempt *attempt, const struct backend_member *member
     int result = dial_backend(talk, target, &link_owner, &is_open);
     if (result == 0)
         result = dialects[talk->protocol]->log_in(talk);
+    if (result == 0 && talk->may_resume)
+        resume_keep(attempt->core, member, talk->protocol, talk->stream);
     if (result < 0 && is_open)
         stream_close(&held->link.stream); /* and is freed */
     else if (result < 0)
@@ -170,7 +172,7 @@ int attempt_run(struct attempt *attempt, const struct backend_member *member,
     struct talk *talk = attempt->talk;
     struct dial_target target;
     attempt_target(attempt->wish, member, &target);
-    talk->is_final = talk->is_unfit = false;
+    talk->is_final = talk->is_unfit = talk->is_stale = false;
     attempt->answer->code = NULL;
     path_add(attempt, member, &target);
     if (target.port == 0)
@@ -190,7 +192,10 @@ int attempt_run(struct attempt *attempt, const struct backend_member *member,
         connecting_give(attempt->core, member);
         return attempt_told(attempt, -EUSERS, "the backend has too many connections");
     }
+    talk->may_resume = target.port == member->options->ports[talk->protocol];
     result = converse(attempt, member, &target, ret_held);
+    if (talk->is_stale)
+        result = converse(attempt, member, &target, ret_held);
     connecting_give(attempt->core, member);
     account(attempt, member, result);
     if (result < 0)

@@ -10,6 +10,7 @@
  *            exception.c   the same for what the operator wants of a user
  *            health.c   checks, each backend on one core
  *            open.c     what a core keeps: TLS clients, log-ins that wait for their turn
+ *            resume.c   and TLS sessions to begin the next handshake from
  *   log-in   login.c, place.c, attempt.c, dial.c, identity.c, talk_*.c: on a connection to the
  *            backend that was chosen
  *
@@ -67,7 +68,7 @@ struct backend {
     _Atomic uint64_t logins, failures, refused;
     _Atomic uint64_t dead_ns; /* all its services are, by the core that checks it; 0: not */
     struct message hurry;     /* to the core that checks it: something has changed; */
-    atomic_bool hurries;  /* it is on its way */
+    atomic_bool hurries;      /* it is on its way */
     struct backend_health health[BACKEND_PROTOCOL_COUNT];
 };
 
@@ -136,6 +137,15 @@ void connecting_give(struct core *core, const struct backend_member *member);
 /* The core's TLS client for the pool's backends; of the table in use, so ask just before the
  * handshake. NULL: the pool is gone. */
 struct tls_client *backend_tls_client(struct core *core, const struct backend_pool *pool);
+/* TLS 1.3 sessions of earlier log-ins at the member's own address, of the table in use (resume.c).
+ * Taken for one handshake and then freed; NULL: none. Kept once the log-in is done. */
+struct tls_session *resume_take(struct core *core, const struct backend_member *member,
+                                enum backend_protocol protocol);
+void resume_keep(struct core *core, const struct backend_member *member,
+                 enum backend_protocol protocol, struct stream *stream);
+/* A handshake that began from one has failed. */
+void resume_failed(struct core *core, const struct backend_member *member,
+                   enum backend_protocol protocol);
 
 /* ---------------------------------------------------------------- choosing (choose.c) */
 

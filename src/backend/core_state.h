@@ -39,6 +39,15 @@ struct check {
     bool is_counted; /* in COUNTER_BACKENDS_ALIVE */
 };
 
+enum { RESUME_SESSIONS_MAX = 4, RESUME_FAILURES_MAX = 3 };
+
+/* Sessions of one protocol of one backend, newest last (resume.c). */
+struct resume {
+    struct tls_session *sessions[RESUME_SESSIONS_MAX];
+    unsigned count;
+    unsigned failures; /* since one was resumed */
+};
+
 struct capabilities { /* what a pool has in common, as of `version` */
     uint32_t version;
     bool is_known;
@@ -50,6 +59,7 @@ struct backends {
     struct backend_states *states;
     const struct backend_table *table;
     struct tls_client **tls_clients;                        /* by pool; NULL: in clear */
+    struct resume **resume;                                 /* by member and protocol; NULL: none */
     struct capabilities *(*common)[BACKEND_PROTOCOL_COUNT]; /* by pool; NULL: not asked yet */
     struct capabilities *common_of_others;                  /* of pools of older tables */
     struct connecting *connecting[BACKEND_STATES_MAX];      /* by backend; NULL: none yet */
@@ -79,6 +89,8 @@ bool capabilities_get(const struct backend *backend, enum backend_protocol proto
                       char ret_text[BACKEND_CAPABILITY_BYTES_MAX + 1]);
 bool backend_is_suspect(const struct backend_member *member);
 void connecting_free(struct backends *backends);
+/* resume.c: of a table with so many members; frees all of it. */
+void resume_free(struct resume **resume, unsigned member_count);
 /* health.c. checks_prepare makes those that the table needs and this core has not; checks_adopt
  * then cannot fail. */
 int checks_prepare(struct backends *backends, const struct backend_table *table);

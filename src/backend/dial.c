@@ -109,7 +109,7 @@ int dial_backend(struct talk *talk, const struct dial_target *target,
     speech_wipe(&talk->speech);
     talk->lines = 0;
     talk->bytes = 0;
-    talk->is_greeted = talk->is_final = talk->is_unfit = talk->is_ours = false;
+    talk->is_greeted = talk->is_final = talk->is_unfit = talk->is_ours = talk->is_stale = false;
     talk->problem = NULL;
     talk->referral = (struct referral){0};
     *ret_is_open = false;

@@ -12,17 +12,20 @@
 /* What belongs to one table on one core. */
 struct lot {
     struct tls_client **tls_clients;
+    struct resume **resume;
     struct capabilities *(*common)[BACKEND_PROTOCOL_COUNT];
 };
 
-static void lot_free(struct lot *lot, unsigned pool_count)
+static void lot_free(struct lot *lot, const struct backend_table *table)
 {
+    unsigned pool_count = table->pool_count;
     for (unsigned i = 0; i < pool_count; i++) {
         if (lot->tls_clients != NULL && lot->tls_clients[i] != NULL)
             tls_client_free(lot->tls_clients[i]);
         for (unsigned k = 0; lot->common != NULL && k < BACKEND_PROTOCOL_COUNT; k++)
             free(lot->common[i][k]);
     }
+    resume_free(lot->resume, table->member_count);
     free(lot->tls_clients);
     free(lot->common);
 }
@@ -45,13 +48,15 @@ static int lot_make(struct core *core, const struct backend_table *table, struct
 {
     struct lot lot = {
         .tls_clients = calloc(table->pool_count + 1, sizeof *lot.tls_clients),
+        .resume = calloc(table->member_count * BACKEND_PROTOCOL_COUNT + 1, sizeof *lot.resume),
         .common = calloc(table->pool_count + 1, sizeof *lot.common),
     };
-    int result = lot.tls_clients != NULL && lot.common != NULL ? 0 : -ENOMEM;
+    bool is_made = lot.tls_clients != NULL && lot.resume != NULL && lot.common != NULL;
+    int result = is_made ? 0 : -ENOMEM;
     for (unsigned i = 0; i < table->pool_count && result == 0; i++)
         result = client_make(core, table->pools[i].options, &lot.tls_clients[i]);
     if (result < 0)
-        lot_free(&lot, table->pool_count);
+        lot_free(&lot, table);
     else
         *ret_lot = lot;
     return result;
@@ -60,7 +65,7 @@ static int lot_make(struct core *core, const struct backend_table *table, struct
 int backends_adopt(struct core *core, const struct backend_table *table)
 {
     struct backends *backends = backends_of(core);
-    struct lot lot = {0}, old = {backends->tls_clients, backends->common};
+    struct lot lot = {0}, old = {backends->tls_clients, backends->resume, backends->common};
     int result = lot_make(core, table, &lot);
     if (result < 0)
         return result;
@@ -68,13 +73,14 @@ int backends_adopt(struct core *core, const struct backend_table *table)
     if (result < 0) {
         if (backends->table != NULL)
             checks_adopt(backends, backends->table); /* the new ones go again */
-        lot_free(&lot, table->pool_count);
+        lot_free(&lot, table);
         return result;
     }
     checks_adopt(backends, table);
     if (backends->table != NULL)
-        lot_free(&old, backends->table->pool_count);
+        lot_free(&old, backends->table);
     backends->tls_clients = lot.tls_clients;
+    backends->resume = lot.resume;
     backends->common = lot.common;
     backends->table = table;
     return 0;
@@ -135,8 +141,8 @@ void backends_close(struct core *core)
     checks_close(backends);
     users_close(backends);
     exceptions_close(backends);
-    struct lot lot = {backends->tls_clients, backends->common};
-    lot_free(&lot, backends->table->pool_count);
+    struct lot lot = {backends->tls_clients, backends->resume, backends->common};
+    lot_free(&lot, backends->table);
     core_local_set(core, CORE_LOCAL_BACKEND, NULL);
     backends_free(backends);
 }

@@ -22,7 +22,7 @@ int talk_fail(struct talk *talk, const char *problem)
 static int unfit(struct talk *talk)
 {
     const char *problem = stream_tls_problem(talk->stream);
-    talk->is_unfit = !talk->is_greeted;
+    talk->is_unfit = !talk->is_greeted && !talk->is_stale;
     return talk_fail(talk, problem != NULL ? problem : "TLS failed");
 }
 
@@ -133,7 +133,14 @@ int talk_secure(struct talk *talk)
     if (client == NULL)
         return talk_fail(talk, "TLS is not set up");
     stream_deadline(talk->stream, talk->deadline_ns);
-    int result = stream_secure_client(talk->stream, client, talk->host, NULL);
+    struct tls_session *session =
+        talk->may_resume ? resume_take(talk->core, talk->member, talk->protocol) : NULL;
+    int result = stream_secure_client(talk->stream, client, talk->host, session);
+    if (session != NULL && (result == -EPROTO || result == -EPIPE || result == -ECONNRESET)) {
+        resume_failed(talk->core, talk->member, talk->protocol);
+        talk->is_stale = true;
+    }
+    tls_session_free(session);
     offer_clear(&talk->now); /* what was said in clear */
     return result < 0 ? ended(talk, result) : 0;
 }

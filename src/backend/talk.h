@@ -176,6 +176,8 @@ struct talk {
     bool is_ours;             /* for want of something here: no fault of the backend's */
     bool is_greeted;          /* the backend lives: what fails now is not the connect */
     bool is_final;            /* elsewhere would be no better */
+    bool may_resume;          /* an earlier session's TLS */
+    bool is_stale;            /* that failed: once more, from the beginning */
     bool is_unfit;            /* TLS with it failed: it will not do a second later either */
     const char *problem;      /* a literal */
     struct offer now, after;  /* before the log-in; told with its answer */

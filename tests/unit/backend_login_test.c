@@ -462,6 +462,37 @@ static void unfit_ones(void **state)
     peer_run(unfit_body);
 }
 
+/* TLS begins from where the last log-in left it, and where that does not work, anew. */
+static void resumes_body(struct core *core)
+{
+    static const char once[] = "proxy\ntls\n" DOVECOT LOGIN DOVECOT_OK "more\n";
+    static char text[6 * sizeof once];
+    struct peer_result result;
+    struct peer_login login = {BACKEND_IMAP, DOVECOT LOGIN DOVECOT_OK, .is_tls = true, .times = 6};
+    peer_log_in(core, &login, &result);
+    check_equal(result.result, 0);
+    check_equal(peer.connections[0], 6);
+    check(peer.resumed == 5 || (harness_clock_jumps() && peer.resumed <= 5));
+    peer.adopts = true; /* another config may ask for more */
+    peer_log_in(core, &login, &result);
+    check_equal(result.result, 0);
+    check_equal(peer.resumed, 0);
+    peer.adopts = false;
+    login = (struct peer_login){BACKEND_IMAP, text, .is_tls = true, .is_proxy = true, .times = 2};
+    snprintf(text, sizeof text, "%sproxy\n> what?\nmore\n%s", once, once);
+    peer_log_in(core, &login, &result);
+    check_equal(result.result, 0);
+    check_equal(peer.connections[0], 3);
+    check_equal(peer.resumed, 0);
+    check(strcmp(result.answer.path, "b0") == 0);
+}
+
+static void resumes(void **state)
+{
+    (void)state;
+    peer_run(resumes_body);
+}
+
 /* ---------------------------------------------------------------- the rest */
 
 static unsigned glances; /* before it is gone */
@@ -523,8 +554,8 @@ static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(honest_ones), cmocka_unit_test(bad_ones), cmocka_unit_test(elsewhere),
-        cmocka_unit_test(unfit_ones),  cmocka_unit_test(others),   cmocka_unit_test(stops),
-        cmocka_unit_test(cuts),
+        cmocka_unit_test(unfit_ones),  cmocka_unit_test(resumes),  cmocka_unit_test(others),
+        cmocka_unit_test(stops),       cmocka_unit_test(cuts),
     };
     return cmocka_run_group_tests_name("backend_login", list, NULL, NULL);
 }

@@ -172,6 +172,9 @@ static void peer_begin(struct peer_session *session)
 
 static void peer_secured(struct stream *stream)
 {
+    struct tls_info info;
+    stream_tls_info(stream, &info);
+    peer.resumed += info.is_resumed;
     peer_begin((struct peer_session *)stream);
 }
 
@@ -304,6 +307,7 @@ static void open_all(struct core *core, const struct peer_login *login, struct o
     peer.problem[0] = '\0';
     peer.answers = 0;
     peer.answer_bytes = peer.header_size = 0;
+    peer.resumed = 0;
     memset(peer.connections, 0, sizeof peer.connections);
     check_equal(backend_states_make(core_count(core), &opened->states), 0);
     check_equal(
@@ -323,10 +327,32 @@ static void close_all(struct core *core, struct opened *opened)
     backend_states_free(opened->states);
 }
 
+static void log_in_once(struct core *core, const struct peer_login *login,
+                        const struct backend_request *request, struct peer_result *ret_result)
+{
+    struct backend_link *link = NULL;
+    if (peer.begin != NULL)
+        peer.begin();
+    ret_result->result =
+        backend_log_in(core, request, login->gone, NULL, &ret_result->answer, &link);
+    if (peer.end != NULL)
+        peer.end();
+    check((ret_result->result == 0) == (link != NULL));
+    if (link != NULL) {
+        look_behind(core, link, ret_result);
+        check(link->protocol == login->protocol);
+        backend_link_close(link);
+    }
+}
+
+static void adopt_again(struct core *core, void *table)
+{
+    check_equal(backends_adopt(core, table), 0);
+}
+
 void peer_log_in(struct core *core, const struct peer_login *login, struct peer_result *ret_result)
 {
     struct opened opened;
-    struct backend_link *link = NULL;
     open_all(core, login, &opened);
     struct backend_request request = {
         .pool = backend_pool_find(opened.table, SLICE("pool")),
@@ -341,17 +367,10 @@ void peer_log_in(struct core *core, const struct peer_login *login, struct peer_
     if (login->no_secret)
         request.secret = (struct slice){0};
     *ret_result = (struct peer_result){0};
-    if (peer.begin != NULL)
-        peer.begin();
-    ret_result->result =
-        backend_log_in(core, &request, login->gone, NULL, &ret_result->answer, &link);
-    if (peer.end != NULL)
-        peer.end();
-    check((ret_result->result == 0) == (link != NULL));
-    if (link != NULL) {
-        look_behind(core, link, ret_result);
-        check(link->protocol == login->protocol);
-        backend_link_close(link);
+    for (unsigned i = 0; i < (login->times ? login->times : 1); i++) {
+        if (i > 0 && peer.adopts)
+            in_turn(core, adopt_again, (void *)(uintptr_t)opened.table);
+        log_in_once(core, login, &request, ret_result);
     }
     fiber_sleep(core, 20000000);
     const struct backend *backend = opened.table->pools[0].members[0].backend;

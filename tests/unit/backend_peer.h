@@ -25,8 +25,9 @@ struct peer {
     const char *stop; /* "close", "reset", "stall" */
     bool is_tls;      /* from the first byte */
     void (*begin)(void), (*end)(void); /* around the log-in itself; NULL: nothing */
+    bool adopts;                       /* the same table anew before each further log-in */
     /* what was seen */
-    unsigned connections[PEER_BACKENDS], sessions, answers;
+    unsigned connections[PEER_BACKENDS], sessions, answers, resumed;
     size_t answer_bytes;
     uint8_t header[400];
     size_t header_size;
@@ -48,6 +49,7 @@ struct peer_login {
     unsigned dead;     /* so many of the first have nobody listening */
     bool (*gone)(void *argument);
     uint64_t login_ms; /* 0: 5000 */
+    unsigned times;    /* one after the other; 0: 1 */
     unsigned ttl;      /* 0: BACKEND_TTL_FIRST */
     const char *host;  /* for TLS, of the first backend; NULL: what its certificate says */
     const char *ca;    /* NULL: that of its certificate */
