@@ -161,8 +161,8 @@ struct backend_request {
     enum backend_protocol protocol;
     struct slice user; /* canonical: chooses, and is logged in unless attributes say another */
     struct slice
-        attributes; /* "key=value\n" of a directory: host, port, backend, tag, user (for the
-                                backend), pass, master, tls; what is not known is passed over */
+        attributes; /* "key=value\n" of a directory: host, port (not of LMTP), backend, tag, user
+                       (for the backend), pass, master, tls; what is not known is passed over */
     enum auth_mechanism mechanism; /* what the client used */
     struct slice secret;           /* password, or token; data NULL: there is none to forward */
     struct backend_client client;
@@ -279,7 +279,8 @@ int backend_find(struct core *core, struct slice name, const struct backend **re
 /* On any core; all see it. Results as backend_find. It ends no session: proxy_cut does. */
 int backend_will_set(struct core *core, struct slice name, enum backend_will will);
 enum backend_will backend_will_of(const struct backend *backend);
-/* Since when checks have found all of its services dead; 0: one is alive, or nobody checks. */
+/* Since when all of its services are dead and checks hear nothing, no refusal either: what hangs, or
+ * has gone without a word, does not close its connections. 0: not so, or nobody checks. */
 uint64_t backend_dead_ns(const struct backend *backend);
 struct slice backend_name(const struct backend *backend);
 struct slice backend_pool_name(const struct backend *backend);

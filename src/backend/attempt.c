@@ -82,9 +82,11 @@ void attempt_target(const struct wish *wish, const struct backend_member *member
     enum backend_protocol protocol = wish->request->protocol;
     bool is_elsewhere = member == wish->request->pool->elsewhere;
     bool is_fixed = member == wish->fixed;
+    /* A directory's port is that of the log-in, of which mail knows nothing. */
+    bool names_port = is_fixed && wish->port != 0 && protocol != BACKEND_LMTP;
     *ret_target = (struct dial_target){
         .family = is_elsewhere ? wish->family : options->family,
-        .port = is_fixed && wish->port != 0 ? wish->port : options->ports[protocol],
+        .port = names_port ? wish->port : options->ports[protocol],
         .tls = is_fixed ? wish->tls : wish->pool->tls[protocol],
     };
     memcpy(ret_target->address, is_elsewhere ? wish->address : options->address,

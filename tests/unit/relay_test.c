@@ -152,8 +152,9 @@ static void before_data_body(struct core *core, struct relay_world *world)
         enum lmtp_deed deed;
     } rows[] = {
         {LMTP_CONNECT, LMTP_CLOSES}, {LMTP_CONNECT, LMTP_BUSY}, {LMTP_CONNECT, LMTP_BABBLES},
-        {LMTP_CONNECT, LMTP_HANGS},  {LMTP_LHLO, LMTP_CLOSES},  {LMTP_LHLO, LMTP_NO},
-        {LMTP_MAIL, LMTP_CLOSES},    {LMTP_MAIL, LMTP_BUSY},    {LMTP_MAIL, LMTP_BABBLES},
+        {LMTP_CONNECT, LMTP_HANGS},  {LMTP_LHLO, LMTP_HANGS},   {LMTP_LHLO, LMTP_CLOSES},
+        {LMTP_LHLO, LMTP_NO},        {LMTP_MAIL, LMTP_CLOSES},  {LMTP_MAIL, LMTP_BUSY},
+        {LMTP_MAIL, LMTP_BABBLES},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct letter *letter = letter_make();
@@ -482,6 +483,7 @@ static void named_body(struct core *core, struct relay_world *world)
         {"backend=b2\nuser=x@store.example\n", "ida-a@example.com", "x-a@store.example"},
         {"backend=b2\nuser=0815\n", "alias@example.com", "0815@example.com"},
         {"backend=b2\n", "ida+news@example.com", "ida+news@example.com"},
+        {"backend=b2\nport=1\n", "ida@example.com", "ida@example.com"}, /* a log-in's */
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct letter *letter = letter_make();
