@@ -59,14 +59,10 @@ static bool is_dot_string(struct slice local)
     return local.size > 0;
 }
 
-/* The target as RCPT names it: as the client wrote it, if it is his. */
-static struct slice write_address(const struct search *search, const struct route_target *target)
+/* The target as RCPT is to name it, in quotes only where it needs them (RFC 5321 4.1.2). */
+static struct slice write_address(struct arena *arena, const struct route_target *target)
 {
-    const struct smtp_path *path = &search->rcpt->path;
-    struct arena *arena = &search->smtp->transaction->arena;
     struct text text;
-    if (target->named.data == path->local.data && path->domain.size > 0)
-        return arena_copy(arena, path->text);
     bool is_quoted = !is_dot_string(target->named);
     text_init(&text, arena);
     if (is_quoted)
@@ -82,11 +78,10 @@ static struct slice write_address(const struct search *search, const struct rout
 }
 
 /* local@domain in lower case, as log-ins have it. */
-static struct slice write_user(const struct search *search, const struct route_target *target)
+static struct slice write_user(struct arena *arena, const struct route_target *target)
 {
-    struct slice name =
-        arena_printf(&search->smtp->transaction->arena, "%.*s@%.*s", (int)target->user.size,
-                     target->user.data, (int)target->domain.size, target->domain.data);
+    struct slice name = arena_printf(arena, "%.*s@%.*s", (int)target->user.size, target->user.data,
+                                     (int)target->domain.size, target->domain.data);
     for (size_t i = 0; i < name.size; i++)
         ((char *)(uintptr_t)name.data)[i] = ascii_lower(name.data[i]);
     return name;
@@ -114,7 +109,7 @@ static enum smtp_reply add_away(struct search *search, const struct route_target
         return REPLY_NO_MEMORY;
     struct relay_recipient *row = &transaction->away[index];
     *row = *found;
-    row->address = write_address(search, target);
+    row->address = write_address(&transaction->arena, target);
     row->orcpt = recipient->orcpt;
     row->notify = smtp_notify_text(rcpt->notify);
     if (row->address.data == NULL)
@@ -161,7 +156,7 @@ static enum smtp_reply take(struct search *search, const struct route_target *ta
     if (target->domain.size == 0)
         return add_local(search, target->user, target->mailbox);
     found.pool = proxy_domain_pool(options->fronted, options->fronted_count, target->domain);
-    found.user = write_user(search, target);
+    found.user = write_user(&search->smtp->transaction->arena, target);
     if (found.user.data == NULL)
         return REPLY_NO_MEMORY;
     if (found.pool == NULL || !backend_pool_options_of(found.pool)->judges)

@@ -325,7 +325,8 @@ static void addresses(void **state)
     check_string(relay_double.asked.address, "Anna+Lists+more@FAR.Test");
     rcpt(client, "\"a \\\"b\"@far.test", "250 2.1.5 *");
     rcpt(client, "quoted@far.test", "250 2.1.5 *");
-    rcpt(client, "ANNA+y@near.test", "250 2.1.5 *");
+    rcpt(client, "\"ANNA\"+y@near.test", "553 5.1.3 *");
+    rcpt(client, "\"ANNA+y\"@near.test", "250 2.1.5 *");
     rcpt(client, "no@odd.test", "250 2.1.5 *"); /* falls to the catch-all */
     check_string(relay_double.asked.user, "anna@odd.test");
     send_message(client, "250 2.1.5 <Anna+Lists+more@FAR.Test> Saved");

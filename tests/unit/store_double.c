@@ -166,6 +166,7 @@ int store_deliver(struct core *core, struct message_body *body, struct slice env
                   struct delivery *deliveries, unsigned count)
 {
     int first_error = store_double.result;
+    check(count > 0);
     if (store_double.wait_ns > 0)
         fiber_sleep(core, store_double.wait_ns);
     for (unsigned i = 0; i < count; i++) {
