@@ -171,9 +171,15 @@ static int log_in(struct talk *talk)
     return 0;
 }
 
+/* LHLO is as good as the greeting: one that hangs there is given up as soon. */
 static int settle(struct talk *talk)
 {
+    uint64_t deadline_ns = talk->deadline_ns;
+    uint64_t connect_ns = core_now_ns(talk->core) + talk->pool->connect_ms_max * 1000000;
+    if (talk->pool->connect_ms_max > 0 && connect_ns < deadline_ns)
+        talk->deadline_ns = connect_ns;
     int result = identify(talk);
+    talk->deadline_ns = deadline_ns;
     talk->after = talk->now;
     return result;
 }
