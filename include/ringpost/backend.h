@@ -161,8 +161,8 @@ struct backend_request {
     enum backend_protocol protocol;
     struct slice user; /* canonical: chooses, and is logged in unless attributes say another */
     struct slice
-        attributes; /* "key=value\n" of a directory: host, port (not of LMTP), backend, tag, user
-                       (for the backend), pass, master, tls; what is not known is passed over */
+        attributes; /* "key=value\n" of a directory: host, backend, tag, user (for the backend); not
+                       of LMTP: port, tls, pass, master; what is not known is passed over */
     enum auth_mechanism mechanism; /* what the client used */
     struct slice secret;           /* password, or token; data NULL: there is none to forward */
     struct backend_client client;

@@ -81,13 +81,12 @@ void attempt_target(const struct wish *wish, const struct backend_member *member
     const struct backend_options *options = member->options;
     enum backend_protocol protocol = wish->request->protocol;
     bool is_elsewhere = member == wish->request->pool->elsewhere;
-    bool is_fixed = member == wish->fixed;
-    /* A directory's port is that of the log-in, of which mail knows nothing. */
-    bool names_port = is_fixed && wish->port != 0 && protocol != BACKEND_LMTP;
+    /* A directory's port and its TLS are those of the log-in, of which mail knows nothing. */
+    bool is_told = member == wish->fixed && protocol != BACKEND_LMTP;
     *ret_target = (struct dial_target){
         .family = is_elsewhere ? wish->family : options->family,
-        .port = names_port ? wish->port : options->ports[protocol],
-        .tls = is_fixed ? wish->tls : wish->pool->tls[protocol],
+        .port = is_told && wish->port != 0 ? wish->port : options->ports[protocol],
+        .tls = is_told ? wish->tls : wish->pool->tls[protocol],
     };
     memcpy(ret_target->address, is_elsewhere ? wish->address : options->address,
            sizeof ret_target->address);

@@ -486,7 +486,7 @@ static void named_body(struct core *core, struct relay_world *world)
         {"backend=b2\nuser=x@store.example\n", "ida-a@example.com", "x-a@store.example"},
         {"backend=b2\nuser=0815\n", "alias@example.com", "0815@example.com"},
         {"backend=b2\n", "ida+news@example.com", "ida+news@example.com"},
-        {"backend=b2\nport=1\n", "ida@example.com", "ida@example.com"}, /* a log-in's */
+        {"backend=b2\nport=1\ntls=yes\n", "ida@example.com", "ida@example.com"}, /* a log-in's */
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct letter *letter = letter_make();
