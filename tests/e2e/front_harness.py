@@ -94,7 +94,8 @@ class Store(peers.Dovecot):
     TEMPLATE = os.path.join(HERE, 'front_dovecot.conf')
     GREETS = ('imap', 'pop3', 'lmtp', 'sieve')
     PORTS = {name: offset for offset, name in enumerate((
-        'imap', 'imaps', 'imap_proxied', 'pop3', 'pop3s', 'pop3_proxied', 'sieve', 'lmtp'))}
+        'imap', 'imaps', 'imap_proxied', 'pop3', 'pop3s', 'pop3_proxied', 'sieve', 'lmtp',
+        'lmtp_proxied'))}
 
     def __init__(self, ground, name, first_port, authority, users):
         self.name, self.authority, self.users = name, authority, users
@@ -105,7 +106,7 @@ class Store(peers.Dovecot):
     def prepare(self):
         if not os.path.isdir(os.path.join(self.dir, 'mail')):
             super().prepare()
-            for name, lines in (('users', [f'u{i}@example.test:pw' for i in range(self.users)]),
+            for name, lines in (('users', [f'u{i}@example.test:pw::::::' for i in range(self.users)]),
                                 ('masters', ['front:key'])):
                 with open(os.path.join(self.dir, name), 'w', encoding='ascii') as file:
                     file.write('\n'.join(lines) + '\n')
@@ -153,12 +154,13 @@ def mark(store):
 class Field:
     """The stores, and one gateway before them that is started anew with each config."""
 
-    GATEWAY_PORTS = ('imap', 'imaps', 'pop3', 'sieve', 'admin')
+    GATEWAY_PORTS = ('imap', 'imaps', 'pop3', 'sieve', 'lmtp', 'smtp', 'admin')
 
     def __init__(self, names=('left', 'right'), users=40, kind=Store):
         self.users, self.process, self.stores = users, None, {}
         width = len(kind.PORTS)
-        base = free_ports(len(self.GATEWAY_PORTS) + width * len(names))
+        base = free_ports(len(self.GATEWAY_PORTS) + width * len(names) + 1)
+        self.spare_port = base + len(self.GATEWAY_PORTS) + width * len(names)
         self.ports = {name: base + offset for offset, name in enumerate(self.GATEWAY_PORTS)}
         self.ground = peers.Ground(None, base, PREFIX, RINGPOST)
         self.dir = self.ground.path('front')
@@ -226,8 +228,10 @@ class Field:
             f'{{ protocol = "{protocol.removesuffix("s")}"; address = "127.0.0.1"; '
             f'port = {self.ports[protocol]}; {listener} {tls} }}' for protocol, tls in (
                 ('imap', 'plain_login = true;'), ('imaps', 'tls = "implicit";'),
-                ('pop3', 'plain_login = true;'), ('sieve', 'plain_login = true;'))
-            if f' {protocol.removesuffix("s")} = ' in backends) # others are a mistake
+                ('pop3', 'plain_login = true;'), ('sieve', 'plain_login = true;'), ('lmtp', ''),
+                ('smtp', ''))
+            if f' {"lmtp" if protocol == "smtp" else protocol.removesuffix("s")} = ' in
+            backends) # others are a mistake
         user = 'user = "nobody";\n' if os.geteuid() == 0 else ''
         return (f'{user}host_name = "localhost";\ncores = 2;\ndrain_pace = "100ms";\n'
                 f'drain_wait = "1s";\n'
@@ -259,8 +263,11 @@ class Field:
 
     def serve(self, pool, **config):
         """Starts the gateway, or starts it anew, with this config."""
+        self.serve_text(self.config_text(pool, **config))
+
+    def serve_text(self, text):
         self.stop()
-        self.write('ringpost.conf', self.config_text(pool, **config))
+        self.write('ringpost.conf', text)
         self.own()
         with open(self.log, 'ab') as out:
             self.log_from = out.tell()
