@@ -106,8 +106,8 @@ class Store(peers.Dovecot):
     def prepare(self):
         if not os.path.isdir(os.path.join(self.dir, 'mail')):
             super().prepare()
-            for name, lines in (('users', [f'u{i}@example.test:pw::::::' for i in range(self.users)]),
-                                ('masters', ['front:key'])):
+            users = [f'u{i}@example.test:pw::::::' for i in range(self.users)]
+            for name, lines in (('users', users), ('masters', ['front:key'])):
                 with open(os.path.join(self.dir, name), 'w', encoding='ascii') as file:
                     file.write('\n'.join(lines) + '\n')
         if self.pin is None or self.authority.renewed:

@@ -235,8 +235,8 @@ def test_smtp(field):
 # ---------------------------------------------------------------- answers
 
 def test_answers(field):
-    """Each recipient's own: unknown ones are refused at RCPT by us or in the backend's words, a full
-    mailbox at the end, and the others have their mail."""
+    """Each recipient's own: unknown ones are refused at RCPT, by us or in the backend's words, a
+    full mailbox at the end, and the others have their mail."""
     serve(field)
     with Lmtp(field) as lmtp:
         code, said = lmtp.envelope(['nobody@example.test'])[0]
