@@ -279,8 +279,8 @@ int backend_find(struct core *core, struct slice name, const struct backend **re
 /* On any core; all see it. Results as backend_find. It ends no session: proxy_cut does. */
 int backend_will_set(struct core *core, struct slice name, enum backend_will will);
 enum backend_will backend_will_of(const struct backend *backend);
-/* Since when all of its services are dead and checks hear nothing, no refusal either: what hangs, or
- * has gone without a word, does not close its connections. 0: not so, or nobody checks. */
+/* Since when all of its services are dead and checks hear nothing, no refusal either: what hangs,
+ * or has gone without a word, does not close its connections. 0: not so, or nobody checks. */
 uint64_t backend_dead_ns(const struct backend *backend);
 struct slice backend_name(const struct backend *backend);
 struct slice backend_pool_name(const struct backend *backend);

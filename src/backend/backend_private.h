@@ -66,7 +66,7 @@ struct backend {
     _Atomic uint32_t sessions; /* connections, those that log in too */
     _Atomic uint32_t users;    /* rows of users that name it */
     _Atomic uint64_t logins, failures, refused;
-    _Atomic uint64_t dead_ns; /* all its services are, by the core that checks it; 0: not */
+    _Atomic uint64_t dead_ns; /* dead and silent since, as the core that checks it says; 0: not */
     struct message hurry;     /* to the core that checks it: something has changed; */
     atomic_bool hurries;      /* it is on its way */
     struct backend_health health[BACKEND_PROTOCOL_COUNT];

@@ -35,6 +35,7 @@ struct check {
     const struct backend_member *asked;  /* while it runs: of the table then, which it keeps */
     unsigned next_protocol;
     bool is_running, is_removed;
+    bool is_silent;  /* the last one heard nothing */
     bool is_first;   /* all its protocols are asked */
     bool is_counted; /* in COUNTER_BACKENDS_ALIVE */
 };

@@ -7,6 +7,10 @@
  *
  * What is our own want (memory, descriptors, fibers) is not held against a backend.
  *
+ * A backend that refuses connections is dead for log-ins, but its kernel answers, and tells of
+ * every session that has ended. One that says nothing at all is dead for its sessions, too
+ * (backend_dead_ns).
+ *
  * A check may outlast its table: it then counts as a user of that table's generation until it is
  * done, and is forgotten if the new table has no such backend.
  */
@@ -30,9 +34,8 @@ static void look(struct check *check)
 {
     struct core *core = check->backends->core;
     bool is_up = backend_is_up(check->member);
-    bool is_dead = !is_up && check->member->pool->options->health_ms != 0;
     count(check, is_up);
-    if (!is_dead)
+    if (is_up || !check->is_silent)
         atomic_store(&check->backend->dead_ns, 0);
     else if (atomic_load(&check->backend->dead_ns) == 0)
         atomic_store(&check->backend->dead_ns, core_now_ns(core));
@@ -50,7 +53,8 @@ static void schedule(struct check *check, uint64_t ms)
 
 /* ---------------------------------------------------------------- one check */
 
-static void ask(struct core *core, const struct backend_member *member,
+/* False: nothing came, in all the time that there was. */
+static bool ask(struct core *core, const struct backend_member *member,
                 enum backend_protocol protocol)
 {
     char capabilities[BACKEND_CAPABILITY_BYTES_MAX + 1] = "";
@@ -64,23 +68,25 @@ static void ask(struct core *core, const struct backend_member *member,
     } else if (result != -ENOMEM && result != -ENFILE && result != -EMFILE) {
         backend_failed(core, member, protocol, problem != NULL ? problem : "failed", true);
     }
+    return result == 0 || core_now_ns(core) < deadline_ns;
 }
 
 static void ask_some(struct check *check, const struct backend_member *member)
 {
     struct core *core = check->backends->core;
-    bool asks_all = check->is_first || backend_is_suspect(member);
+    bool asks_all = check->is_first || backend_is_suspect(member), is_heard = false;
     check->is_first = false;
     for (unsigned i = 0; i < BACKEND_PROTOCOL_COUNT; i++) {
         unsigned protocol = (check->next_protocol + i) % BACKEND_PROTOCOL_COUNT;
         if (member->options->ports[protocol] == 0 || check->backends->is_closing)
             continue;
-        ask(core, member, protocol);
+        is_heard |= ask(core, member, protocol);
         if (asks_all)
             continue;
         check->next_protocol = (protocol + 1) % BACKEND_PROTOCOL_COUNT;
-        return;
+        break;
     }
+    check->is_silent = !is_heard;
 }
 
 static void check_run(void *argument)
@@ -201,6 +207,7 @@ static void check_adopt(struct check *check, const struct backend_member *member
     uint64_t health_ms = member->pool->options->health_ms;
     bool is_new = check->member == NULL;
     check->member = member;
+    check->is_silent &= health_ms != 0;
     look(check);
     if (check->is_running)
         return;
