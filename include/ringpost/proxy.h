@@ -63,8 +63,18 @@ bool proxy_is_wanted(const struct session *session);
 bool proxy_is_served(const struct session *session);
 /* Fiber. Logs in at the backend with what the client has shown (session->login, which is wiped). 0:
  * say OK and call proxy_join; else backend_log_in's errors: the session has no user again. -EACCES
- * was counted and held back as any wrong password. */
-int proxy_log_in(struct session *session, struct backend_answer *ret_answer);
+ * was counted and held back as any wrong password. The answer is the arena's, and never NULL. */
+int proxy_log_in(struct session *session, const struct backend_answer **ret_answer);
+/* What a client is told when it fails: rows of a protocol's table, the last with error 0 for all
+ * others. */
+struct proxy_refusal {
+    int error;
+    const char *code, *text;
+};
+/* The row for an error; in it what the backend said of it where that is the user's to know (answer
+ * NULL: its words are not told). */
+struct proxy_refusal proxy_refusal(const struct proxy_refusal *rows, int error,
+                                   const struct backend_answer *answer);
 /* Last act of the handler, its answer written: once that is sent the streams are joined. */
 void proxy_join(struct session *session);
 /* Capabilities to offer before log-in beside those of the log-in itself: what the pools of this

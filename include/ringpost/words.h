@@ -13,6 +13,11 @@
 
 /* Takes the first word off; empty at the end. */
 struct slice words_next(struct slice *words);
+/* Is this very word among them? */
+bool words_have(struct slice words, struct slice word);
+/* Is there a word of that name, with values or without? ret_values (NULL: not asked for): those of
+ * the first that has any. */
+bool words_find(struct slice words, struct slice name, struct slice *ret_values);
 /* Leaves of `words`, in place, what `others` say too: of a word with values those that are values
  * of a word of that name there, and of one without the word itself. The size. */
 size_t words_common(char *words, size_t size, struct slice others);

@@ -13,6 +13,30 @@ struct slice words_next(struct slice *words)
     return word;
 }
 
+bool words_have(struct slice words, struct slice word)
+{
+    for (struct slice one; (one = words_next(&words)).size > 0;)
+        if (slice_equal_nocase(one, word))
+            return true;
+    return false;
+}
+
+bool words_find(struct slice words, struct slice name, struct slice *ret_values)
+{
+    bool is_there = false;
+    for (struct slice word; (word = words_next(&words)).size > 0;) {
+        struct slice its_name = slice_first(word, slice_find(word, '='));
+        if (!slice_equal_nocase(its_name, name))
+            continue;
+        is_there = true;
+        if (its_name.size < word.size && ret_values != NULL) {
+            *ret_values = slice_from(word, its_name.size + 1);
+            return true;
+        }
+    }
+    return is_there;
+}
+
 static bool has_value(struct slice values, struct slice value)
 {
     while (values.size > 0) {

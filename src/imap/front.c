@@ -9,6 +9,7 @@
  */
 #include "families.h"
 #include "ringpost/proxy.h"
+#include "ringpost/words.h"
 
 /* ---------------------------------------------------------------- capabilities before log-in */
 
@@ -28,22 +29,10 @@ static bool is_ours(struct slice name)
     return slice_starts_nocase(name, SLICE("AUTH="));
 }
 
-static struct slice take_word(struct slice *words)
-{
-    struct slice word = slice_first(*words, slice_find(*words, ' '));
-    *words = slice_from(*words, word.size + 1);
-    return word;
-}
-
 bool imap_front_has(struct session *session, struct slice name)
 {
     struct slice words = proxy_capabilities(session);
-    if (words.data == NULL)
-        return true;
-    while (words.size > 0)
-        if (slice_equal_nocase(take_word(&words), name))
-            return true;
-    return false;
+    return words.data == NULL || words_have(words, name);
 }
 
 void imap_front_capabilities(struct session *session, struct text *text)
@@ -51,9 +40,8 @@ void imap_front_capabilities(struct session *session, struct text *text)
     struct slice words = proxy_capabilities(session);
     if (words.data == NULL || session->service->front->has_local_users)
         return;
-    while (words.size > 0) {
-        struct slice word = take_word(&words);
-        if (word.size == 0 || is_ours(word))
+    for (struct slice word; (word = words_next(&words)).size > 0;) {
+        if (is_ours(word))
             continue;
         text_char(text, ' ');
         text_append(text, word);
@@ -63,10 +51,7 @@ void imap_front_capabilities(struct session *session, struct text *text)
 /* ---------------------------------------------------------------- logging in */
 
 /* RFC 5530. A text of the backend's, where there is one, is what its users know. */
-static const struct failure {
-    int error;
-    const char *code, *text;
-} failures[] = {
+static const struct proxy_refusal refusals[] = {
     {-EACCES, "AUTHENTICATIONFAILED", "Authentication failed"},
     {-EUSERS, "LIMIT", "Too many connections of this user"},
     {-ENOKEY, "CANNOT", "Log in with the password itself"},
@@ -76,32 +61,16 @@ static const struct failure {
     {0, "UNAVAILABLE", "The mail server does not answer, try again later"}, /* all others */
 };
 
-static void refuse(struct session *session, int error, const struct backend_answer *answer)
-{
-    const struct failure *failure = failures;
-    while (failure->error != 0 && failure->error != error)
-        failure++;
-    bool has_code = error == -EAGAIN && answer->code != NULL;
-    bool is_told = (error == -EACCES || error == -EUSERS || has_code) && answer->text[0] != '\0';
-    imap_answer(session, " NO ", has_code ? answer->code : failure->code,
-                is_told ? answer->text : failure->text);
-}
-
 void imap_front(struct session *session)
 {
     struct stream *stream = &session->stream;
-    struct backend_answer *answer = arena_zalloc(&session->arena, 1, sizeof *answer);
-    if (answer == NULL) {
-        session_login_forget(session);
-        session_log_out(session);
-        imap_answer(session, " NO ", "UNAVAILABLE", "Out of memory, try again later");
-        return;
-    }
-    int result = proxy_log_in(session, answer);
+    const struct backend_answer *answer;
+    int result = proxy_log_in(session, &answer);
     if (result == -ECANCELED)
         return; /* nobody is there */
     if (result < 0) {
-        refuse(session, result, answer);
+        struct proxy_refusal refusal = proxy_refusal(refusals, result, answer);
+        imap_answer(session, " NO ", refusal.code, refusal.text);
         return;
     }
     struct slice capabilities = slice_cstr(answer->capabilities);

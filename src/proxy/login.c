@@ -96,8 +96,25 @@ static int make(struct session *session, struct backend_link *link,
     return 0;
 }
 
-int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
+struct proxy_refusal proxy_refusal(const struct proxy_refusal *rows, int error,
+                                   const struct backend_answer *answer)
 {
+    while (rows->error != 0 && rows->error != error)
+        rows++;
+    struct proxy_refusal refusal = *rows;
+    if (answer == NULL)
+        return refusal;
+    bool has_code = error == -EAGAIN && answer->code != NULL;
+    if (has_code)
+        refusal.code = answer->code;
+    if ((error == -EACCES || error == -EUSERS || has_code) && answer->text[0] != '\0')
+        refusal.text = answer->text;
+    return refusal;
+}
+
+int proxy_log_in(struct session *session, const struct backend_answer **ret_answer)
+{
+    static const struct backend_answer nothing;
     struct core *core = session_core(session);
     struct session_login *login = session->login;
     const struct backend_pool *pool = proxy_pool(session, session->user);
@@ -105,6 +122,13 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
     struct proxied *proxied = NULL;
     char id[PROXY_ID_BYTES];
     assert(pool != NULL && login != NULL && "proxy_is_wanted");
+    struct backend_answer *answer = arena_zalloc(&session->arena, 1, sizeof *answer);
+    *ret_answer = answer != NULL ? answer : &nothing;
+    if (answer == NULL) {
+        session_login_forget(session);
+        session_log_out(session);
+        return -ENOMEM;
+    }
     struct backend_request request = {
         .pool = pool,
         .protocol = proxy_options_of(session)->protocol,
@@ -114,19 +138,18 @@ int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
         .secret = login->secret,
     };
     proxy_describe(session, id, &request.client);
-    memset(ret_answer, 0, sizeof *ret_answer);
     session_deadline(session, backend_pool_options_of(pool)->login_ms_max +
                                   session->service->command_ms_max);
-    int result = backend_log_in(core, &request, proxy_is_gone, session, ret_answer, &link);
+    int result = backend_log_in(core, &request, proxy_is_gone, session, answer, &link);
     if (login->is_unverified && (result == 0 || result == -EACCES))
         session_login_judged(session, result == 0);
     session_login_forget(session);
-    if (result == 0 && make(session, link, ret_answer, &proxied) < 0) {
+    if (result == 0 && make(session, link, answer, &proxied) < 0) {
         backend_link_close(link);
         result = -ENOMEM;
     }
     if (result < 0) {
-        log_failure(session, pool, id, result, ret_answer);
+        log_failure(session, pool, id, result, answer);
         session_log_out(session);
         return result;
     }

@@ -11,10 +11,7 @@
 #include "ringpost/proxy.h"
 #include "sieve_private.h"
 
-static const struct failure {
-    int error;
-    const char *code, *text;
-} failures[] = {
+static const struct proxy_refusal refusals[] = {
     {-EACCES, "", "Wrong user name or password"},
     {-EINVAL, "", "Wrong user name or password"},
     {-EPERM, "ENCRYPT-NEEDED", "Log-in is allowed on encrypted connections only"},
@@ -27,7 +24,7 @@ static const struct failure {
     {0, "TRYLATER", "Too busy, try again later"}, /* all others */
 };
 
-static const struct failure front_failures[] = {
+static const struct proxy_refusal front_refusals[] = {
     {-EACCES, "", "Wrong user name or password"},
     {-EUSERS, "TRYLATER", "Too many connections of this user"},
     {-ENOKEY, "", "Log in with the password itself"},
@@ -37,11 +34,10 @@ static const struct failure front_failures[] = {
     {0, "TRYLATER", "The server of the scripts does not answer, try again later"},
 };
 
-static void refuse(struct session *session, const struct failure *failure, int error)
+static void refuse(struct session *session, const struct proxy_refusal *rows, int error)
 {
-    while (failure->error != 0 && failure->error != error)
-        failure++;
-    sieve_say(session, "NO", failure->code, failure->text);
+    struct proxy_refusal refusal = proxy_refusal(rows, error, NULL);
+    sieve_say(session, "NO", refusal.code, refusal.text);
 }
 
 /* ---------------------------------------------------------------- AUTHENTICATE */
@@ -59,23 +55,19 @@ static int ask(struct session *session, struct slice challenge, struct slice *re
 /* The session has its user. */
 static void front(struct session *session)
 {
-    struct backend_answer *answer = arena_zalloc(&session->arena, 1, sizeof *answer);
-    if (answer == NULL || !proxy_is_wanted(session)) {
+    const struct backend_answer *answer;
+    if (!proxy_is_wanted(session)) {
         session_login_forget(session);
         session_log_out(session);
-        if (answer == NULL) {
-            refuse(session, front_failures, -ENOMEM);
-        } else {
-            sieve_say(session, "NO", "", "No scripts are kept for this user");
-            session_count_error(session);
-        }
+        sieve_say(session, "NO", "", "No scripts are kept for this user");
+        session_count_error(session);
         return;
     }
-    int result = proxy_log_in(session, answer);
+    int result = proxy_log_in(session, &answer);
     if (result == -ECANCELED)
         return; /* nobody is there */
     if (result < 0) {
-        refuse(session, front_failures, result);
+        refuse(session, front_refusals, result);
         return;
     }
     sieve_say(session, "OK", "", "Logged in");
@@ -91,7 +83,7 @@ void sieve_authenticate(struct session *session, const void *arguments)
     if (result == 0)
         front(session);
     else if (session->stream.end == 0)
-        refuse(session, failures, result);
+        refuse(session, refusals, result);
 }
 
 /* ---------------------------------------------------------------- STARTTLS */

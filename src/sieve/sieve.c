@@ -11,6 +11,7 @@
 #include "sieve_private.h"
 
 #include "ringpost/proxy.h"
+#include "ringpost/words.h"
 
 void sieve_say(struct session *session, const char *condition, const char *code, const char *text)
 {
@@ -30,27 +31,13 @@ static bool is_plain(struct slice word)
     return word.size > 0;
 }
 
-/* NAME, or NAME=... */
-static bool has_name(struct slice words, struct slice name)
-{
-    while (words.size > 0) {
-        struct slice first = slice_first(words, slice_find(words, ' '));
-        if (slice_equal_nocase(slice_first(first, slice_find(first, '=')), name))
-            return true;
-        words = slice_from(words, first.size + 1);
-    }
-    return false;
-}
-
 /* "NAME" "word word ...": of those NAME=word,word that backends have in common. */
 static void write_values(struct session *session, struct slice words, struct slice name)
 {
     bool is_first = true;
     stream_printf(&session->stream, "\"%.*s\" \"", (int)name.size, name.data);
-    while (words.size > 0) {
-        struct slice word = slice_first(words, slice_find(words, ' '));
+    for (struct slice word; (word = words_next(&words)).size > 0;) {
         struct slice value = slice_from(word, name.size + 1);
-        words = slice_from(words, word.size + 1);
         if (!slice_starts_nocase(word, name) || word.size <= name.size ||
             word.data[name.size] != '=' || !is_plain(value))
             continue;
@@ -78,11 +65,11 @@ static void say_capabilities(struct session *session, const char *text)
     stream_printf(stream, "\"SASL\" \"%.*s\"\r\n", (int)size, names);
     write_values(session, words, SLICE("SIEVE"));
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (has_name(words, others[i]))
+        if (words_find(words, others[i], NULL))
             write_values(session, words, others[i]);
     if (session_offers_tls(session))
         stream_write(stream, SLICE("\"STARTTLS\"\r\n"));
-    if (words.size == 0 || has_name(words, SLICE("VERSION")))
+    if (words.size == 0 || words_find(words, SLICE("VERSION"), NULL))
         stream_write(stream, SLICE("\"VERSION\" \"1.0\"\r\n"));
     sieve_say(session, "OK", "", text);
 }

@@ -11,26 +11,10 @@
 #include <inttypes.h>
 
 #include "ringpost/proxy.h"
+#include "ringpost/words.h"
 #include "smtp_private.h"
 
 /* ---------------------------------------------------------------- EHLO */
-
-/* Word by word; a word KEYWORD=... counts for KEYWORD. */
-static bool has_keyword(struct slice words, struct slice keyword, struct slice *ret_value)
-{
-    bool is_there = false;
-    while (words.size > 0) {
-        struct slice word = slice_first(words, slice_find(words, ' '));
-        struct slice name = slice_first(word, slice_find(word, '='));
-        words = slice_from(words, word.size + 1);
-        if (!slice_equal_nocase(name, keyword))
-            continue;
-        is_there = true;
-        if (name.size < word.size)
-            *ret_value = slice_from(word, name.size + 1);
-    }
-    return is_there;
-}
 
 bool smtp_front_keywords(struct smtp_session *smtp, struct text *text)
 {
@@ -38,16 +22,15 @@ bool smtp_front_keywords(struct smtp_session *smtp, struct text *text)
         SLICE("PIPELINING"),          SLICE("8BITMIME"), SLICE("BINARYMIME"), SLICE("CHUNKING"),
         SLICE("ENHANCEDSTATUSCODES"), SLICE("SMTPUTF8"), SLICE("DSN")};
     struct session *session = &smtp->session;
-    struct slice words = proxy_capabilities(session), value = {0};
+    struct slice words = proxy_capabilities(session), size = {0};
     uint64_t theirs = 0;
     if (words.data == NULL)
         return false;
     for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
-        if (has_keyword(words, keywords[i], &value))
+        if (words_find(words, keywords[i], NULL))
             text_printf(text, "250-%s\r\n", keywords[i].data);
-    value = (struct slice){0};
-    has_keyword(words, SLICE("SIZE"), &value);
-    if (slice_number(value, UINT64_MAX, &theirs) && theirs > 0) {
+    words_find(words, SLICE("SIZE"), &size);
+    if (slice_number(size, UINT64_MAX, &theirs) && theirs > 0) {
         uint64_t ours = options_of(smtp)->message_bytes_max;
         if (session->service->front->has_local_users && ours < theirs)
             theirs = ours;
@@ -59,10 +42,7 @@ bool smtp_front_keywords(struct smtp_session *smtp, struct text *text)
 /* ---------------------------------------------------------------- AUTH */
 
 /* RFC 4954, 6. */
-static const struct failure {
-    int error;
-    const char *code, *text;
-} failures[] = {
+static const struct proxy_refusal refusals[] = {
     {-EACCES, "535 5.7.8", "Authentication failed"},
     {-EUSERS, "454 4.7.0", "Too many connections, try again later"},
     {-ENOKEY, "534 5.7.9", "Log in with the password itself"},
@@ -75,23 +55,15 @@ static const struct failure {
 
 static void refuse(struct session *session, int error)
 {
-    const struct failure *failure = failures;
-    while (failure->error != 0 && failure->error != error)
-        failure++;
-    stream_printf(&session->stream, "%s %s\r\n", failure->code, failure->text);
+    struct proxy_refusal refusal = proxy_refusal(refusals, error, NULL);
+    stream_printf(&session->stream, "%s %s\r\n", refusal.code, refusal.text);
 }
 
 static void pass_on(struct smtp_session *smtp)
 {
     struct session *session = &smtp->session;
-    struct backend_answer *answer = arena_zalloc(&session->arena, 1, sizeof *answer);
-    int result = -ENOMEM;
-    if (answer != NULL) {
-        result = proxy_log_in(session, answer);
-    } else {
-        session_login_forget(session);
-        session_log_out(session);
-    }
+    const struct backend_answer *answer;
+    int result = proxy_log_in(session, &answer);
     if (result == -ECANCELED)
         return; /* nobody is there */
     if (result < 0) {

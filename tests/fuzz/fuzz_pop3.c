@@ -95,10 +95,17 @@ bool proxy_is_wanted(const struct session *session)
     return false;
 }
 
-int proxy_log_in(struct session *session, struct backend_answer *ret_answer)
+int proxy_log_in(struct session *session, const struct backend_answer **ret_answer)
 {
     (void)session, (void)ret_answer;
     return -EAGAIN;
+}
+
+struct proxy_refusal proxy_refusal(const struct proxy_refusal *rows, int error,
+                                   const struct backend_answer *answer)
+{
+    (void)error, (void)answer;
+    return rows[0];
 }
 
 void proxy_join(struct session *session)

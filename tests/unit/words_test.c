@@ -53,9 +53,31 @@ static void common(void **state)
     }
 }
 
+static void one(void **state)
+{
+    (void)state;
+    struct slice words = SLICE(" TOP SIZE SIZE=100 SIZE=7 SIEVE=a,b X= UTF8=USER"), values = {0};
+    assert_true(words_have(words, SLICE("top")));
+    assert_true(words_have(words, SLICE("size=100")));
+    assert_true(words_have(words, SLICE("SIZE")));
+    assert_false(words_have(words, SLICE("SIZE=1")));
+    assert_false(words_have(words, SLICE("UTF8")));
+    assert_false(words_have(words, SLICE("")));
+    assert_true(words_find(words, SLICE("utf8"), NULL));
+    assert_true(words_find(words, SLICE("TOP"), &values));
+    assert_null(values.data);
+    assert_true(words_find(words, SLICE("Size"), &values));
+    assert_true(slice_equal(values, SLICE("100")));
+    assert_true(words_find(words, SLICE("X"), &values));
+    assert_int_equal(values.size, 0);
+    assert_false(words_find(words, SLICE("SIEV"), &values));
+    assert_false(words_find(SLICE(""), SLICE("A"), &values));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one),
         cmocka_unit_test(common),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
