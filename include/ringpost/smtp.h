@@ -41,7 +41,9 @@ struct smtp_options {
      * relay_open has been called where there are any. */
     const struct proxy_domain *fronted;
     unsigned fronted_count;
-    uint64_t relay_ms_max; /* a delivery to backends takes at most, beside the command's time */
+    /* What a backend may take when it is asked about a user, and backends for a message; beside the
+     * command's own time. */
+    uint64_t verify_ms_max, relay_ms_max;
     uint64_t message_bytes_max; /* SIZE (RFC 1870) */
     unsigned recipients_max;    /* RCPTMAX (RFC 9422); 452 beyond, close past twice as many */
     unsigned received_max;      /* Received fields before a loop is assumed: 554 5.4.6 */

@@ -144,6 +144,7 @@ static void make_smtp(struct setup *setup, const struct setup_process *process)
         .routes = setup->routes,
         .fronted = setup->fronted,
         .fronted_count = setup->fronted_count,
+        .verify_ms_max = setup->gateway.relay.verify_ms_max,
         .relay_ms_max = setup->gateway.relay.deliver_ms_max,
         .message_bytes_max = limits->message_bytes,
         .recipients_max = (unsigned)limits->recipients,

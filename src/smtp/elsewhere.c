@@ -21,6 +21,7 @@ void smtp_verify(struct smtp_session *smtp, struct relay_recipient *row)
     struct relay_sender sender = {.gone = proxy_is_gone, .argument = session};
     char id[PROXY_ID_BYTES];
     proxy_describe(session, id, &sender.client);
+    session_deadline(session, session->service->command_ms_max + options_of(smtp)->verify_ms_max);
     relay_verify(session_core(session), &sender, row);
 }
 

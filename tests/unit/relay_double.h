@@ -12,7 +12,7 @@
  *   no      at RCPT there is none: 550 5.1.1 <address> Never heard of
  *   shut    nobody can be asked: 451 4.4.1 Refused     bye     421 4.3.2 Going away
  *   full    with the message: 552 5.2.2 Full           late    451 4.4.2 Lost
- *   slow    takes 800 ms                               wait    until the sender is gone, or 5 s
+ *   slow    takes 800 ms, both times                   wait    until the sender is gone, or 5 s
  * Others have it: "250 2.1.5 <address> Saved". */
 struct double_row {
     char user[400], address[400], attributes[400], orcpt[100], notify[40];

@@ -103,7 +103,7 @@ static void change(struct smtp_fixture *fixture)
     for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
         each[i]->fronted = front.domains;
         each[i]->fronted_count = 3;
-        each[i]->relay_ms_max = 5000;
+        each[i]->verify_ms_max = each[i]->relay_ms_max = 5000;
     }
     fixture->open = open_auth;
     fixture->close = auth_close;
@@ -458,7 +458,7 @@ static void make_hasty(struct smtp_fixture *fixture)
     fixture->lmtp.command_ms_max = 300;
 }
 
-/* A delivery elsewhere has time of its own. */
+/* Who asks elsewhere, and hands on, has time for it. */
 static void slow(void **state)
 {
     (void)state;
