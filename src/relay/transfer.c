@@ -93,7 +93,7 @@ static int distrust(struct course *course, const char *problem)
     return course_fail(course, problem, NULL);
 }
 
-void course_say(struct course *course, struct slice bytes)
+static void say(struct course *course, struct slice bytes)
 {
     course->said += bytes.size;
     stream_write(course->stream, bytes);
@@ -236,18 +236,13 @@ static int check_silence(struct course *course)
 
 /* ---------------------------------------------------------------- what is offered, what is fit */
 
-struct slice offered(const struct transfer *transfer, const char *word)
-{
-    struct slice words = transfer->offers, name = slice_cstr(word);
-    for (struct slice one; (one = words_next(&words)).size > 0;)
-        if (slice_starts_nocase(one, name) && (one.size == name.size || one.data[name.size] == '='))
-            return slice_from(one, one.size > name.size ? name.size + 1 : name.size);
-    return (struct slice){0};
-}
-
 static bool can(const struct course *course, const char *word)
 {
-    return offered(course->transfer, word).data != NULL;
+    struct slice words = course->transfer->offers, name = slice_cstr(word);
+    for (struct slice one; (one = words_next(&words)).size > 0;)
+        if (slice_equal_nocase(slice_first(one, slice_find(one, '=')), name))
+            return true;
+    return false;
 }
 
 /* Can stand in a line, and does not end it. */
@@ -326,18 +321,18 @@ static void say_value(struct course *course, const char *name, struct slice valu
 {
     if (value.size == 0 || !is_fit(value, false))
         return;
-    course_say(course, slice_cstr(name));
-    course_say(course, value);
+    say(course, slice_cstr(name));
+    say(course, value);
 }
 
 static void say_mail(struct course *course)
 {
     const struct relay_message *message = course->message;
     bool is_utf8 = can(course, "SMTPUTF8");
-    course_say(course, SLICE("MAIL FROM:<"));
+    say(course, SLICE("MAIL FROM:<"));
     if (message != NULL)
-        course_say(course, message->from);
-    course_say(course, SLICE(">"));
+        say(course, message->from);
+    say(course, SLICE(">"));
     if (message == NULL) {
         is_utf8 = is_utf8 && !is_ascii(course->recipients[0]->address);
     } else {
@@ -346,30 +341,30 @@ static void say_mail(struct course *course)
         if (can(course, "SIZE"))
             say_value(course, " SIZE=", slice_cstr(size));
         if (message->body == RELAY_BINARYMIME)
-            course_say(course, SLICE(" BODY=BINARYMIME"));
+            say(course, SLICE(" BODY=BINARYMIME"));
         else if (message->body == RELAY_8BITMIME && can(course, "8BITMIME"))
-            course_say(course, SLICE(" BODY=8BITMIME"));
+            say(course, SLICE(" BODY=8BITMIME"));
         if (can(course, "DSN")) {
             say_value(course, " RET=", message->ret);
             say_value(course, " ENVID=", message->envid);
         }
         if (message->requires_tls && can(course, "REQUIRETLS"))
-            course_say(course, SLICE(" REQUIRETLS"));
+            say(course, SLICE(" REQUIRETLS"));
         is_utf8 = is_utf8 && message->is_utf8;
     }
-    course_say(course, is_utf8 ? SLICE(" SMTPUTF8\r\n") : SLICE("\r\n"));
+    say(course, is_utf8 ? SLICE(" SMTPUTF8\r\n") : SLICE("\r\n"));
 }
 
 static void say_recipient(struct course *course, const struct relay_recipient *recipient)
 {
-    course_say(course, SLICE("RCPT TO:<"));
-    course_say(course, recipient->address);
-    course_say(course, SLICE(">"));
+    say(course, SLICE("RCPT TO:<"));
+    say(course, recipient->address);
+    say(course, SLICE(">"));
     if (course->message != NULL && can(course, "DSN")) {
         say_value(course, " NOTIFY=", recipient->notify);
         say_value(course, " ORCPT=", recipient->orcpt);
     }
-    course_say(course, SLICE("\r\n"));
+    say(course, SLICE("\r\n"));
 }
 
 /* RCPT for some of those from `next` on: up to which. */
@@ -444,7 +439,7 @@ static int say_envelope(struct course *course, bool *ret_is_heard)
 /* 354. 0; 1: it takes nothing, and all have their answers; -EAGAIN. */
 static int say_data(struct course *course)
 {
-    course_say(course, SLICE("DATA\r\n"));
+    say(course, SLICE("DATA\r\n"));
     int result = course_reply(course);
     if (result < 0 || course->number == 354)
         return result;

@@ -39,11 +39,8 @@ struct course {
 
 /* -EAGAIN; literals. */
 int course_fail(struct course *course, const char *problem, const char *later);
-void course_say(struct course *course, struct slice bytes);
 /* One reply, its lines as one. 0; -EAGAIN: it is none, or none came. */
 int course_reply(struct course *course);
-/* The value of the word in the offers ("" without one); data NULL: it is not offered. */
-struct slice offered(const struct transfer *transfer, const char *word);
 
 /* The message by BDAT or, behind 354, by DATA. 0: all of it is sent; -EAGAIN: given up. -EALREADY:
  * given up since an answer came too early, which is the course's last reply. -EBADMSG: given up

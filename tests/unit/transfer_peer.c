@@ -10,7 +10,7 @@
 
 #include "dial_client.h"
 
-enum { GOT_BYTES_MAX = 6 * 1024 * 1024, NAP_NS = 2000000 };
+enum { GOT_BYTES_MAX = 20 * 1024 * 1024, NAP_NS = 2000000 };
 
 struct lmtp_peer peer;
 
@@ -196,8 +196,7 @@ static bool step(struct peer_session *session, struct slice line, bool is_script
     if (slice_equal(line, SLICE("close")))
         return false;
     if (slice_equal(line, SLICE("stall"))) {
-        peer.reads_on = false;
-        while (session->stream.end == 0)
+        while (!peer.is_over)
             fiber_sleep(session->stream.core, NAP_NS);
         return false;
     }
@@ -331,7 +330,7 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     peer_script = one->script;
     peer.answers = 0;
     peer.answer_bytes = peer.got_size = peer.behind_size = 0;
-    peer.has_message = false;
+    peer.has_message = peer.is_over = false;
     peer.problem[0] = '\0';
     recipients_make(one, result, names);
     for (unsigned i = 0; i < result->count; i++)
@@ -353,11 +352,12 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     result->result = one->asks ? transfer_ask(&result->transfer, pointers[0])
                                : transfer_message(&result->transfer, &message, pointers,
                                                   result->count, &result->is_sent);
-    result->ms = (core_now_ns(core) - begin_ns) / 1000000;
+    result->ms = peer.ms = (core_now_ns(core) - begin_ns) / 1000000;
     check(linked.link.input == NULL);
     if (result->result == 0)
         transfer_leave(&result->transfer);
     stream_close(&linked.link.stream);
+    peer.is_over = true;
     while (!linked.is_released)
         waiters_wait(core, &linked.gone, 0);
     while (peer.sessions > 0 || peer.accepted == accepted)
@@ -399,6 +399,8 @@ void peer_check(struct core *core, const struct peer_case *one)
         (problem != NULL && strcmp(problem, one->problem) != 0))
         wrong(one, "problem", problem, one->problem);
     check_equal(result.is_sent, one->is_sent);
+    if (result.transfer.may_come_twice != one->may_come_twice)
+        wrong(one, "may come twice", problem, one->problem);
     check_equal(result.transfer.may_come_twice, one->may_come_twice);
     int want = 0;
     const char *reply = NULL;

@@ -28,8 +28,9 @@ struct lmtp_peer {
     /* what was seen */
     unsigned answers, sessions, accepted;
     size_t answer_bytes;
-    bool has_message, reads_on;
-    char *got; /* the message, decoded */
+    bool has_message, is_over;
+    uint64_t ms; /* of the transaction */
+    char *got;   /* the message, decoded */
     size_t got_size;
     char behind[200];
     size_t behind_size;
