@@ -203,7 +203,7 @@ static const struct code_row {
     {BACKEND_IMAP, "UNAVAILABLE", VERDICT_LATER},
     {BACKEND_IMAP, "SERVERBUG", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "INUSE", VERDICT_NOT_NOW, true},
-    {BACKEND_IMAP, "CONTACTADMIN", VERDICT_NOT_NOW},
+    {BACKEND_IMAP, "CONTACTADMIN", VERDICT_NOT_NOW, true},
     {BACKEND_IMAP, "PRIVACYREQUIRED", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "CORRUPTION", VERDICT_NOT_NOW},
     {BACKEND_IMAP, "LIMIT", VERDICT_LIMIT},
@@ -239,7 +239,7 @@ static enum verdict verdict_smtp(const struct reply *reply)
                                    slice_equal(reply->code, SLICE("5.7.0"))
                              : slice_equal(reply->code, SLICE("5.7.8")))
         return VERDICT_WRONG;
-    return VERDICT_NOT_NOW;
+    return slice_equal(reply->code, SLICE("5.4.6")) ? VERDICT_LOOP : VERDICT_NOT_NOW;
 }
 
 enum verdict verdict_of(enum backend_protocol protocol, const struct reply *reply)

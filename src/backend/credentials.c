@@ -165,8 +165,10 @@ int wish_make(const struct backend_request *request, struct wish *ret_wish)
     };
     attributes_read(request->attributes, &attributes);
     ret_wish->user = attributes.user.size > 0 ? attributes.user : (struct slice){0};
-    if (request->client.ttl <= 1)
+    if (request->client.ttl <= 1) {
+        ret_wish->problem = "too many gateways on the way: they refer to each other in a circle";
         return -ELOOP;
+    }
     int result = place(wish, &attributes);
     if (result == 0 && !request->without_login)
         result = credentials_choose(wish, &attributes);

@@ -163,6 +163,10 @@ int talk_judge(struct talk *talk, const struct reply *reply)
     }
     talk->is_final = verdict != VERDICT_LATER;
     answer->code = code_told(talk->protocol, reply);
+    if (verdict == VERDICT_LOOP) { /* else each gateway on the way would try again */
+        talk->problem = "says that servers refer to each other in a circle";
+        return -ELOOP;
+    }
     if (verdict == VERDICT_LIMIT) {
         talk->problem = "the user has too many connections";
         return -EUSERS;

@@ -86,10 +86,11 @@ bool literal_at_end(struct slice line, size_t bytes_max, size_t *ret_size);
 
 enum verdict {
     VERDICT_IN,
-    VERDICT_WRONG,  /* user or password */
-    VERDICT_LIMIT,  /* too many connections of the user */
-    VERDICT_LATER,  /* temporary, or not to be mended by the user; may work at another backend */
-    VERDICT_NOT_NOW /* the same; would be no better elsewhere */
+    VERDICT_WRONG,   /* user or password */
+    VERDICT_LIMIT,   /* too many connections of the user */
+    VERDICT_LATER,   /* temporary, or not to be mended by the user; may work at another backend */
+    VERDICT_NOT_NOW, /* the same; would be no better elsewhere */
+    VERDICT_LOOP     /* SMTP: gateways refer to each other (RFC 3463) */
 };
 enum verdict verdict_of(enum backend_protocol protocol, const struct reply *reply);
 /* A code of a refusal that the client is to know: a literal; NULL: none. */

@@ -28,7 +28,7 @@ static const struct proxy_refusal front_refusals[] = {
     {-EACCES, "", "Wrong user name or password"},
     {-EUSERS, "TRYLATER", "Too many connections of this user"},
     {-ENOKEY, "", "Log in with the password itself"},
-    {-ELOOP, "", "Servers refer to each other in a circle"},
+    {-ELOOP, "TRYLATER", "Servers refer to each other in a circle"},
     {-ENOMEM, "TRYLATER", "Out of memory, try again later"},
     {-EPERM, "TRYLATER", "The scripts are being moved, try again later"},
     {0, "TRYLATER", "The server of the scripts does not answer, try again later"},

@@ -223,7 +223,10 @@ def test_identity(field):
             lines = client.makefile('rb')
             client.sendall(b'USER u10@example.test\r\nPASS pw\r\nRETR 1\r\nQUIT\r\n')
             where = field.stores[of_marker(lines.read())[1]]
-        where.said_in(f'pop3-login: Info: Login: user=<u10@example.test>.*rip={source}')
+        line = where.said_in(f'pop3-login: Info: Login: user=<u10@example.test>.*rip={source}')
+        if backends is None:
+            session = field.session_line('u10')['id']
+            check(session in line, f'{session} is not in {line}')
     field.serve(CA + 'identity = "none"; ')
     imap = field.imap('u11', source='127.0.0.79')
     where = field.stores[marker(imap)[1]]

@@ -167,6 +167,7 @@ static void verdicts(void **state)
     assert_int_equal(smtp("535 5.7.8 no"), VERDICT_WRONG);
     assert_int_equal(smtp("535 5.7.1 no"), VERDICT_NOT_NOW);
     assert_int_equal(smtp("550 5.7.8 no"), VERDICT_WRONG);
+    assert_int_equal(smtp("554 5.4.6 no"), VERDICT_LOOP);
     assert_int_equal(smtp("454 4.7.0 no"), VERDICT_LATER);
     assert_int_equal(smtp("421 no"), VERDICT_LATER);
     assert_int_equal(smtp("538 no"), VERDICT_NOT_NOW);

@@ -256,6 +256,11 @@ static const struct peer_login bad[] = {
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [LIMIT] too many\n", .result = -EUSERS},
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [INUSE] x\n", .result = -EAGAIN,
      .problem = "refused the log-in for now", .code = "INUSE", .text = "x"},
+    {BACKEND_IMAP, DOVECOT LOGIN "> L NO [CONTACTADMIN] a circle\n", .result = -EAGAIN,
+     .code = "CONTACTADMIN", .text = "a circle"},
+    {BACKEND_SUBMISSION,
+     "> 220 b\n" EHLO "> 250-b\n> 250 AUTH PLAIN\n< AUTH PLAIN *\n> 554 5.4.6 a circle\n",
+     .result = -ELOOP},
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [SERVERBUG] x\n", .result = -EAGAIN, .code = ""},
     {BACKEND_POP3, "> +OK x\n< USER *\n< PASS *\n> +OK\n> -ERR [IN-USE] x\n", .result = -EAGAIN,
      .code = "IN-USE"},
@@ -311,7 +316,8 @@ static const struct peer_login bad[] = {
     {BACKEND_IMAP, DOVECOT, .user = "a\r\nb", .result = -ENOKEY},
     {BACKEND_IMAP, DOVECOT, .secret = "a\nb", .result = -ENOKEY},
     {BACKEND_IMAP, DOVECOT, .no_secret = true, .result = -ENOKEY},
-    {BACKEND_IMAP, DOVECOT, .ttl = 1, .result = -ELOOP}, /* X11 */
+    {BACKEND_IMAP, DOVECOT, .ttl = 1, .result = -ELOOP, /* X11 */
+     .problem = "too many gateways on the way: they refer to each other in a circle"},
     {BACKEND_IMAP, DOVECOT, .attributes = "host=203.0.113.9\n", .result = -EAGAIN,
      .problem = "the user's backend has an address that is not known here"},
     {BACKEND_IMAP, DOVECOT, .attributes = "host=198.51.100.1\nport=993\n", .any_address = true,

@@ -360,7 +360,7 @@ static void logs_in(void **state)
         {"eusers", "pw", "NO (TRYLATER) \"Too many connections of this user\""},
         {"eagain", "pw",
          "NO (TRYLATER) \"The server of the scripts does not answer, try again later\""},
-        {"eloop", "pw", "NO \"Servers refer to each other in a circle\""},
+        {"eloop", "pw", "NO (TRYLATER) \"Servers refer to each other in a circle\""},
         {"enokey", "pw", "NO \"Log in with the password itself\""},
         {"eperm", "pw", "NO (TRYLATER) \"The scripts are being moved, try again later\""},
         {"enomem", "pw", "NO (TRYLATER) \"Out of memory, try again later\""},
