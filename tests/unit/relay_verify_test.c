@@ -99,6 +99,12 @@ static void taken_back_body(struct core *core, struct relay_world *world)
     letter_send(core, letter); /* one that is taken leaves it */
     check_verify(core, world, letter->names[0], 0, "250 2.1.5 ");
     check_equal(asked(), 4);
+    check_equal(bound_to(core, world, letter->names[0]), 0);
+    known_forget(relay_of(core), &letter->to[0]); /* a question does not end what mail has begun */
+    check_verify(core, world, letter->names[0], 0, "250 2.1.5 ");
+    check_equal(asked(), 5);
+    fiber_sleep(core, 50 * MS);
+    check_equal(bound_to(core, world, letter->names[0]), 0);
     free(letter);
 }
 
