@@ -15,81 +15,31 @@
 
 #include "../../src/imap/imap_private.h"
 #include "../../src/proxy/proxy_private.h"
-#include "front_double.h"
+#include "front_host.h"
 #include "line_client.h"
 #include "ringpost/imap.h"
 #include "ringpost/pop3.h"
-#include "service_host.h"
 
 enum { PORT = 24520, IMAP = PORT, MIXED, POP3, TOY };
 #define HUNG "* BYE [UNAVAILABLE] backend does not answer\r\n"
 #define LOST "* BYE [UNAVAILABLE] connection to the backend was lost\r\n"
 
-static struct auth_users *users;
-static struct auth_options auth_options;
 static struct host *host;
-
-static struct proxy_domain domains[2];
 static struct proxy_options imap_front_options, mixed_front, pop3_front_options;
 static const struct imap_options imap_options = {.append_bytes_max = 1000, .idle_ms_max = 1800000};
 
-#define SERVICE                                                                                    \
-    .host_name = {"mail.example.test", 17}, .address = "127.0.0.1", .connections_max = 1000,       \
-    .login_ms_max = 10000, .idle_ms_max = 60000, .command_ms_max = 10000, .errors_max = 100,       \
-    .junk_max = 100, .plain_login_allowed = true
 static struct service services[] = {
-    {SERVICE, .port = IMAP, .protocol = &imap_protocol, .options = &imap_options},
-    {SERVICE, .port = MIXED, .protocol = &imap_protocol, .options = &imap_options},
-    {SERVICE, .port = POP3, .protocol = &pop3_protocol},
-    {SERVICE, .port = TOY, .protocol = &toy_protocol},
+    {FRONT_HOST_SERVICE, .port = IMAP, .protocol = &imap_protocol, .options = &imap_options},
+    {FRONT_HOST_SERVICE, .port = MIXED, .protocol = &imap_protocol, .options = &imap_options},
+    {FRONT_HOST_SERVICE, .port = POP3, .protocol = &pop3_protocol},
+    {FRONT_HOST_SERVICE, .port = TOY, .protocol = &toy_protocol},
 };
-
-static void problem(void *argument, unsigned line, const char *what)
-{
-    (void)argument;
-    fprintf(stderr, "users, line %u: %s\n", line, what);
-}
-
-static int open_all(struct core *core)
-{
-    int result = auth_open(core, &auth_options);
-    return result < 0 ? result : proxy_open(core);
-}
-
-static void close_all(struct core *core)
-{
-    proxy_close(core);
-    auth_close(core);
-}
 
 static int begin(void **state)
 {
-    static const struct slice far = SLICE("far.test");
-    char hash[256], text[400];
     (void)state;
-    check_equal(auth_hash(SLICE(""), SLICE("pw"), SLICE("0123456789abcdef"), 1, hash), 0);
-    snprintf(text, sizeof text, "anna@near.test:%s\n", hash);
-    check_equal(auth_users_parse(slice_cstr(text), problem, NULL, &users), 0);
-    auth_options = (struct auth_options){.users = users,
-                                         .default_domain = SLICE("far.test"),
-                                         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
-                                         .cache_entries_max = 100,
-                                         .cache_ms_max = 60000,
-                                         .waiting_max = 20,
-                                         .failure_ms_first = 10,
-                                         .failure_ms_max = 20,
-                                         .judged_elsewhere = &far,
-                                         .judged_elsewhere_count = 1};
-    domains[0] = (struct proxy_domain){SLICE("far.test"), double_pool(0)};
-    domains[1] = (struct proxy_domain){SLICE("near.test"), double_pool(1)};
-    imap_front_options = (struct proxy_options){.protocol = BACKEND_IMAP,
-                                                .domains = domains,
-                                                .domain_count = 1,
-                                                .keep_alive_ms = 1000,
-                                                .idle_ms_max = 60000,
-                                                .stalled_ms_max = 2000,
-                                                .spread_ms = 3000,
-                                                .farewell_ms = 1000};
+    imap_front_options = front_host_options(BACKEND_IMAP);
+    imap_front_options.keep_alive_ms = 1000;
     mixed_front = pop3_front_options = imap_front_options;
     mixed_front.domain_count = 2;
     mixed_front.has_local_users = true;
@@ -101,25 +51,14 @@ static int begin(void **state)
     services[2].command_ms_max = 1000;
     services[2].login_ms_max = 3000;
     toy_port = TOY;
-    double_reset();
-    struct host_options all = {.services = {&services[0], &services[1], &services[2], &services[3]},
-                               .core_count = 1,
-                               .fibers_max = 200,
-                               .drain_pace_ms = 0, /* the backend is told in the same turn */
-                               .drain_wait_ms = 2000,
-                               .connects = true,
-                               .open = open_all,
-                               .close = close_all};
-    host = host_begin(&all);
+    host = front_host_begin(services, 4, 0); /* the backend is told in the same turn */
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    host_end(host);
-    auth_users_free(users);
-    check_equal(double_links(), 0);
+    front_host_end(host);
     return 0;
 }
 

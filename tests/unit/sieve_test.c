@@ -14,104 +14,47 @@
 #include <cmocka.h>
 
 #include "../../src/sieve/sieve_private.h"
-#include "front_double.h"
+#include "front_host.h"
 #include "line_client.h"
 #include "ringpost/base64.h"
 #include "ringpost/proxy.h"
 #include "ringpost/sieve.h"
 #include "ringpost/smtp.h"
-#include "service_host.h"
 
 enum { PORT = 26430, SIEVE = PORT, NOBODYS, SUBMISSION, TOY };
 
-static struct auth_users *users;
-static struct auth_options auth_options;
 static struct host *host;
-static struct proxy_domain domains[1];
 static struct proxy_options sieve_front, submission_front;
 static struct smtp_options smtp_options = {.message_bytes_max = 20000, .recipients_max = 20};
 
-#define SERVICE                                                                                    \
-    .host_name = {"mail.example.test", 17}, .address = "127.0.0.1", .connections_max = 1000,       \
-    .login_ms_max = 10000, .idle_ms_max = 60000, .command_ms_max = 10000, .errors_max = 100,       \
-    .junk_max = 100, .plain_login_allowed = true
 static struct service services[] = {
-    {SERVICE, .port = SIEVE, .protocol = &sieve_protocol},
-    {SERVICE, .port = NOBODYS, .protocol = &sieve_protocol}, /* fronts nothing, and no clear */
-    {SERVICE, .port = SUBMISSION, .protocol = &submission_protocol, .options = &smtp_options},
-    {SERVICE, .port = TOY, .protocol = &toy_protocol},
+    {FRONT_HOST_SERVICE, .port = SIEVE, .protocol = &sieve_protocol},
+    {FRONT_HOST_SERVICE, .port = NOBODYS,
+     .protocol = &sieve_protocol}, /* fronts nothing, no clear */
+    {FRONT_HOST_SERVICE, .port = SUBMISSION, .protocol = &submission_protocol,
+     .options = &smtp_options},
+    {FRONT_HOST_SERVICE, .port = TOY, .protocol = &toy_protocol},
 };
-
-static void problem(void *argument, unsigned line, const char *what)
-{
-    (void)argument;
-    fprintf(stderr, "users, line %u: %s\n", line, what);
-}
-
-static int open_all(struct core *core)
-{
-    int result = auth_open(core, &auth_options);
-    return result < 0 ? result : proxy_open(core);
-}
-
-static void close_all(struct core *core)
-{
-    proxy_close(core);
-    auth_close(core);
-}
 
 static int begin(void **state)
 {
-    static const struct slice far = SLICE("far.test");
-    char hash[256], text[400];
     (void)state;
-    check_equal(auth_hash(SLICE(""), SLICE("pw"), SLICE("0123456789abcdef"), 1, hash), 0);
-    snprintf(text, sizeof text, "anna@near.test:%s\n", hash);
-    check_equal(auth_users_parse(slice_cstr(text), problem, NULL, &users), 0);
-    auth_options = (struct auth_options){.users = users,
-                                         .default_domain = SLICE("far.test"),
-                                         .mechanisms = 1u << AUTH_PLAIN | 1u << AUTH_LOGIN,
-                                         .cache_entries_max = 100,
-                                         .cache_ms_max = 60000,
-                                         .waiting_max = 20,
-                                         .failure_ms_first = 10,
-                                         .failure_ms_max = 20,
-                                         .judged_elsewhere = &far,
-                                         .judged_elsewhere_count = 1};
-    domains[0] = (struct proxy_domain){SLICE("far.test"), double_pool(0)};
-    sieve_front = (struct proxy_options){.protocol = BACKEND_SIEVE,
-                                         .domains = domains,
-                                         .domain_count = 1,
-                                         .has_local_users = true,
-                                         .idle_ms_max = 60000,
-                                         .stalled_ms_max = 2000,
-                                         .spread_ms = 3000,
-                                         .farewell_ms = 1000};
+    sieve_front = front_host_options(BACKEND_SIEVE);
+    sieve_front.has_local_users = true;
     submission_front = sieve_front;
     submission_front.protocol = BACKEND_SUBMISSION;
     services[0].front = &sieve_front;
     services[1].plain_login_allowed = false;
     services[2].front = &submission_front;
     toy_port = TOY;
-    double_reset();
-    struct host_options all = {.services = {&services[0], &services[1], &services[2], &services[3]},
-                               .core_count = 1,
-                               .fibers_max = 200,
-                               .drain_pace_ms = 10,
-                               .drain_wait_ms = 2000,
-                               .connects = true,
-                               .open = open_all,
-                               .close = close_all};
-    host = host_begin(&all);
+    host = front_host_begin(services, 4, 10);
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    host_end(host);
-    auth_users_free(users);
-    check_equal(double_links(), 0);
+    front_host_end(host);
     return 0;
 }
 
@@ -121,7 +64,7 @@ static int begin_xclient(void **state)
     static const struct network loopback = {.address = {127}, .family = 4, .bits = 8};
     services[2].xclient_from = (struct network_set){&loopback, 1};
     int result = begin(state);
-    domains[0].name = SLICE("near.test");
+    front_host_domains[0].name = SLICE("near.test");
     return result;
 }
 
