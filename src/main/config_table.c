@@ -515,10 +515,12 @@ const struct config_row config_rows[] = {
      "Who gets the mail for names that nobody has. Not given: such mail is refused at RCPT.",
      AT(config_domain, catch_all)},
     {CONFIG_SECTION_DOMAIN, "separator", CONFIG_TEXT, 0, 8, "+",
-     "Characters that begin a sub-address: `user+tag@...` is delivered to `user`. \"\": none.",
+     "Characters that begin a sub-address: `user+tag@...` is delivered to `user`. \"\": none. In a "
+     "domain with a pool it is the backend of `user` who gets it, and reads the whole address.",
      AT(config_domain, separator)},
     {CONFIG_SECTION_DOMAIN, "detail_mailbox", CONFIG_FLAG, 0, 1, "false",
-     "Whether `user+Work@...` is put into the mailbox Work, where there is one.",
+     "Whether `user+Work@...` is put into the mailbox Work, where there is one. In a domain with a "
+     "pool that is its backends' affair.",
      AT(config_domain, detail_mailbox)},
     /* ---- aliases */
     {CONFIG_SECTION_ALIAS, "name", CONFIG_TEXT, 1, NAME_MAX_BYTES, NULL,

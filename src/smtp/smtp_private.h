@@ -33,7 +33,7 @@ enum {
     LINE_BYTES_MAX = 2048,            /* RFC 5321's 512, and what extensions add */
     COMMAND_BYTES_MAX = 16384,        /* command arena */
     TRANSACTION_BYTES_MAX = 4 << 20,  /* envelope of one message: recipients and their targets, some
-                                         3,000 of which may be elsewhere; then 452 */
+                                         2,000 of which may be elsewhere; then 452 */
     HELLO_BYTES_MAX = 255,            /* of the client's name */
     ENVID_BYTES_MAX = 100,            /* RFC 3461 4.4 */
     ORCPT_BYTES_MAX = 500,            /* RFC 3461 4.2 */

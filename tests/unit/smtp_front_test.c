@@ -450,6 +450,47 @@ static void without_store(void **state)
     end(&fixture);
 }
 
+/* ---------------------------------------------------------------- how many */
+
+static void make_large(struct smtp_fixture *fixture)
+{
+    change(fixture);
+    fixture->options.recipients_max = 10000;
+}
+
+/* What a transaction holds of them is bounded; the rest is told to come again. */
+static void many(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000, GROUP = 100 };
+    struct smtp_fixture fixture;
+    unsigned taken = 0, refused = 0;
+    char text[GROUP * 60], line[200];
+    smtp_begin(&fixture, make_large);
+    int client = begin(LMTP_PORT, "MAIL FROM:<s@client.test>\r\n");
+    for (unsigned i = 0; i < COUNT; i += GROUP) {
+        size_t size = 0;
+        for (unsigned j = i; j < i + GROUP; j++)
+            size += (size_t)snprintf(text + size, sizeof text - size,
+                                     "RCPT TO:<user%u@far.test>\r\n", j);
+        client_say(client, text);
+        for (unsigned j = 0; j < GROUP; j++) {
+            client_line(client, line, sizeof line);
+            taken += strncmp(line, "250 2.1.5 ", 10) == 0;
+            refused += strncmp(line, "452 4.3.1 ", 10) == 0;
+        }
+    }
+    check_equal(taken + refused, COUNT);
+    check(taken >= 1500 && refused > 0);
+    check_equal(relay_double.verified, taken); /* nobody is asked in vain */
+    client_ask(client, "RSET\r\n", "250 *");
+    client_ask(client, "MAIL FROM:<s@client.test>\r\n", "250 *");
+    rcpt(client, "anna@far.test", "250 2.1.5 *");
+    send_message(client, "250 2.1.5 *");
+    smtp_quit(client);
+    end(&fixture);
+}
+
 /* ---------------------------------------------------------------- time */
 
 static void make_hasty(struct smtp_fixture *fixture)
@@ -496,8 +537,8 @@ int main(void)
         cmocka_unit_test(one_recipient), cmocka_unit_test(aliases),
         cmocka_unit_test(aliases_lmtp),  cmocka_unit_test(addresses),
         cmocka_unit_test(extensions),    cmocka_unit_test(without_store),
-        cmocka_unit_test(submission),    cmocka_unit_test(slow),
-        cmocka_unit_test(gone),
+        cmocka_unit_test(submission),    cmocka_unit_test(many),
+        cmocka_unit_test(slow),          cmocka_unit_test(gone),
     };
     return cmocka_run_group_tests_name("smtp_front", tests, NULL, NULL);
 }
