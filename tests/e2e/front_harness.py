@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 
-from harness import RINGPOST, check
+from harness import RINGPOST, check, first_free
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PREFIX = os.environ.get('RINGPOST_PREFIX') or os.path.expanduser('~/.cache/ringpost/prefix')
@@ -34,22 +34,13 @@ sys.path.insert(0, os.path.join(HERE, '..', '..', 'bench', 'peers'))
 import peer as peers
 import process
 
-PORTS_FIRST, PORTS_STEP, PORTS_LAST = 20000, 60, 22900
+PORTS = range(20000, 22900, 60)
 START_SECONDS_MAX = 20
 
 
 def free_ports(count):
     """The first of so many neighbouring ports that are free just now."""
-    start = PORTS_FIRST + os.getpid() % 40 * PORTS_STEP
-    for base in list(range(start, PORTS_LAST, PORTS_STEP)) + list(range(PORTS_FIRST, start,
-                                                                       PORTS_STEP)):
-        with contextlib.suppress(OSError):
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(('127.0.0.1', port))
-            return base
-    sys.exit('no free ports')
+    return first_free(PORTS, range(count))
 
 
 class Authority:

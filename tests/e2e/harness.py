@@ -27,18 +27,23 @@ imaplib._MAXLINE = 10_000_000
 poplib._MAXLINE = 10_000_000
 
 
-def free_base():
-    """A port base whose ports are all free just now; below those that clients' sockets get."""
-    for base in range(25000 + os.getpid() % 30 * 200, 31500, 200):
-        try:
-            for port in (LMTP, SMTP, ADMIN, POP3, IMAP, SUBMISSIONS, SUBMISSION, IMAPS, POP3S):
+def first_free(bases, offsets):
+    """The first of the bases, beginning anywhere, whose ports base + offset are free just now."""
+    start = os.getpid() % len(bases)
+    for base in [*bases[start:], *bases[:start]]:
+        with contextlib.suppress(OSError):
+            for offset in offsets:
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(('127.0.0.1', base + port))
+                    probe.bind(('127.0.0.1', base + offset))
             return base
-        except OSError:
-            continue
     sys.exit('no free ports')
+
+
+def free_base():
+    """A port base for a gateway; below the ports that clients' sockets get."""
+    return first_free(range(25000, 31000, 200), (LMTP, SMTP, ADMIN, POP3, IMAP, SUBMISSIONS,
+                                                 SUBMISSION, IMAPS, POP3S))
 
 
 class Gateway:
