@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """The operator's side of a front: `ringpost backend`, `session` and `user move` against a running
 gateway, the control socket they talk to, and moved users kept in a file or a Redis.
 
@@ -23,7 +24,7 @@ import tempfile
 import threading
 import time
 
-from harness import RINGPOST, SAMPLES, check
+from harness import RINGPOST, SAMPLES, check, first_free
 
 NAMES = ('left', 'right', 'third')
 USERS = 40
@@ -32,16 +33,7 @@ PORTS = range(31800, 32700, 20)
 
 
 def ports(count):
-    """The first of so many neighbouring ones that are free just now."""
-    start = os.getpid() % len(PORTS)
-    for base in [*PORTS[start:], *PORTS[:start]]:
-        with contextlib.suppress(OSError):
-            for port in range(base, base + count):
-                with socket.socket() as probe:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(('127.0.0.1', port))
-            return base
-    sys.exit('no free ports')
+    return first_free(PORTS, range(count))
 
 
 class Backend:
