@@ -104,7 +104,8 @@ enum session_refusal {
     ROW(BACKEND_CLOSED, "backend_closed", false, "backend closed the connection")                  \
     ROW(BACKEND_LOST, "backend_lost", true, "connection to the backend was lost")                  \
     ROW(BACKEND_DOWN, "backend_down", false, "backend was taken down")                             \
-    ROW(BACKEND_DEAD, "backend_dead", true, "backend does not answer")
+    ROW(BACKEND_DEAD, "backend_dead", true, "backend does not answer")                             \
+    ROW(LOGGED_OUT, "logged_out", true, "no other user can be logged in here")
 
 #define SESSION_END_ENUM(name, label, is_error, text) SESSION_END_##name,
 enum session_end { SESSION_END_TABLE(SESSION_END_ENUM) SESSION_END_COUNT };

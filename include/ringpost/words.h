@@ -21,5 +21,7 @@ bool words_find(struct slice words, struct slice name, struct slice *ret_values)
 /* Leaves of `words`, in place, what `others` say too: of a word with values those that are values
  * of a word of that name there, and of one without the word itself. The size. */
 size_t words_common(char *words, size_t size, struct slice others);
+/* Leaves out this very word, in place. The size. */
+size_t words_without(char *words, size_t size, struct slice word);
 
 #endif

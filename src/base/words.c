@@ -94,3 +94,13 @@ size_t words_common(char *words, size_t size, struct slice others)
     }
     return kept;
 }
+
+size_t words_without(char *words, size_t size, struct slice word)
+{
+    struct slice rest = slice_of(words, size);
+    size_t kept = 0;
+    for (struct slice one; (one = words_next(&rest)).size > 0;)
+        if (!slice_equal_nocase(one, word))
+            kept = put(words, kept, kept > 0 ? ' ' : '\0', one);
+    return kept;
+}

@@ -13,12 +13,12 @@
 
 /* ---------------------------------------------------------------- capabilities before log-in */
 
-/* Of the log-in, which is ours; referrals are followed here. ENABLE and IDLE are in the table of
+/* Of the log-in, which is ours; referrals are followed here, and nobody logs out and in. ENABLE and IDLE are in the table of
  * session.c. */
 static const struct slice ours[] = {
-    SLICE("STARTTLS"), SLICE("LOGINDISABLED"), SLICE("SASL-IR"),   SLICE("ID"),
-    SLICE("LITERAL+"), SLICE("LITERAL-"),      SLICE("IMAP4rev1"), SLICE("LOGIN-REFERRALS"),
-    SLICE("ENABLE"),   SLICE("IDLE"),
+    SLICE("STARTTLS"), SLICE("LOGINDISABLED"), SLICE("SASL-IR"),        SLICE("ID"),
+    SLICE("LITERAL+"), SLICE("LITERAL-"),      SLICE("IMAP4rev1"),      SLICE("LOGIN-REFERRALS"),
+    SLICE("ENABLE"),   SLICE("IDLE"),          SLICE("UNAUTHENTICATE"),
 };
 
 static bool is_ours(struct slice name)

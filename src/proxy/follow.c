@@ -19,7 +19,7 @@ void follow_begin(struct follow *follow, enum backend_protocol protocol)
 
 /* ---------------------------------------------------------------- the client's */
 
-enum word_effect { WORD_IDLE, WORD_QUIT, WORD_OPAQUE };
+enum word_effect { WORD_IDLE, WORD_QUIT, WORD_LEAVE, WORD_OPAQUE };
 
 /* The last words of a line: behind a tag where there are tags. */
 static const struct {
@@ -31,6 +31,8 @@ static const struct {
     {SLICE(" LOGOUT"), 1 << BACKEND_IMAP, WORD_QUIT},
     {SLICE("LOGOUT"), 1 << BACKEND_SIEVE, WORD_QUIT},
     {SLICE("QUIT"), 1 << BACKEND_POP3 | 1 << BACKEND_SUBMISSION, WORD_QUIT},
+    {SLICE(" UNAUTHENTICATE"), 1 << BACKEND_IMAP, WORD_LEAVE}, /* RFC 8437 */
+    {SLICE("UNAUTHENTICATE"), 1 << BACKEND_SIEVE, WORD_LEAVE}, /* RFC 5804, section 2.14.1 */
     {SLICE("COMPRESS DEFLATE"), ALL, WORD_OPAQUE},
     {SLICE("STARTTLS"), ALL, WORD_OPAQUE},
     {SLICE("STLS"), ALL, WORD_OPAQUE},
@@ -55,7 +57,7 @@ void follow_up(struct follow *follow, struct slice bytes)
     if (bytes.size == 0)
         return;
     follow->idle = FOLLOW_BUSY;
-    follow->has_quit = false;
+    follow->has_quit = follow->has_left = false;
     keep_end(follow->up, &follow->up_size, FOLLOW_UP_BYTES, bytes);
     struct slice line = slice_of(follow->up, follow->up_size);
     if (line.data[line.size - 1] != '\n')
@@ -70,6 +72,7 @@ void follow_up(struct follow *follow, struct slice bytes)
             continue;
         follow->idle = words[i].effect == WORD_IDLE ? FOLLOW_IDLE_ASKED : FOLLOW_BUSY;
         follow->has_quit = words[i].effect == WORD_QUIT;
+        follow->has_left = words[i].effect == WORD_LEAVE;
         follow->is_opaque |= words[i].effect == WORD_OPAQUE;
         return;
     }

@@ -27,6 +27,7 @@ struct follow {
     bool is_in_line;                       /* of the backend's; a literal is part of a line */
     bool is_opaque;                        /* what follows need not be lines */
     bool has_quit;                         /* LOGOUT or QUIT was the client's last line */
+    bool has_left;                         /* UNAUTHENTICATE was */
     bool has_bye;                          /* the backend's last line was its goodbye */
 };
 

@@ -11,6 +11,7 @@
 
 #include "proxy_private.h"
 #include "ringpost/number.h"
+#include "ringpost/words.h"
 
 bool proxy_is_gone(void *argument)
 {
@@ -144,6 +145,9 @@ int proxy_log_in(struct session *session, const struct backend_answer **ret_answ
     if (login->is_unverified && (result == 0 || result == -EACCES))
         session_login_judged(session, result == 0);
     session_login_forget(session);
+    if (result == 0) /* what would end the session (pass.c) is not offered */
+        answer->capabilities[words_without(answer->capabilities, strlen(answer->capabilities),
+                                           SLICE("UNAUTHENTICATE"))] = '\0';
     if (result == 0 && make(session, link, answer, &proxied) < 0) {
         backend_link_close(link);
         result = -ENOMEM;

@@ -22,6 +22,8 @@
 
 /* ---------------------------------------------------------------- what passes */
 
+static void leave(struct proxied *proxied);
+
 static void passes(struct stream *from, struct slice bytes)
 {
     struct counters *counters = core_counters(from->core);
@@ -34,6 +36,8 @@ static void passes(struct stream *from, struct slice bytes)
         proxied->up_bytes += bytes.size;
         counter_add(counters, COUNTER_PROXY_BYTES_UP, (int64_t)bytes.size);
         follow_up(&proxied->follow, bytes);
+        if (proxied->follow.has_left)
+            leave(proxied);
     } else {
         proxied->down_bytes += bytes.size;
         counter_add(counters, COUNTER_PROXY_BYTES_DOWN, (int64_t)bytes.size);
@@ -87,6 +91,17 @@ static void end_at(struct proxied *proxied, enum proxied_phase phase, enum sessi
         session_end(proxied->session, end);
     else
         timer_set(core, &proxied->timer, core_now_ns(core) + ms * 1000000);
+}
+
+/* The next log-in would be the backend's alone: past our penalties, counts and log line. The stream
+ * must not be closed just now, but before anything more comes. */
+static void leave(struct proxied *proxied)
+{
+    if (proxied->link == NULL || proxied->link->stream.end != 0)
+        return;
+    proxied->phase = PROXIED_ENDING;
+    proxied->end_as = SESSION_END_LOGGED_OUT;
+    timer_set(core_of(proxied), &proxied->timer, core_now_ns(core_of(proxied)));
 }
 
 void proxied_end_within(struct proxied *proxied, enum session_end end, uint64_t ms)

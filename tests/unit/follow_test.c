@@ -134,6 +134,33 @@ static void goodbyes(void **state)
     assert_false(quits(BACKEND_POP3, "QUIT"));
 }
 
+static void leaving(void **state)
+{
+    static const struct {
+        enum backend_protocol protocol;
+        const char *text;
+        bool leaves;
+    } rows[] = {
+        {BACKEND_IMAP, "a NOOP\r\nb UNAUTHENTICATE\r\n", true},
+        {BACKEND_IMAP, "a-very-long-tag-of-a-client unauthenticate\n", true},
+        {BACKEND_IMAP, "a UNAUTHENTICATE\r", false},
+        {BACKEND_IMAP, "UNAUTHENTICATE\r\n", false},
+        {BACKEND_IMAP, "a UNAUTHENTICATED\r\n", false},
+        {BACKEND_IMAP, "a UNAUTHENTICATE\r\nb NOOP\r\n", false}, /* when it has gone on */
+        {BACKEND_SIEVE, "UNAUTHENTICATE\r\n", true},
+        {BACKEND_POP3, "UNAUTHENTICATE\r\n", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct follow follow;
+        follow_begin(&follow, rows[i].protocol);
+        for (size_t at = 0; at < strlen(rows[i].text); at++)
+            follow_up(&follow, slice_of(rows[i].text + at, 1));
+        if (follow.has_left != rows[i].leaves)
+            fail_msg("%s", rows[i].text);
+    }
+}
+
 static bool says_bye(enum backend_protocol protocol, const char *text)
 {
     struct follow follow;
@@ -177,7 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines),  cmocka_unit_test(literals), cmocka_unit_test(texts),
         cmocka_unit_test(idle),   cmocka_unit_test(goodbyes), cmocka_unit_test(backend_goodbyes),
-        cmocka_unit_test(opaque),
+        cmocka_unit_test(opaque), cmocka_unit_test(leaving),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,7 +167,8 @@ static int talk(struct double_link *link, const struct backend_request *request,
         snprintf(ret_answer->text, sizeof ret_answer->text, "Never heard of you");
         return -EACCES;
     }
-    snprintf(ret_answer->capabilities, sizeof ret_answer->capabilities, "IMAP4rev1 XTOY");
+    snprintf(ret_answer->capabilities, sizeof ret_answer->capabilities,
+             "IMAP4rev1 UNAUTHENTICATE XTOY");
     return 0;
 }
 
@@ -386,16 +387,22 @@ static void toy_closed(struct session *session)
     (void)session;
 }
 
+static void toy_nothing(struct session *session, const void *arguments)
+{
+    (void)session;
+    (void)arguments;
+}
+
 #define TOY(name, run)                                                                             \
     {                                                                                              \
         name, 1, COMMAND_FREE_ARGUMENTS, NULL, 0, run, name                                        \
     }
 static const struct command commands[] = {
-    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo),    TOY("BULK", toy_bulk),
-    TOY("IDLE", toy_idle),   TOY("DONE", toy_done),    TOY("SLOW", toy_slow),
-    TOY("CLOSE", toy_close), TOY("BYE", toy_bye),      TOY("BREAK", toy_break),
-    TOY("KICK", toy_kick),   TOY("DOWN", toy_down),    TOY("HANG", toy_hang),
-    TOY("LIVE", toy_live),   TOY("LOGOUT", toy_logout)};
+    TOY("LOGIN", toy_login), TOY("ECHO", toy_echo),     TOY("BULK", toy_bulk),
+    TOY("IDLE", toy_idle),   TOY("DONE", toy_done),     TOY("SLOW", toy_slow),
+    TOY("CLOSE", toy_close), TOY("BYE", toy_bye),       TOY("BREAK", toy_break),
+    TOY("KICK", toy_kick),   TOY("DOWN", toy_down),     TOY("HANG", toy_hang),
+    TOY("LIVE", toy_live),   TOY("LOGOUT", toy_logout), TOY("UNAUTHENTICATE", toy_nothing)};
 
 const struct session_protocol toy_protocol = {
     .id = PROTOCOL_CONTROL,

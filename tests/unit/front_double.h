@@ -15,6 +15,7 @@
  *   IDLE         +, until DONE         BREAK    all links of the core break
  *   LOGOUT       BYE, OK               KICK, DOWN   proxy_kick of its user; what the operator wants
  *   HANG, LIVE   checks find it dead, alive
+ *   UNAUTHENTICATE   nothing
  * LOGIN with the password "wrong" is refused. */
 extern const struct session_protocol toy_protocol;
 extern unsigned toy_port;

@@ -214,7 +214,7 @@ static void capabilities(void **state)
     client_ask(fd, "a CAPABILITY\r\n",
                "* CAPABILITY IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN AUTH=LOGIN ID");
     client_expect(fd, "a OK Done\r\n");
-    strcpy(double_capabilities, "IMAP4rev1 IDLE XFAR AUTH=CRAM-MD5 STARTTLS ENABLE");
+    strcpy(double_capabilities, "IMAP4rev1 IDLE XFAR UNAUTHENTICATE AUTH=CRAM-MD5 STARTTLS ENABLE");
     client_ask(fd, "a CAPABILITY\r\n", "* CAPABILITY *AUTH=LOGIN ID ENABLE IDLE XFAR");
     client_expect(fd, "a OK Done\r\n");
     client_ask(fd, "b LOGIN u1 pw\r\n", "* CAPABILITY IMAP4rev1 XTOY"); /* it has asked */
@@ -250,6 +250,18 @@ static void keep_alives(void **state)
     client_expect(busy, "c OK done\r\n");
     client_close(busy);
     client_close(fd);
+}
+
+/* Not offered, and the end where it is said all the same. */
+static void unauthenticates(void **state)
+{
+    (void)state;
+    int fd = logged_in(IMAP);
+    client_say(fd, "b UNAUTHENTICATE\r\n");
+    client_expect_like(fd, "* BYE *");
+    client_expect_end(fd);
+    expect_ends(PROTOCOL_IMAP, SESSION_END_LOGGED_OUT, 1);
+    check_equal(double_links(), 0);
 }
 
 static void idle_too_long(void **state)
@@ -488,6 +500,7 @@ static int tests(void)
         TEST(capabilities),
         TEST(verified_here),
         TEST(keep_alives),
+        TEST(unauthenticates),
         TEST(idle_too_long),
         TEST(stalled),
         TEST(half_close),

@@ -53,6 +53,16 @@ static void common(void **state)
     }
 }
 
+static void without(void **state)
+{
+    (void)state;
+    char words[] = "A unauth AB UNAUTH";
+    assert_int_equal(words_without(words, strlen(words), SLICE("UNAUTH")), 4);
+    assert_memory_equal(words, "A AB", 4);
+    assert_int_equal(words_without(words, 4, SLICE("B")), 4);
+    assert_int_equal(words_without(words, 1, SLICE("a")), 0);
+}
+
 static void one(void **state)
 {
     (void)state;
@@ -79,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one),
         cmocka_unit_test(common),
+        cmocka_unit_test(without),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
