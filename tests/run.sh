@@ -14,10 +14,10 @@
 # Suites:
 #   tidy   the rules of the house (tests/tidy.py), the test of that test, and docs/bad-input.md
 #          against the tests that it names (tests/rows.py)
-#   gcc    build by gcc (-O2) and all meson tests                     build/gcc
+#   gcc    build by gcc (-O2) and all meson tests, those that mostly  build/gcc
+#          wait beside those that work
 #   asan   clang with AddressSanitizer and UBSan, all meson tests     build/asan
 #   tsan   clang with ThreadSanitizer, meson tests of suite threads   build/tsan
-#          and tests/e2e/load.py
 #          and the whole program under load (tests/e2e/load.py)
 #   fuzz   libFuzzer targets by clang, a million inputs or 10 s each  build/fuzz
 #   cuts   a million simulated power cuts and kills on both cores (tests/cuts.sh), and the mutants
@@ -25,7 +25,8 @@
 #   micro  instructions per message, command and byte, counted by callgrind, against the record
 #          (bench/micro/run.py); more than 5 % above it fails
 #   e2e    each executable tests/e2e/*.sh and *.py against the release build (-O2, LTO; build/lto),
-#          two at a time, those with a line `# alone: why` by themselves behind them
+#          one more at a time than there are processors, those with a line `# long` first, those
+#          with a line `# alone: why` by themselves behind them
 #          RINGPOST         the binary                  RINGPOST_BUILD   build/gcc
 #          RINGPOST_PREFIX  where deps.sh installed     RINGPOST_SAMPLES messages to try
 #          and smtp-source, smtp-sink in PATH; exit status 0 passes, 77 skips, others fail
@@ -92,11 +93,33 @@ configure() {
     printf '%s\n' "$key" >"$build/$name.key"
 }
 
+# What `ninja` is to build of it: nothing named is all.
+targets() {
+    case $1 in
+    tsan) targets_of_tests tsan threads && echo src/main/ringpost ;;
+    fuzz) targets_of_tests fuzz fuzz ;;
+    esac
+}
+
+# targets_of_tests BUILD MESON_SUITE
+targets_of_tests() {
+    python3 - "$build/$1" "$2" <<'PYTHON'
+import json, os, subprocess, sys
+folder, suite = sys.argv[1:]
+ask = lambda what: json.loads(subprocess.check_output(['meson', 'introspect', what, folder]))
+needed = {target for test in ask('--tests') for name in test['suite']
+          if name.split(':')[-1] == suite for target in test['depends']}
+for target in ask('--targets'):
+    if target['id'] in needed:
+        print(os.path.relpath(target['filename'][0], os.path.realpath(folder)))
+PYTHON
+}
+
 # build_one SUITE COMPILER OPTION...: no line when it works, a failed test when it does not.
 build_one() {
-    local suite=$1 start=$SECONDS file=$log/$1-build.log errors
-    if configure "$@" >"$file" 2>&1 </dev/null &&
-        ninja -C "$build/$suite" >>"$file" 2>&1 </dev/null; then
+    local suite=$1 start=$SECONDS file=$log/$1-build.log errors wanted
+    if configure "$@" >"$file" 2>&1 </dev/null && wanted=$(targets "$suite" 2>>"$file") &&
+        ninja -C "$build/$suite" $wanted >>"$file" 2>&1 </dev/null; then
         printf 'built %s in %d s\n' "build/$suite" $((SECONDS - start))
     else
         # the errors stand in the middle of what went on beside them
@@ -134,21 +157,44 @@ without_randomisation() {
     if setarch -R true 2>/dev/null; then setarch -R "$@"; else "$@"; fi
 }
 
-# meson_tests SUITE OPTION...: runs build/SUITE's tests; the lines of progress are meson's.
-meson_tests() {
-    local suite=$1 file=$log/$1-tests.log json=$build/$1/meson-logs/testlog.json
-    shift
-    rm -f "$json"
-    without_randomisation meson test -C "$build/$suite" --no-rebuild "$@" 2>&1 </dev/null |
-        tee "$file" |
-        sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p" || true
+# meson_lane SUITE LANE OPTION...: runs tests of build/SUITE; the lines of progress are meson's.
+meson_lane() {
+    local suite=$1 lane=$2
+    shift 2
+    without_randomisation meson test -C "$build/$suite" --no-rebuild --logbase "$lane" "$@" 2>&1 \
+        </dev/null | tee "$log/$suite-$lane.log" | sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p"
+}
+
+# meson_results SUITE LANE: what a lane has left counts.
+meson_results() {
+    local file=$log/$1-$2.log json=$build/$1/meson-logs/$2.json
     if [ -f "$json" ]; then
-        collect_meson "$suite" "$json"
-    elif grep -qE 'No (suitable )?tests' "$file"; then
-        echo "$suite: no tests"
+        collect_meson "$1" "$json"
     else
-        report FAIL "$suite" "meson test" 0 "$file"
+        report FAIL "$1" "meson test, $2" 0 "$file"
     fi
+}
+
+# meson_tests SUITE OPTION...: those of its tests that OPTION names.
+meson_tests() {
+    rm -f "$build/$1"/meson-logs/tests.json
+    meson_lane "$1" tests "${@:2}" || true
+    meson_results "$1" tests
+}
+
+# all_meson_tests SUITE OPTION...: two lanes. Most tests work, one on each processor; those that
+# mostly wait (for the real clock) go on beside them.
+all_meson_tests() {
+    local waiting=(threads beside waiting)
+    rm -f "$build/$1"/meson-logs/{working,waiting}.json
+    meson_lane "$1" working "${waiting[@]/#/--no-suite=}" --num-processes "$(nproc)" "${@:2}" &
+    child=$!
+    meson_lane "$1" waiting "${waiting[@]/#/--suite=}" --num-processes $(($(nproc) + 1)) "${@:2}" &
+    child="$child $!"
+    wait $child || true # what failed is in their logs
+    child=
+    meson_results "$1" working
+    meson_results "$1" waiting
 }
 
 # --- suites ---------------------------------------------------------------------------------------
@@ -164,14 +210,14 @@ build_gcc() { build_one gcc gcc -Dbuildtype=debugoptimized -Doptimization=2; }
 
 suite_gcc() {
     build_gcc || return 0
-    meson_tests gcc
+    all_meson_tests gcc
 }
 
 suite_asan() {
     export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=0:strict_string_checks=1
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
     build_one asan clang -Db_sanitize=address,undefined -Db_lundef=false || return 0
-    meson_tests asan --timeout-multiplier 3
+    all_meson_tests asan --timeout-multiplier 3
 }
 
 # e2e_one SUITE SCRIPT BINARY: runs a script of tests/e2e against that program.
@@ -209,16 +255,9 @@ e2e_lane() {
 }
 
 suite_tsan() {
-    local file=$log/tsan-tests.json
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-    if configure tsan clang -Db_sanitize=thread -Db_lundef=false >"$log/tsan-build.log" 2>&1 &&
-        meson introspect --tests "$build/tsan" >"$file" &&
-        ! grep -qE '"(\w+:)?threads"' "$file"; then
-        echo 'tsan: no tests in suite threads'
-        return 0
-    fi
     build_one tsan clang -Db_sanitize=thread -Db_lundef=false || return 0
-    meson_tests tsan --suite threads --timeout-multiplier 5
+    meson_tests tsan --suite threads --timeout-multiplier 5 --num-processes $((2 * $(nproc)))
     e2e_one tsan "$here/tests/e2e/load.py" "$build/tsan/src/main/ringpost"
 }
 
@@ -243,12 +282,17 @@ suite_micro() {
 }
 
 suite_e2e() {
-    local script scripts=() alone=() binary lanes
+    local script long=() scripts=() alone=() binary lanes='' lane
     for script in "$here"/tests/e2e/*.sh "$here"/tests/e2e/*.py; do
         [ -f "$script" ] && [ -x "$script" ] || continue
-        if grep -q '^# alone: ' "$script"; then alone+=("$script"); else scripts+=("$script"); fi
+        if grep -q '^# alone: ' "$script"; then
+            alone+=("$script")
+        elif grep -q '^# long' "$script"; then
+            long+=("$script")
+        else
+            scripts+=("$script")
+        fi
     done
-    [ ${#scripts[@]} -gt 0 ] || { echo 'e2e: no tests'; return 0; }
     build_gcc || return 0
     build_one lto gcc -Dbuildtype=debugoptimized -Doptimization=2 -Db_lto=true -Dtests=disabled ||
         return 0
@@ -260,10 +304,10 @@ suite_e2e() {
     fi
     rm -rf "$log/e2e-begun"
     mkdir "$log/e2e-begun"
-    e2e_lane "$binary" "${scripts[@]}" &
-    lanes=$!
-    e2e_lane "$binary" "${scripts[@]}" &
-    lanes="$lanes $!"
+    for ((lane = 0; lane <= $(nproc); lane++)); do
+        e2e_lane "$binary" "${long[@]}" "${scripts[@]}" &
+        lanes="$lanes $!"
+    done
     child=$lanes
     wait $lanes || true # what failed is on record
     child=

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """ringpost-bench idle: 2,000 connections in IDLE at the gateway, each told of its user's mail, in
 clear and under TLS; and a server that tells nobody, tells lies, or throws those who idle out."""
 import json

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """ringpost-bench smtp and lmtp: against the gateway in every way they can deliver, each run with
 --verify, the mailboxes read by a client that is not ours as well; real messages; against a server
 that loses, alters and doubles mail, refuses it, and answers nonsense. Each result is checked

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """The gateway in a container: the image's last stage is built with the program under test, and run
 by podman as deploy/compose.yaml says (not root, read-only root, no capabilities, the profile of
 deploy/seccomp.json): config by variables, mail in by SMTP and out by IMAP, health, SIGTERM and

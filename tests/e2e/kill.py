@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """Row F01: kill -9 under load, restart at once on the same ports, again and again. What was
 acknowledged is there once, byte for byte; what a client deleted by an acknowledged QUIT or EXPUNGE
 stays deleted; UIDs are never used again. An argument changes the number of kills (default 60)."""

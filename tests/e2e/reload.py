@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """A new config, new users and new certificates while sessions go on: SIGHUP takes what is right
 (C06), names each problem of what is not by file and line and leaves everything as it was (T13),
 certificate files that change are taken by themselves, a thousand reloads under load leave nothing

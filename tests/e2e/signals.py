@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """Starting and stopping: SIGTERM with sessions open in every protocol drains and says goodbye, a
 second signal stops at once (row N08), a killed gateway starts again at once on the same ports and
 on its store (C07, D12), a second process on the same store or ports is refused with the reason

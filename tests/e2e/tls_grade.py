@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
+# long
 """testssl.sh looks at every port that speaks TLS: nothing above LOW may be found (row T12 of
 docs/bad-input.md)."""
 import concurrent.futures
