@@ -64,6 +64,7 @@ struct backends {
     struct capabilities *(*common)[BACKEND_PROTOCOL_COUNT]; /* by pool; NULL: not asked yet */
     struct capabilities *common_of_others;                  /* of pools of older tables */
     struct connecting *connecting[BACKEND_STATES_MAX];      /* by backend; NULL: none yet */
+    unsigned connects;                                      /* how many there were */
     struct check *checks;
     unsigned checks_running, checks_running_max;
     struct waiters checks_ended;

@@ -7,11 +7,12 @@
  * All of it has connect_ms_max. What fails on the way speaks against the backend; what fails behind
  * it may be the user's or the mechanism's fault.
  *
- * With several sources each connection begins with one by chance and goes on to the next when its
- * ports are used up.
+ * With several sources each connection begins with the next one in turn, and goes on to others
+ * when its ports are used up.
  */
 #include <stdlib.h>
 
+#include "core_state.h"
 #include "talk.h"
 
 const struct dialect *const dialects[BACKEND_PROTOCOL_COUNT] = {
@@ -72,7 +73,7 @@ static int connect_by(struct talk *talk, const struct dial_target *where,
     while (source_find(talk->pool, where->family, count, ignored))
         count++;
     if (count > 1)
-        core_random(talk->core, &first, sizeof first);
+        first = backends_of(talk->core)->connects++;
     int result, tried = 0;
     do {
         if (count > 0)

@@ -3,10 +3,13 @@
  * Going out: a socket is made in a slot, bound to a source address where one is asked for, and
  * connected; from then on it is a stream like any other.
  *
- *   op_socket ─▶ options ─▶ [IP_BIND_ADDRESS_NO_PORT ─▶ op_bind] ─▶ op_connect ─▶ stream_open
- *       └ -errno      └ -errno: never mind            └─┴─ -errno ─▶ slot closed
+ *   op_socket ─▶ { options, [IP_BIND_ADDRESS_NO_PORT, op_bind] } ─▶ op_connect ─▶ stream_open
+ *       └ -errno     │                                     │            └ -errno ─▶ slot closed
+ *                    └ -errno: never mind                  └ -errno ─▶ slot closed
  *
- * Options (TCP_NODELAY, keep-alive) are one batch, so that they cost one turn.
+ * What stands in braces is one batch, so that it costs one turn: none of it waits, so the kernel
+ * carries it out in order. Connecting is not in it, lest a source that cannot be had be seen by a
+ * backend as another one.
  *
  * The port is left to the moment of connecting: then the kernel needs only a free combination of
  * four, not a free port of the source, so that sources hold 28,000 connections to each target
@@ -29,20 +32,23 @@
 
 static const uint64_t CANCEL_AGAIN_NS = UINT64_C(8000000);
 
-/* Of keep-alive; set in vain is all right. */
+enum { OPTION_PORT_LATE, OPTION_NO_DELAY, OPTION_KEEPS, OPTIONS = OPTION_KEEPS + 4 };
+
 static const struct {
     int level, name, value;
-} options[] = {
-    {SOL_SOCKET, SO_KEEPALIVE, 1},
+} options[OPTIONS] = {
+    [OPTION_PORT_LATE] = {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1}, /* of a source: it must be had */
+    [OPTION_NO_DELAY] = {IPPROTO_TCP, TCP_NODELAY, 1},
+    [OPTION_KEEPS] = {SOL_SOCKET, SO_KEEPALIVE, 1}, /* and all that follow */
     {IPPROTO_TCP, TCP_KEEPIDLE, KERNEL_KEEP_IDLE_SECONDS},
     {IPPROTO_TCP, TCP_KEEPINTVL, KERNEL_KEEP_INTERVAL_SECONDS},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, KERNEL_KEEP_SILENT_MS},
 };
-enum { OPTIONS = sizeof options / sizeof *options };
 
 struct option {
     struct op op;
     struct dial *dial;
+    int result;
 };
 
 struct dial {
@@ -85,9 +91,10 @@ static void op_done(struct op *op, int result, unsigned flags)
 
 static void option_done(struct op *op, int result, unsigned flags)
 {
-    (void)result;
     (void)flags;
-    wake_if_over(((struct option *)op)->dial);
+    struct option *option = (struct option *)op;
+    option->result = result;
+    wake_if_over(option->dial);
 }
 
 /* A connect that a worker of the kernel's waits in is told only to hurry (-EALREADY). */
@@ -161,47 +168,44 @@ static bool source_of(const struct stream_target *target, struct stream_target *
 
 /* ---------------------------------------------------------------- the steps */
 
-static int bind_source(struct dial *dial, unsigned slot, const struct stream_target *source)
+static void set_option(struct dial *dial, unsigned slot, unsigned which)
 {
-    union address address;
-    int on = 1;
-    op_option_set(dial->core, &dial->op, slot, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    int result = wait_op(dial, 0);
-    if (result < 0)
-        return result;
-    unsigned size = address_of(source, &address);
-    op_bind(dial->core, &dial->op, slot, &address, size);
-    return wait_op(dial, 0);
+    struct option *option = &dial->options[which];
+    option->op.done = option_done;
+    option->dial = dial;
+    op_option_set(dial->core, &option->op, slot, options[which].level, options[which].name,
+                  &options[which].value, sizeof options[which].value);
 }
 
-static void set_options(struct dial *dial, unsigned slot, bool keeps_alive)
+/* All that comes before connecting. */
+static int prepare(struct dial *dial, unsigned slot, const struct stream_target *target)
 {
-    int on = 1;
-    for (size_t i = 0; i < OPTIONS && keeps_alive; i++) {
-        struct option *option = &dial->options[i];
-        option->op.done = option_done;
-        option->dial = dial;
-        op_option_set(dial->core, &option->op, slot, options[i].level, options[i].name,
-                      &options[i].value, sizeof options[i].value);
+    union address address;
+    struct stream_target source;
+    bool has_source = source_of(target, &source);
+    for (unsigned i = OPTION_KEEPS; i < OPTIONS && target->keeps_alive; i++)
+        set_option(dial, slot, i);
+    set_option(dial, slot, OPTION_NO_DELAY);
+    if (has_source) {
+        set_option(dial, slot, OPTION_PORT_LATE);
+        unsigned size = address_of(&source, &address);
+        op_bind(dial->core, &dial->op, slot, &address, size);
     }
-    op_option_set(dial->core, &dial->op, slot, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    wait_op(dial, 0);
+    int result = wait_op(dial, 0);
+    if (!has_source)
+        return 0;
+    int late_port = dial->options[OPTION_PORT_LATE].result;
+    return late_port < 0 ? late_port : result;
 }
 
 static int connect_slot(struct dial *dial, unsigned slot, const struct stream_target *target,
                         uint64_t deadline_ns)
 {
     union address address;
-    struct stream_target source;
     unsigned size = address_of(target, &address);
-    int result = 0;
     if (size == 0)
         return -ENAMETOOLONG;
-    if (target->family != 1) {
-        set_options(dial, slot, target->keeps_alive);
-        if (source_of(target, &source))
-            result = bind_source(dial, slot, &source);
-    }
+    int result = target->family != 1 ? prepare(dial, slot, target) : 0;
     if (result < 0)
         return result;
     op_connect(dial->core, &dial->op, slot, &address, size);

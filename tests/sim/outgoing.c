@@ -249,8 +249,6 @@ void outgoing_run(struct sim *sim, int32_t index)
         result = make_socket(sim, operation);
         break;
     case IORING_OP_BIND:
-        if (!sim->sockets[operation->object].is_port_late)
-            sim_fail(sim, "a source is bound before it is connected, and takes a port for itself");
         if (is_own(operation->path))
             snprintf(sim->sockets[operation->object].source,
                      sizeof sim->sockets[operation->object].source, "%.47s", operation->path);
@@ -261,6 +259,9 @@ void outgoing_run(struct sim *sim, int32_t index)
         if (sim->sockets[operation->object].family != AF_UNIX &&
             !sim->sockets[operation->object].is_undelayed)
             sim_fail(sim, "connected without TCP_NODELAY");
+        if (sim->sockets[operation->object].source[0] != '\0' &&
+            !sim->sockets[operation->object].is_port_late)
+            sim_fail(sim, "a source was bound before it is connected, with a port for itself");
         if (sim->sockets[operation->object].keep_alive % KEEP_ALIVE != 0)
             sim_fail(sim, "connected with half of what keep-alive takes");
         sim->kept_alive += sim->sockets[operation->object].keep_alive == KEEP_ALIVE;
