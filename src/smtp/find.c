@@ -123,6 +123,21 @@ static enum smtp_reply add_away(struct search *search, const struct route_target
 
 /* ---------------------------------------------------------------- each target */
 
+/* Attributes, but those that a log-in alone needs: no secret is kept with a message. */
+static struct slice copy_attributes(struct arena *arena, struct slice attributes)
+{
+    struct text text;
+    text_init(&text, arena);
+    while (attributes.size > 0) {
+        struct slice line = slice_first(attributes, slice_find(attributes, '\n') + 1);
+        attributes = slice_from(attributes, line.size);
+        if (!slice_starts_nocase(line, SLICE("pass=")) &&
+            !slice_starts_nocase(line, SLICE("master=")))
+            text_append(&text, line);
+    }
+    return text.failed ? (struct slice){0} : slice_of(text.size > 0 ? text.data : "", text.size);
+}
+
 /* What a directory says of him: his canonical name, and where he is. */
 static enum smtp_reply ask_directory(struct search *search, struct slice name,
                                      struct relay_recipient *ret_found)
@@ -137,8 +152,10 @@ static enum smtp_reply ask_directory(struct search *search, struct slice name,
     int error = auth_lookup_proof(core, name, &result, is_away ? &proof : NULL);
     if (error == 0) {
         ret_found->user = arena_copy(arena, result.user);
-        ret_found->attributes = arena_copy(arena, proof.attributes);
+        ret_found->attributes = copy_attributes(arena, proof.attributes);
     }
+    if (is_away)
+        explicit_bzero(proof.memory, AUTH_PROOF_BYTES_MAX);
     free(proof.memory);
     if (error < 0)
         return error == -ENOENT   ? REPLY_USER_UNKNOWN
