@@ -30,6 +30,7 @@ struct course {
     /* the last reply */
     unsigned number;
     char line[RELAY_REPLY_BYTES_MAX + 1];
+    size_t unwatched; /* bytes sent since it was asked whether the sender is there */
     /* heard while the message was being sent */
     bool is_sending, is_heard, is_listening;
     bool is_kept; /* the next reply has been read: kept_result, number, line */

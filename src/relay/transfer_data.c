@@ -20,7 +20,7 @@
 #include "ringpost/dot.h"
 
 enum {
-    PIECE_BYTES_MAX = 256 * 1024, /* between two looks at who waits for it */
+    PIECE_BYTES_MAX = 256 * 1024, /* and as many between two looks at who waits for it */
     COPIED_BYTES_MAX = 4096       /* cheaper to copy into one send than to send by itself */
 };
 
@@ -80,8 +80,12 @@ static int push(struct course *course, struct slice bytes, bool is_last)
     int result;
     if (course->is_heard || stream_unread(stream) > 0 || stream->end != 0)
         return -EALREADY;
-    if (transfer->gone != NULL && transfer->gone(transfer->argument))
-        return course_fail(course, "the sender left", NULL);
+    course->unwatched += bytes.size;
+    if (is_last || course->unwatched >= PIECE_BYTES_MAX) {
+        course->unwatched = 0;
+        if (transfer->gone != NULL && transfer->gone(transfer->argument))
+            return course_fail(course, "the sender left", NULL);
+    }
     course->is_sending = true;
     if (bytes.size > COPIED_BYTES_MAX) {
         result = stream_send(stream, bytes);

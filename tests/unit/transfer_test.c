@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One LMTP transaction with backends that play a script: honest ones with what they may offer, each
- * cut everywhere and stopped at each of its answers; every answer replaced by nonsense, and doubled;
+ * One LMTP transaction with backends that play a script: honest ones with what they may offer,
+ * each cut everywhere and stopped at each of its answers; every answer replaced by nonsense, and doubled;
  * those that answer before they have the message; messages of all shapes.
  */
 #include <setjmp.h>
@@ -226,8 +226,8 @@ static const struct peer_case three[] = {
 };
 static struct peer_result result;
 
-/* All are told "later": what was answered before nonsense is not believed either, but before the end
- * of the connection it is. */
+/* All are told "later": what was answered before nonsense is not believed either, but before the
+ * end of the connection it is. */
 static void check_later(const char *lie, unsigned n, unsigned answers)
 {
     bool is_end = strstr(lie, "close") != NULL || strstr(lie, "stall") != NULL;
