@@ -302,13 +302,14 @@ class RingpostFront(Ringpost):
     byte; connections: how many sessions a core may have."""
 
     name = 'ringpost-front'
-    PORTS = {'imap': 250, 'imaps': 251, 'pop3': 252, 'admin': 253}
-    GREETS = ('imap', 'pop3')
+    PORTS = {'imap': 250, 'imaps': 251, 'pop3': 252, 'admin': 253, 'lmtp': 254}
+    GREETS = ('imap', 'pop3', 'lmtp')
 
-    def __init__(self, ground, imap=0, pop3=0, cores=1, tls=False, connections=5000):
+    def __init__(self, ground, imap, pop3, lmtp, cores=1, tls=False, connections=5000):
         super().__init__(ground)
         self.environment = {}
         self.values = {'CORES': cores, 'BACKEND_IMAP': imap, 'BACKEND_POP3': pop3,
+                       'BACKEND_LMTP': lmtp,
                        'BACKEND_TLS': 'implicit' if tls else 'none',
                        'UNVERIFIED': 'true' if tls else 'false', 'CONNECTIONS': connections}
 
@@ -409,15 +410,15 @@ class Dovecot(Peer):
 
 
 class DovecotProxy(Dovecot):
-    """Before another server: imap=PORT, pop3=PORT."""
+    """Before another server: imap=PORT, pop3=PORT, lmtp=PORT."""
 
     name = 'dovecot-proxy'
-    PORTS = {'imap': 230, 'pop3': 231, 'imaps': 232, 'pop3s': 233}
-    GREETS = ('imap', 'pop3')
+    PORTS = {'imap': 230, 'pop3': 231, 'imaps': 232, 'pop3s': 233, 'lmtp': 234}
+    GREETS = ('imap', 'pop3', 'lmtp')
     TEMPLATE = 'dovecot/proxy.conf'
 
-    def __init__(self, ground, imap=0, pop3=0):
-        super().__init__(ground, BACKEND_IMAP=imap, BACKEND_POP3=pop3)
+    def __init__(self, ground, imap, pop3, lmtp):
+        super().__init__(ground, BACKEND_IMAP=imap, BACKEND_POP3=pop3, BACKEND_LMTP=lmtp)
 
 
 class Nginx(Peer):
@@ -427,7 +428,8 @@ class Nginx(Peer):
     PORTS = {'imap': 220, 'pop3': 221, 'imaps': 222, 'auth': 223}
     GREETS = ('imap', 'pop3')
 
-    def __init__(self, ground, imap=0, pop3=0):
+    def __init__(self, ground, imap, pop3, lmtp):
+        del lmtp # it has none
         super().__init__(ground)
         self.auth = AuthHttp(self.ports['auth'], {'imap': imap, 'pop3': pop3})
 

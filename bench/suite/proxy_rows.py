@@ -45,7 +45,7 @@ class ProxyRow(Row):
         if name == FLOOR:
             return session.passing(backend)
         return session.server(PEERS.get(name, name), imap=backend.ports['imap'],
-                              pop3=backend.ports['pop3'], **values)
+                              pop3=backend.ports['pop3'], lmtp=backend.ports['lmtp'], **values)
 
     def front(self, session, name):
         return session.servers[PEERS.get(name, name)][0]
@@ -70,6 +70,18 @@ class ProxyBulkRow(ProxyRow):
         sample = super().measure(session, name)
         sample.value *= 1024 / 1e6
         return sample
+
+
+class ProxyMailRow(ProxyRow):
+    """Messages of 1 KiB by LMTP to a user each, in before a Ringpost (Dovecot's deliveries would be
+    what bounds it)."""
+
+    scenario, operation, backend = 'lmtp', 'message', 'ringpost'
+    metric = 'proxy CPU a message'
+
+    def play(self, session, name, *how_long):
+        return session.run('lmtp', self.front(session, name), 'lmtp', '--connections', 20,
+                           *how_long)
 
 
 class ProxyIdleRow(ProxyRow, IdleRow):
@@ -98,7 +110,7 @@ class ProxyIdleRow(ProxyRow, IdleRow):
             values['tls'] = True
         imap = backend.ports['imaps' if self.tls == 'implicit' else 'imap']
         front = session.server(PEERS.get(name, name), imap=imap, pop3=backend.ports['pop3'],
-                               **values)
+                               lmtp=backend.ports['lmtp'], **values)
         front.ports['lmtp'] = backend.ports['lmtp'] # mail goes in behind it
         self.hold(session, front, min(400, self.count(session, name)), '100ms', errors=True)
 
@@ -160,6 +172,8 @@ def rows():
                  (*ALL, FLOOR), at_most(0.25, 'nginx')),
         ProxyBulkRow('proxy-1m', 'FETCH of 1 MiB through a proxy, the proxy alone', ALL,
                      at_most(0.5, 'nginx')),
+        ProxyMailRow('proxy-lmtp', 'mail of 1 KiB by LMTP through a proxy, the proxy alone',
+                     ('ringpost', 'dovecot-proxy')),
         ProxyIdleRow('proxy-idle', '50,000 sessions in IDLE through a proxy', ALL,
                      below(3072, '<= 3,072 bytes')),
         ProxyIdleRow('proxy-idle-tls', '20,000 of them, TLS on both sides', ('ringpost',),

@@ -44,7 +44,8 @@ def held(result, sessions):
 
 def measure(ground, backend, tls):
     imap = backend.ports['imaps' if tls == 'implicit' else 'imap']
-    with peers.RingpostFront(ground, imap=imap, pop3=backend.ports['pop3'], cores=2,
+    with peers.RingpostFront(ground, imap=imap, pop3=backend.ports['pop3'],
+                             lmtp=backend.ports['lmtp'], cores=2,
                              tls=tls == 'implicit', connections=4000) as front:
         # What is allocated once is no session's, nor what the first have left to be used again.
         _, few = held(hold(ground, front, backend, tls, FEW, '2s'), FEW)
