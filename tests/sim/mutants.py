@@ -5,8 +5,8 @@ named with it must catch.
 
 usage: tests/sim/mutants.py [--table NAME]... [--quick] [--jobs N] [--list] [NAME]...
 
-  --table NAME   log, store, pop3, engine, backend, relay (tests/sim/mutants_NAME.py) or all
-                 (the default)
+  --table NAME   log, store, pop3, engine, backend, relay, smtp (tests/sim/mutants_NAME.py) or
+                 all (the default)
   --quick        log and store only, cheapest first, for QUICK_SECONDS at most: what is left then is
                  'not run'
   --jobs N       so many at once (2)
@@ -39,6 +39,7 @@ import mutants_engine # noqa: E402 pylint: disable=wrong-import-position
 import mutants_log # noqa: E402 pylint: disable=wrong-import-position
 import mutants_pop3 # noqa: E402 pylint: disable=wrong-import-position
 import mutants_relay # noqa: E402 pylint: disable=wrong-import-position
+import mutants_smtp # noqa: E402 pylint: disable=wrong-import-position
 import mutants_store # noqa: E402 pylint: disable=wrong-import-position
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -236,7 +237,8 @@ class Trees:
 
 TABLES = {'log': (mutants_log, Objects), 'store': (mutants_store, Objects),
           'pop3': (mutants_pop3, Trees), 'engine': (mutants_engine, Trees),
-          'backend': (mutants_backend, Trees), 'relay': (mutants_relay, Trees)}
+          'backend': (mutants_backend, Trees), 'relay': (mutants_relay, Trees),
+          'smtp': (mutants_smtp, Trees)}
 
 
 def cost(table, row):
