@@ -181,6 +181,49 @@ def loop(field):
         check(time.monotonic() - began < SECONDS_MAX, 'it ends late')
 
 
+def no_secret(backend):
+    secrets = (b'u1', b'pw', base64.b64encode(b'\0u1@example.test\0pw'), b'LOGIN', b'AUTHENTICATE',
+               b'USER', b'PASS')
+    check(not any(secret.lower() in backend.clear.lower() for secret in secrets),
+          f'in clear: {backend.clear[-500:]}')
+
+
+def without_tls(field, backend):
+    """X06: a backend, or who sits before it, that takes STARTTLS away, or says before TLS what does
+    not hold: nobody is logged in, nothing of him is told; and as soon as it is back, he is."""
+    full = backend.capabilities
+    for what, protocol, capabilities, fates in (
+            ('not offered', 'imap', full.replace(b' STARTTLS', b''), {}),
+            ('nothing said, and not known', 'imap', full,
+             {'greeting': b'* OK ready\r\n', 'starttls': b'TAG BAD what?\r\n'}),
+            ('nothing offered', 'imap', b'IMAP4rev1', {}),
+            ('offered, and refused', 'imap', full, {'starttls': b'TAG NO later\r\n'}),
+            ('offered, and not known', 'imap', full, {'starttls': b'TAG BAD what?\r\n'}),
+            ('somebody is in already', 'imap', full, {'greeting': b'* PREAUTH u2\r\n'}),
+            ('refused', 'pop3', full, {'stls': b'-ERR not known\r\n'})):
+        backend.clear, backend.capabilities, opened = b'', capabilities, backend.opened
+        backend.fate = lambda p, s, protocol=protocol, fates=fates: \
+            fates.get(s) if p == protocol else None
+        for _ in range(2):
+            began = time.monotonic()
+            said = log_in(field, protocol)
+            check(said.startswith(b'a NO [UNAVAILABLE]' if protocol == 'imap' else
+                                  b'-ERR [SYS/TEMP]'), f'{what}: {said[:200]}')
+            check(time.monotonic() - began < SECONDS_MAX, f'{what}: late')
+        check(backend.opened >= opened + 2, f'{what}: it was not asked')
+        no_secret(backend)
+    # what is said before TLS is forgotten behind it
+    backend.fate = lambda p, s: \
+        b'* OK [CAPABILITY IMAP4rev1 LOGINDISABLED STARTTLS AUTH=NONE] x\r\n' \
+        if (p, s) == ('imap', 'greeting') else None
+    for protocol in ('imap', 'pop3'):
+        backend.clear, backend.capabilities = b'', full
+        said = [log_in(field, protocol) for _ in range(5)] # the budgets are short
+        check(any(one.startswith((b'a OK', b'+OK')) for one in said), f'{protocol}: {said}')
+        no_secret(backend)
+    backend.fate = lambda p, s: None
+
+
 def main():
     with Field(names=()) as field:
         pair = [os.path.join(field.dir, name) for name in ('certificate.pem', 'key.pem')]
@@ -202,14 +245,8 @@ def main():
             backend.clear = b''
             for case in TLS_LIES:
                 lie(field, backend, 'imap', *case)
-            full = backend.capabilities
-            backend.capabilities = full.replace(b' STARTTLS', b'') # X06
-            said = log_in(field, 'imap')
-            backend.capabilities = full
-            secret = base64.b64encode(b'\0u1@example.test\0pw')
-            check(b'pw' not in backend.clear and secret not in backend.clear and
-                  b'LOGIN' not in backend.clear, f'in clear: {backend.clear[-500:]}')
-            check(said.startswith((b'a NO [UNAVAILABLE]', b'a OK')), said)
+            no_secret(backend)
+            without_tls(field, backend)
             print('STARTTLS: ok', flush=True)
             loop(field)
             print('a loop: ok', flush=True)

@@ -246,6 +246,12 @@ static const struct peer_login bad[] = {
      .problem = "refused STARTTLS"},
     {BACKEND_SUBMISSION, "> 220 b\n" EHLO "> 250 STARTTLS\n", .is_start_tls = true,
      .result = -EAGAIN, .problem = "does not offer STARTTLS"},
+    {BACKEND_POP3, "> +OK x\n< STLS\n> -ERR what\n", .is_start_tls = true, .result = -EAGAIN,
+     .problem = "refused STLS"},
+    {BACKEND_SIEVE, "> \"SASL\" \"PLAIN\"\n> OK\n", .is_start_tls = true, .result = -EAGAIN,
+     .problem = "does not offer STARTTLS"},
+    {BACKEND_IMAP, "> * OK x\n< S STARTTLS\n> S BAD what\n", .is_start_tls = true,
+     .result = -EAGAIN, .problem = "refused STARTTLS"},
     {BACKEND_POP3, "> +OK x\n< STLS\n+ +OK\\r\\n+OK\\r\\n\nstall\n", .is_start_tls = true,
      .result = -EAGAIN, .problem = "sent clear text behind its answer to STARTTLS"},
     /* what a backend says of the user */
