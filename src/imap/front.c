@@ -61,6 +61,14 @@ static const struct proxy_refusal refusals[] = {
     {0, "UNAVAILABLE", "The mail server does not answer, try again later"}, /* all others */
 };
 
+static void say_capabilities(struct stream *stream, const char *before, struct slice capabilities,
+                             const char *behind)
+{
+    stream_write(stream, slice_cstr(before));
+    stream_write(stream, capabilities);
+    stream_write(stream, slice_cstr(behind));
+}
+
 void imap_front(struct session *session)
 {
     struct stream *stream = &session->stream;
@@ -75,10 +83,10 @@ void imap_front(struct session *session)
     }
     struct slice capabilities = slice_cstr(answer->capabilities);
     if (imap_of(session)->has_asked && capabilities.size > 0)
-        imap_untagged(session, "CAPABILITY %s", answer->capabilities);
+        say_capabilities(stream, "* CAPABILITY ", capabilities, "\r\n");
     stream_write(stream, session->line.tag);
     if (capabilities.size > 0)
-        stream_printf(stream, " OK [CAPABILITY %s] Logged in\r\n", answer->capabilities);
+        say_capabilities(stream, " OK [CAPABILITY ", capabilities, "] Logged in\r\n");
     else
         stream_write(stream, SLICE(" OK Logged in\r\n"));
     proxy_join(session);
