@@ -67,7 +67,7 @@ static void make_users(struct gateway_host *host)
     enum { COUNT = sizeof names / sizeof names[0] };
     char hash[256], text[2400];
     size_t size = 0;
-    must(auth_hash(SLICE(""), SLICE("secret"), SLICE("0123456789abcdef"), 1, hash));
+    must(auth_hash(SLICE("sha512"), SLICE("secret"), SLICE("0123456789abcdef"), 1000, hash));
     for (int i = 0; i < COUNT; i++)
         size += (size_t)snprintf(text + size, sizeof text - size, "%s:%s\n", names[i], hash);
     must(auth_users_parse(slice_of(text, size), problem, NULL, &host->users));

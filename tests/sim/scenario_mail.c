@@ -411,8 +411,9 @@ static void no_problem(void *argument, unsigned line, const char *what)
 
 static void mail_make(struct mail *mail, uint64_t draw)
 {
-    static const char passwd[] = "u0@x.test:$6$abcdefgh$KQeXafAQAaOoKTevphVU215RvJdgzyfASRasIO"
-                                 "uh12hO8u0r1bGW92ZnTmC9IjsiQ8VPiTXBiZF49dFL1U4wX/\n";
+    static const char passwd[] =
+        "u0@x.test:$6$rounds=1000$abcdefgh$XqwJcW6OI747PCzoKGoK/1tWSlKoh2vkjEp0I.CpQYUGXuxtpSzAi0rX"
+        "pF1oWR/3/HfvxKLb7xwD0vymBsSv8/\n";
     struct route_domain_options plain = {.detail_mailbox = false};
     if (route_create(&mail->routes) < 0 ||
         route_add_domain(mail->routes, SLICE("x.test"), &plain) < 0 ||
