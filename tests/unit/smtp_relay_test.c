@@ -253,6 +253,37 @@ static void single(void **state)
     end();
 }
 
+/* What came in chunks goes on by DATA, or in chunks; what cannot go on is said, for good. */
+static void kinds(void **state)
+{
+    (void)state;
+    static const char *const mails[] = {"MAIL FROM:<s@client.test> BODY=8BITMIME\r\n",
+                                        "MAIL FROM:<s@client.test> BODY=BINARYMIME\r\n",
+                                        "MAIL FROM:<s@client.test> SMTPUTF8\r\n"};
+    static const char *const answers[2][3] = {{"250 *", "554 5.6.1 *", "553 5.6.7 *"},
+                                              {"250 *", "554 5.6.1 *", "553 5.6.7 *"}};
+    const struct lmtp_record *record;
+    begin(0);
+    const char *name = stage->names[0][0];
+    int client = greeted(true);
+    for (int chunking = 0; chunking < 2; chunking++) {
+        lmtp.with_chunking = chunking;
+        for (int i = 0; i < 3; i++) {
+            unsigned before = lmtp.record_count;
+            bool is_taken = answers[chunking][i][0] == '2';
+            client_ask(client, "RSET\r\n", "250 *");
+            client_ask(client, mails[i], "250 *");
+            rcpt(client, name, "250 2.1.5 *");
+            client_ask(client, "BDAT 7\r\nA: \303\274\r\n", "250 *");
+            client_ask(client, "BDAT 6 LAST\r\n\r\n.\r\n\303", answers[chunking][i]);
+            check_equal(lmtp.record_count, before + is_taken);
+        }
+    }
+    check_equal(where_is(name, &record), 0);
+    quit(client);
+    end();
+}
+
 /* What is not there takes nothing with it; and what hangs no longer than it may. */
 static void down(void **state)
 {
@@ -286,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared),
         cmocka_unit_test(single),
+        cmocka_unit_test(kinds),
         cmocka_unit_test(down),
     };
     return cmocka_run_group_tests_name("smtp_relay", tests, NULL, NULL);
