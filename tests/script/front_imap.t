@@ -44,8 +44,11 @@ S: e OK *
 expect-close
 b = front_imap
 S: \* OK *
-raw "a LOGIN bert secret\r\nb STATUS INBOX (MESSAGES)\r\nc LOGOUT\r\n"
-S: a OK *
+raw "y CAPABILITY\r\na LOGIN bert secret\r\nb STATUS INBOX (MESSAGES)\r\nc LOGOUT\r\n"
+S: \* CAPABILITY IMAP4rev1 *
+S: y OK *
+S: \* CAPABILITY IMAP4rev1 *
+S: a OK [CAPABILITY IMAP4rev1 *] Logged in
 S: \* STATUS INBOX (MESSAGES 0)
 S: b OK *
 S: \* BYE *
