@@ -102,6 +102,9 @@ class ProxyIdleRow(ProxyRow, IdleRow):
                            users=self.users, environment={
                                'RINGPOST_LIMITS__CONNECTIONS': str(min(files_max() - 500, 120000)),
                                'RINGPOST_LIMITS__CONNECTIONS_PER_USER': '1000'})
+            # It hashes each password now, and not while a proxy's log-ins run out of time.
+            self.hold(session, session.servers[self.backend][0], min(self.users, count), '100ms',
+                      errors=True)
         backend = session.servers[self.backend][0]
         values = {}
         if name == 'ringpost':
