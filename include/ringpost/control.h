@@ -55,7 +55,8 @@ enum {
  * and again, so that several gateways agree and so that other programs may change it:
  *
  *   file:path             lines "user backend", blank lines, lines that begin with "#"
- *   redis://host:port/n   hash "ringpost:exceptions", user to backend, of database n
+ *   redis://host:port/n   hash "ringpost:exceptions", user to backend, of database n; user@host
+ *                         names who it is that the password belongs to
  *
  * A backend is NAME or POOL/NAME. What is read is checked as a whole; with mistakes nothing of it
  * is applied, each is in the log, and what was known stays. So it does while the place is not
@@ -68,11 +69,13 @@ enum {
  *   K3 Looking and keeping do not overlap.
  * All of it lives on core 0. */
 
+enum { EXCEPTION_PASSWORD_BYTES_MAX = 512 };
 struct exception_keeper_options {
-    struct slice place;   /* as above */
-    const char *path;     /* of the file, to be opened by; NUL-ended */
-    uint64_t look_ms;     /* between looks */
-    uint64_t wait_ms_max; /* of a Redis, for each answer */
+    struct slice place;    /* as above */
+    const char *path;      /* of the file, to be opened by; NUL-ended */
+    uint64_t look_ms;      /* between looks */
+    uint64_t wait_ms_max;  /* of a Redis, for each answer */
+    struct slice password; /* for a Redis; empty: none */
     /* On a helper thread: another number when the file is another; 0: there is none. NULL: the file
      * is read at each look. */
     uint64_t (*stamp)(const char *path);

@@ -225,11 +225,10 @@ static void look_again(void *argument)
 
 const char *exception_place_check(struct slice place, struct slice *ret_path)
 {
-    char host[256];
-    unsigned port, database;
+    struct exception_redis_address address;
     *ret_path = SLICE("");
     if (slice_starts_nocase(place, SLICE("redis:")))
-        return exception_redis_parse(place, host, &port, &database);
+        return exception_redis_parse(place, &address);
     if (!slice_starts_nocase(place, SLICE("file:")))
         return "write \"file:/path\" or \"redis://host:port/database\"";
     struct slice path = slice_from(place, 5);

@@ -91,8 +91,11 @@ int exception_file_make(struct core *core, const struct exception_keeper_options
                         struct exception_place **ret_place);
 int exception_redis_make(struct core *core, const struct exception_keeper_options *options,
                          struct exception_place **ret_place);
-/* host, port, database of "redis://host:port/n". NULL, or what is wrong. host holds 256 bytes. */
-const char *exception_redis_parse(struct slice place, char *ret_host, unsigned *ret_port,
-                                  unsigned *ret_database);
+/* Of "redis://user@host:port/n". NULL, or what is wrong. */
+struct exception_redis_address {
+    char host[256], user[128]; /* user "": the server's default */
+    unsigned port, database;
+};
+const char *exception_redis_parse(struct slice place, struct exception_redis_address *ret_address);
 
 #endif

@@ -14,7 +14,6 @@
 
 #define EXCEPTIONS_HASH "ringpost:exceptions"
 enum {
-    HOST_BYTES_MAX = 255,
     PORT_USUAL = 6379,
     DATABASE_MAX = 1000000,
     SCAN_COUNT = 1000,
@@ -26,8 +25,10 @@ struct exception_redis {
     struct core *core;
     redisContext *context; /* NULL: not connected; of the helper thread while it works */
     uint64_t wait_ms_max;
-    unsigned port, database;
-    char host[HOST_BYTES_MAX + 1], name[HOST_BYTES_MAX + 40];
+    struct exception_redis_address address;
+    size_t password_size;                        /* 0: none */
+    char password[EXCEPTION_PASSWORD_BYTES_MAX]; /* the config's memory may go before us */
+    char name[sizeof(struct exception_redis_address) + 40];
 };
 
 /* A call on its way to a helper thread. */
@@ -39,37 +40,42 @@ struct redis_call {
     int result;
 };
 
-const char *exception_redis_parse(struct slice place, char *ret_host, unsigned *ret_port,
-                                  unsigned *ret_database)
+const char *exception_redis_parse(struct slice place, struct exception_redis_address *ret_address)
 {
     uint64_t port = PORT_USUAL, database = 0;
     if (!slice_starts_nocase(place, SLICE("redis://")))
         return "write \"redis://host:port/database\"";
-    struct slice rest = slice_from(place, 8);
+    struct slice rest = slice_from(place, 8), user = {0};
     struct slice host = slice_first(rest, slice_find(rest, '/'));
     rest = slice_from(rest, host.size);
+    if (slice_find(host, '@') < host.size) {
+        user = slice_first(host, slice_find(host, '@'));
+        host = slice_from(host, user.size + 1);
+        if (user.size == 0 || user.size >= sizeof ret_address->user ||
+            slice_find(user, ':') < user.size || slice_find(host, '@') < host.size)
+            return "before the @ stands a user; a password stands in exceptions_password_file";
+    }
     size_t colon = host.size;
     for (size_t i = 0; i < host.size; i++)
         if (host.data[i] == ':')
             colon = i; /* the last: addresses of IPv6 stand in brackets */
         else if (host.data[i] == ']')
             colon = host.size;
-    if (slice_find(host, '@') < host.size)
-        return "a password is not supported here";
     struct slice port_text = slice_from(host, colon + 1);
     if (colon < host.size && (!slice_number(port_text, 65535, &port) || port == 0))
         return "the port is a number from 1 to 65535";
     host = slice_first(host, colon);
     if (host.size > 2 && host.data[0] == '[' && host.data[host.size - 1] == ']')
         host = slice_of(host.data + 1, host.size - 2);
-    if (host.size == 0 || host.size > HOST_BYTES_MAX)
+    if (host.size == 0 || host.size >= sizeof ret_address->host)
         return "name the host";
     if (rest.size > 1 && !slice_number(slice_from(rest, 1), DATABASE_MAX, &database))
         return "the database is a number";
-    memcpy(ret_host, host.data, host.size);
-    ret_host[host.size] = '\0';
-    *ret_port = (unsigned)port;
-    *ret_database = (unsigned)database;
+    *ret_address =
+        (struct exception_redis_address){.port = (unsigned)port, .database = (unsigned)database};
+    memcpy(ret_address->host, host.data, host.size);
+    if (user.size > 0)
+        memcpy(ret_address->user, user.data, user.size);
     return NULL;
 }
 
@@ -95,6 +101,27 @@ static redisReply *ask(struct exception_redis *redis, int type, int count, const
     return NULL;
 }
 
+/* Without one: nothing to do. */
+static int show_password(struct exception_redis *redis)
+{
+    const char *user = redis->address.user;
+    if (redis->password_size == 0)
+        return 0;
+    const char *words[] = {"AUTH", redis->password, redis->password};
+    size_t sizes[] = {4, redis->password_size, redis->password_size};
+    int count = 2;
+    if (user[0] != '\0') {
+        words[1] = user;
+        sizes[1] = strlen(user);
+        count = 3;
+    }
+    redisReply *reply = ask(redis, REDIS_REPLY_STATUS, count, words, sizes);
+    if (reply == NULL)
+        return -EACCES;
+    freeReplyObject(reply);
+    return 0;
+}
+
 static int connect_to(struct exception_redis *redis)
 {
     struct timeval wait = {.tv_sec = (time_t)(redis->wait_ms_max / 1000),
@@ -102,14 +129,17 @@ static int connect_to(struct exception_redis *redis)
     char number[16];
     if (redis->context != NULL)
         return 0;
-    redis->context = redisConnectWithTimeout(redis->host, (int)redis->port, wait);
+    redis->context = redisConnectWithTimeout(redis->address.host, (int)redis->address.port, wait);
     if (redis->context == NULL)
         return -ENOMEM;
     if (redis->context->err != 0 || redisSetTimeout(redis->context, wait) != REDIS_OK) {
         disconnect(redis);
         return -ECONNREFUSED;
     }
-    int size = snprintf(number, sizeof number, "%u", redis->database);
+    int result = show_password(redis);
+    if (result < 0)
+        return result;
+    int size = snprintf(number, sizeof number, "%u", redis->address.database);
     const char *words[] = {"SELECT", number};
     const size_t sizes[] = {6, (size_t)size};
     redisReply *reply = ask(redis, REDIS_REPLY_STATUS, 2, words, sizes);
@@ -228,6 +258,7 @@ static void redis_free(struct exception_place *place)
 {
     struct exception_redis *redis = (struct exception_redis *)place;
     disconnect(redis);
+    explicit_bzero(redis->password, sizeof redis->password);
     free(redis);
 }
 
@@ -237,19 +268,23 @@ int exception_redis_make(struct core *core, const struct exception_keeper_option
     struct exception_redis *redis = calloc(1, sizeof *redis);
     if (redis == NULL)
         return -ENOMEM;
-    if (exception_redis_parse(options->place, redis->host, &redis->port, &redis->database) !=
-        NULL) {
+    struct exception_redis_address *address = &redis->address;
+    if (exception_redis_parse(options->place, address) != NULL ||
+        options->password.size > sizeof redis->password) {
         free(redis);
         return -EINVAL;
     }
-    snprintf(redis->name, sizeof redis->name, "redis://%s:%u/%u", redis->host, redis->port,
-             redis->database);
+    snprintf(redis->name, sizeof redis->name, "redis://%s:%u/%u", address->host, address->port,
+             address->database);
     redis->place = (struct exception_place){.name = redis->name,
                                             .read = redis_read,
                                             .write = redis_write,
                                             .free = redis_free,
                                             .may_be_absent = true};
     redis->core = core;
+    redis->password_size = options->password.size;
+    if (redis->password_size > 0)
+        memcpy(redis->password, options->password.data, redis->password_size);
     redis->wait_ms_max = options->wait_ms_max;
     *ret_place = &redis->place;
     return 0;

@@ -218,7 +218,7 @@ struct config_pool {
 
 struct config_proxy {
     struct config_place place;
-    const char *exceptions;
+    const char *exceptions, *exceptions_password_file;
     uint64_t keep_alive_ms, idle_ms, stalled_ms, spread_ms, farewell_ms;
 };
 

@@ -384,6 +384,14 @@ static void check_control(struct config *config)
                        "proxy.exceptions = \"%.100s\" is neither a file nor a Redis; write "
                        "\"file:/path\" or \"redis://host:port/0\"",
                        exceptions);
+    bool is_redis = exceptions != NULL && strncmp(exceptions, "redis://", 8) == 0;
+    bool has_user = is_redis && strchr(exceptions, '@') != NULL;
+    if (config->proxy.exceptions_password_file != NULL && !is_redis)
+        config_problem(config, config->proxy.place,
+                       "proxy.exceptions_password_file is for a Redis; remove it");
+    if (has_user && config->proxy.exceptions_password_file == NULL)
+        config_problem(config, config->proxy.place,
+                       "proxy.exceptions names a user of the Redis; add exceptions_password_file");
     if (config->control.mode & 0006)
         config_problem(config, config->control.place,
                        "control.mode lets everybody on this machine command the gateway; 0600 or "

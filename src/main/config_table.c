@@ -335,6 +335,13 @@ const struct config_row config_rows[] = {
      "move`): `file:PATH`, or `redis://HOST:PORT/DB` for several gateways. Not given: in memory, "
      "until the next restart.",
      AT(config_proxy, exceptions)},
+    {CONFIG_SECTION_PROXY, "exceptions_password_file", CONFIG_PATH, 1, TEXT_MAX, "",
+     "File whose first line is the password of that Redis; as private as a key. Whose it is, if "
+     "not "
+     "the default user's, stands in front of the host: `redis://USER@HOST:PORT/DB`. What is said "
+     "to "
+     "a Redis is not encrypted: keep it on a private network.",
+     AT(config_proxy, exceptions_password_file)},
     {CONFIG_SECTION_PROXY, "keep_alive", CONFIG_DURATION, 0, HOUR, "2m",
      "An IMAP client in IDLE hears \"Still here\" when its backend was silent so long. \"0s\": "
      "never.",

@@ -287,6 +287,7 @@ void setup_free(struct setup *setup)
     route_free(setup->routes);
     setup_free_auth(setup);
     setup_free_backends(setup);
+    path_forget(&setup->exceptions_secret);
     config_free(setup->config);
     free(setup);
 }

@@ -63,6 +63,7 @@ struct setup {
     struct proxy_options proxy[BACKEND_PROTOCOL_COUNT];
     struct control_options control;
     struct exception_keeper_options exceptions;
+    struct slice exceptions_secret;                    /* the file's bytes */
     struct service services[CONFIG_LISTENERS_MAX + 1]; /* and the control socket's */
     struct gateway_options gateway;
     struct engine_options engine;

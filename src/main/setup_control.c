@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "file.h"
 #include "ringpost/hash.h"
 #include "setup.h"
 
@@ -55,6 +56,27 @@ static void make_service(struct setup *setup)
     setup->gateway.services[setup->gateway.service_count++] = service;
 }
 
+/* Of the Redis: the first line of its file. */
+static void read_password(struct setup *setup)
+{
+    struct config *config = setup->config;
+    const char *path = config->proxy.exceptions_password_file;
+    char text[FILE_WHY_BYTES];
+    if (path == NULL)
+        return;
+    const char *why = path_read_secret(path, &setup->reader, text, &setup->exceptions_secret);
+    struct slice secret = setup->exceptions_secret;
+    struct slice line = slice_first(secret, slice_find(secret, '\n'));
+    if (line.size > 0 && line.data[line.size - 1] == '\r')
+        line.size--;
+    if (why == NULL && (line.size == 0 || line.size > EXCEPTION_PASSWORD_BYTES_MAX))
+        why = "its first line is empty, or too long";
+    if (why != NULL)
+        config_problem(config, config->proxy.place, "proxy.exceptions_password_file %s: %s", path,
+                       why);
+    setup->exceptions.password = line;
+}
+
 static void make_exceptions(struct setup *setup)
 {
     struct config *config = setup->config;
@@ -72,6 +94,7 @@ static void make_exceptions(struct setup *setup)
         .wait_ms_max = REDIS_MS_MAX,
         .stamp = stamp,
     };
+    read_password(setup);
     setup->gateway.exceptions = &setup->exceptions;
 }
 

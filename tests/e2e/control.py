@@ -447,7 +447,7 @@ def test_file():
 
 
 class Redis:
-    def __init__(self, folder):
+    def __init__(self, folder, *options, login=()):
         program = shutil.which('redis-server') or os.path.join(SAMPLES, 'usr/bin/redis-server')
         if not os.path.exists(program):
             print('left out: there is no redis-server')
@@ -455,11 +455,12 @@ class Redis:
         library = os.path.join(SAMPLES, 'usr/lib', os.uname().machine + '-linux-gnu')
         self.environment = {**os.environ, 'LD_LIBRARY_PATH': library}
         self.program, self.folder, self.port, self.process = program, folder, ports(12) + 11, None
+        self.options, self.login = options, login
 
     def start(self):
         self.process = subprocess.Popen(
             [self.program, '--port', str(self.port), '--bind', '127.0.0.1', '--dir', self.folder,
-             '--save', '60', '1', '--daemonize', 'no'], env=self.environment,
+             '--save', '60', '1', '--daemonize', 'no', *self.options], env=self.environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         until = time.monotonic() + 10
         while True:
@@ -476,11 +477,59 @@ class Redis:
     def __call__(self, *words):
         """The first line of the answer; a text's own line."""
         with socket.create_connection(('127.0.0.1', self.port), 5) as client:
-            client.sendall(b'*%d\r\n' % len(words) + b''.join(
-                b'$%d\r\n%s\r\n' % (len(word.encode()), word.encode()) for word in words))
             lines = client.makefile('rb')
+            for said in (self.login, words):
+                if said:
+                    client.sendall(b'*%d\r\n' % len(said) + b''.join(
+                        b'$%d\r\n%s\r\n' % (len(word.encode()), word.encode()) for word in said))
+                if said is self.login and said:
+                    check(lines.readline() == b'+OK\r\n', 'AUTH')
             line = lines.readline().decode().rstrip()
             return lines.readline().decode().rstrip() if line[0] == '$' and line != '$-1' else line
+
+
+def test_redis_password():
+    """A Redis that asks who one is: the default user's password, and another's; a wrong one is told
+    and changes nothing."""
+    folder = tempfile.mkdtemp(prefix='ringpost-redis-')
+    os.chmod(folder, 0o755)
+    secret = os.path.join(folder, 'secret')
+    redis = Redis(folder, '--requirepass', 'the default', '--user',
+                  'gate', 'on', '>word', '~ringpost:*', '+@all', login=('AUTH', 'the default'))
+    redis.start()
+    try:
+        for who, right in (('', 'the default'), ('gate@', 'word')):
+            redis('DEL', 'ringpost:exceptions')
+            more = (f'proxy: {{ exceptions = "redis://{who}127.0.0.1:{redis.port}/0"; '
+                    f'exceptions_password_file = "{secret}"; }};')
+            write_secret(secret, 'wrong\n')
+            with field(more) as front:
+                front.await_line('"event":"exceptions","level":"warning".*Permission denied')
+                _, name = front.login('u1')
+                front.fails('user', 'move', 'u1', other_than(name), says='cannot be kept')
+                check('wrong' not in front.text(), 'a password in the log')
+                front.stop()
+                write_secret(secret, right + '\n')
+                front.start()
+                _, name = front.login('u1')
+                other = other_than(name)
+                front.run('user', 'move', 'u1', other)
+                kept = redis('HGET', 'ringpost:exceptions', 'u1@example.test')
+                check(kept == f'store/{other}', kept)
+                check(front.login('u1')[1] == other, 'not moved')
+                front.stop()
+    finally:
+        redis.process.kill()
+        redis.process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_secret(path, text):
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(text)
+    os.chmod(path, 0o600)
+    if os.geteuid() == 0:
+        shutil.chown(path, 'nobody')
 
 
 def test_redis():

@@ -75,14 +75,13 @@ static void read_file(struct slice text, size_t piece, struct read *read)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_of(data, size), path;
-    char host[256];
-    unsigned port, database;
+    struct exception_redis_address address;
     struct read whole, pieces;
     if (size > CONTROL_LINE_BYTES_MAX * 4)
         return 0;
     parse_arguments(slice_first(text, CONTROL_LINE_BYTES_MAX));
-    if (exception_redis_parse(text, host, &port, &database) == NULL)
-        require(strlen(host) > 0 && port > 0 && port <= 65535);
+    if (exception_redis_parse(text, &address) == NULL)
+        require(strlen(address.host) > 0 && address.port > 0 && address.port <= 65535);
     (void)exception_place_check(text, &path);
     read_file(text, size + 1, &whole);
     read_file(text, size > 0 ? data[0] % 7 + 1 : 1, &pieces);

@@ -315,6 +315,9 @@ static void test_control(void **state)
 {
     (void)state;
     expect_line("proxy: { exceptions = \"/x\"; };", "neither a file nor a Redis");
+    expect_line("proxy: { exceptions = \"redis://u@h:1/0\"; };", "add exceptions_password_file");
+    expect_line("proxy: { exceptions = \"file:/x\"; exceptions_password_file = \"y\"; };",
+                "is for a Redis");
     expect_line("control: { socket = \"s\"; mode = \"0666\"; };", "lets everybody on this machine");
     expect_line("proxy: { idle_time = \"1s\"; };", "it can be 1m to 7d");
     expect_line("proxy: { keepalive = \"1m\"; };", "did you mean \"keep_alive\"?");

@@ -103,7 +103,11 @@ static void places(void **state)
         {"redis://h:1/x", NULL},
         {"redis://:6379/1", NULL},
         {"redis:h", NULL},
+        {"redis://user@h/1", ""},
         {"redis://:secret@h/1", NULL},
+        {"redis://user:secret@h/1", NULL},
+        {"redis://@h/1", NULL},
+        {"redis://a@b@h/1", NULL},
         {"redis://h:1/1000001", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -112,16 +116,16 @@ static void places(void **state)
         check((why == NULL) == (rows[i].path != NULL));
         check(rows[i].path == NULL || slice_equal(path, slice_cstr(rows[i].path)));
     }
-    char host[256];
-    unsigned port, database;
-    check(exception_redis_parse(SLICE("redis://[2001:db8::1]:7000/9"), host, &port, &database) ==
-          NULL);
-    assert_string_equal(host, "2001:db8::1");
-    check_equal(port, 7000);
-    check_equal(database, 9);
-    check(exception_redis_parse(SLICE("redis://[2001:db8::1]"), host, &port, &database) == NULL);
-    assert_string_equal(host, "2001:db8::1");
-    check_equal(port, 6379);
+    struct exception_redis_address address;
+    check(exception_redis_parse(SLICE("redis://[2001:db8::1]:7000/9"), &address) == NULL);
+    assert_string_equal(address.host, "2001:db8::1");
+    assert_string_equal(address.user, "");
+    check_equal(address.port, 7000);
+    check_equal(address.database, 9);
+    check(exception_redis_parse(SLICE("redis://gate@[2001:db8::1]"), &address) == NULL);
+    assert_string_equal(address.host, "2001:db8::1");
+    assert_string_equal(address.user, "gate");
+    check_equal(address.port, 6379);
 }
 
 /* ---------------------------------------------------------------- sets */
