@@ -65,8 +65,8 @@ def pair_of(field, name, authority):
 
 
 def test_certificate(_):
-    """A backend that wants to see a certificate of ours. This Dovecot breaks off each handshake that
-    would resume a session where it asks for certificates: nobody but its log hears of that."""
+    """A backend that wants to see a certificate of ours. This Dovecot breaks off each handshake
+    that would resume a session where it asks for certificates: nobody but its log hears of that."""
     with Field(('left',), users=4, kind=Strict) as field:
         ours = pair_of(field, 'ours', field.authority)
         other = type(field.authority)(field.ground.path('stranger'))
@@ -133,7 +133,7 @@ class Submitting(Field):
 
 
 def test_submission(_):
-    """Mail that curl and swaks submit through the gateway to Postfix arrives once, with its bytes."""
+    """Mail that curl and swaks submit through the gateway to Postfix arrives once, as it was."""
     with Submitting(('left',), users=4, kind=Trusting) as field, \
             contextlib.ExitStack() as stack:
         postfix = Postfix(field.ground, field.stores['left'])
