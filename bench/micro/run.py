@@ -55,6 +55,7 @@ SUBMIT = ['C: MAIL FROM:<s@client.example>', 'S: 250 *', 'C: RCPT TO:<anna@examp
 HELLO = ['a = smtp', 'S: 220 *', 'C: EHLO client.example', 'S* 250 *']
 QUIT = ['C: QUIT', 'S: 221 *', 'expect-close']
 LOG_IN = ['b = imap', 'S: \\* OK *', 'C: a LOGIN anna@example.org secret', 'S: a OK *']
+FRONT_LOG_IN = ['b = front_imap', 'S: \\* OK *', 'C: a LOGIN anna secret', 'S: a OK *']
 LOG_OUT = ['C: z LOGOUT', 'S* z OK *', 'expect-close']
 SELECT = ['C: b SELECT INBOX', 'S* b OK *']
 FETCH = ['C: c FETCH 1 BODY.PEEK[]', 'S* c OK *']
@@ -71,7 +72,9 @@ PATHS = {
     'path-imap-fetch-1k': ('command', ONE + LOG_IN + SELECT, FETCH, LOG_OUT, (20, 80)),
     'path-pop3-retr-1k': ('command', ONE + POP3, RETRIEVE, POP3_QUIT, (20, 80)),
     'path-imap-login': ('log-in', ONE, LOG_IN + LOG_OUT, [], (10, 40)),
+    'path-front-login': ('log-in', [], FRONT_LOG_IN + LOG_OUT, [], (10, 40)),
 }
+FRONTS = {'path-front-login'} # passed on to a backend, which is in the same program and counted too
 
 
 class Profile:
@@ -163,7 +166,8 @@ class Bench:
     def path(self, name, rounds):
         _, before, repeated, after, _ = PATHS[name]
         path = os.path.join(self.folder, f'{name}-{rounds}.t')
-        lines = ['# written by bench/micro/run.py', 'host gateway',
+        lines = ['# written by bench/micro/run.py',
+                 'host front' if name in FRONTS else 'host gateway',
                  'not linux split fail honest', *before, *repeated * rounds, *after]
         with open(path, 'w', encoding='utf-8') as file:
             file.write('\n'.join(lines) + '\n')
