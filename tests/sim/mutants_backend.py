@@ -95,6 +95,12 @@ MUTANTS = [
      '    else\n',
      '    if (connecting->waiters.first != NULL)\n'
      '        waiters_wake_one(core, &connecting->waiters);\n', HEALTH),
+    ('a refusal is silence', CHECKS,
+     'return result == 0 || core_now_ns(core) < deadline_ns;',
+     'return result == 0;', HEALTH),
+    ('silence has no end', CHECKS,
+     '    check->is_silent = !is_heard;\n',
+     '    check->is_silent |= !is_heard;\n', HEALTH),
     ('nobody hurries', STATE,
      '    if (!atomic_exchange(&backend->hurries, true))\n'
      '        core_post(core, backend->index % core_count(core), &backend->hurry);',
