@@ -26,7 +26,8 @@ enum {
     DEAD = BACKENDS - 1, /* nobody listens there */
     LETTERS_MAX = 400,
     TO_MAX = 8,
-    SENDERS = 3, /* a core */
+    SENDERS = 3,                /* a core */
+    KEPT_MAX = SENDERS * 3 + 1, /* what fibers hold */
     SENDS_MAX = 8,
     LIVES_MAX = 2,
     TEXT_BYTES_MAX = 40000,
@@ -62,8 +63,28 @@ struct post {
     struct user users[USERS];
     struct sent letters[LETTERS_MAX];
     unsigned count, life_record; /* the first record of this life */
+    void *kept[KEPT_MAX];
 };
 static struct post *post; /* of the double's callback */
+
+/* Memory of a fiber: it may end with its life. */
+static void *keep(size_t size)
+{
+    unsigned i = 0;
+    while (i < KEPT_MAX && post->kept[i] != NULL)
+        i++;
+    check(i < KEPT_MAX);
+    return post->kept[i] = sim_keep_alloc(size);
+}
+
+static void let_go(const void *memory) /* NULL: of all of it */
+{
+    for (unsigned i = 0; i < KEPT_MAX; i++)
+        if (post->kept[i] != NULL && (memory == NULL || memory == post->kept[i])) {
+            sim_keep_free(post->kept[i]);
+            post->kept[i] = NULL;
+        }
+}
 
 /* ---------------------------------------------------------------- backends */
 
@@ -210,7 +231,7 @@ static void send_letter(struct core *core, bool is_to_all)
     struct leaving leaving = {.core = core};
     if (post->count == LETTERS_MAX)
         return;
-    struct letter_at_hand *hand = sim_keep_alloc(sizeof *hand);
+    struct letter_at_hand *hand = keep(sizeof *hand);
     struct sent *sent = &post->letters[post->count];
     unsigned number = post->count++;
     for (unsigned k = is_to_all ? TO_MAX : 1 + sim_below(sim, TO_MAX); k > 0; k--) {
@@ -235,7 +256,7 @@ static void send_letter(struct core *core, bool is_to_all)
     bool is_certain = (post->is_calm && leaving.leave_ns == 0) || is_to_all;
     for (unsigned i = 0; i < hand->count; i++)
         check_recipient(hand, i, is_certain);
-    sim_keep_free(hand);
+    let_go(hand);
 }
 
 static void ask(struct core *core)
@@ -245,7 +266,7 @@ static void ask(struct core *core)
     struct leaving leaving = {.core = core};
     unsigned number = sim_below(sim, USERS);
     const struct user *user = &post->users[number];
-    struct relay_recipient *recipient = sim_keep_alloc(sizeof *recipient);
+    struct relay_recipient *recipient = keep(sizeof *recipient);
     char attributes[40];
     *recipient = relay_recipient_double(&post->world, user->name);
     attribute(number, attributes);
@@ -264,7 +285,7 @@ static void ask(struct core *core)
         sim_fail(sim, "%s is called %d (%s)", user->name, recipient->result, recipient->reply);
     if (recipient->result != 0 && post->is_calm && leaving.leave_ns == 0)
         sim_fail(sim, "nothing has failed, and %s is not known: %s", user->name, recipient->reply);
-    sim_keep_free(recipient);
+    let_go(recipient);
 }
 
 /* ---------------------------------------------------------------- fibers */
@@ -460,6 +481,7 @@ static void whole_life(bool is_last)
         rest();
     if (sim_is_up(sim) && sim_failure(sim) == NULL)
         sim_crash(sim, SIM_FAIL_STOP);
+    let_go(NULL);
     check_bound();
     check_records();
     if (!sim_is_up(sim)) {
