@@ -3,7 +3,7 @@
  * What passing bytes on costs: a front between a source and a sink on loopback, and the CPU time
  * of the front's thread for each GiB, by what the front is.
  *
- *   join [GIB [PORT]]         one row a way; the two ports from PORT on must be free
+ *   join [GIB [PORT [ROW]]]   one row a way, or that alone; the two ports from PORT on must be free
  *
  *   joined    two streams of ours, stream_join
  *   copied    recv and send of 64 KiB, blocking: what the two system calls and copies cost
@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -282,11 +283,13 @@ int main(int argc, char **argv)
         bench.bytes = strtoull(argv[1], NULL, 10) << 30;
     if (argc > 2)
         bench.port = (unsigned)strtoul(argv[2], NULL, 10);
-    need(bench.bytes > 0, "usage: join [GIB [PORT]]");
+    need(bench.bytes > 0, "usage: join [GIB [PORT [ROW]]]");
     signal(SIGPIPE, SIG_IGN);
     int behind = listening(bench.port + 1);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         pthread_t source, sink;
+        if (argc > 3 && strcmp(argv[3], rows[i].name) != 0)
+            continue;
         need(pthread_create(&source, NULL, source_main, &behind) == 0, "thread");
         need(pthread_create(&sink, NULL, sink_main, NULL) == 0, "thread");
         if (rows[i].pass == NULL)

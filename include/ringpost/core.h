@@ -150,6 +150,9 @@ void op_nop(struct core *core, struct op *op);
 void op_accept(struct core *core, struct op *op, int listen_fd); /* multishot; result = new slot */
 /* Into receive buffers, see buffer_of. */
 void op_recv_multishot(struct core *core, struct op *op, unsigned slot);
+/* Once, into a bulk buffer, see buffer_of. -ENOBUFS: none is home; nothing tells when one is, so
+ * receive otherwise. */
+void op_recv_bulk(struct core *core, struct op *op, unsigned slot);
 /* Into `data`: at least one byte, or with `whole` all unless the end comes first. */
 void op_recv(struct core *core, struct op *op, unsigned slot, void *data, size_t size, bool whole);
 /* The kernel is asked to send all (MSG_WAITALL), but a short count is legal: the caller sends the
@@ -205,16 +208,22 @@ int await_forbidden(struct core *core);
 
 /* ---------------------------------------------------------------- receive buffers */
 
-enum { BUFFER_BYTES = 16384 };
+enum {
+    BUFFER_BYTES = 16384,
+    BULK_BUFFERS = 8, /* per core besides, for streams that much comes on: so few stay in the
+                         CPU's cache */
+    BULK_BUFFER_BYTES = 65536
+};
 
 /* The buffer a receive completion filled (flags hold IORING_CQE_F_BUFFER): its number in
  * *ret_number, its bytes. */
 char *buffer_of(struct core *core, unsigned cqe_flags, unsigned *ret_number);
 /* Back to the kernel; wakes receives that starved. */
 void buffer_give(struct core *core, unsigned number);
-/* Fewer than half of the buffers are home: copy, hold none. */
+unsigned buffer_size(const struct core *core, unsigned number); /* its size */
+/* Fewer than half of the buffers are home, bulk ones apart: copy, hold none. */
 bool buffer_pressure(const struct core *core);
-unsigned buffer_lent(const struct core *core); /* how many are not home */
+unsigned buffer_lent(const struct core *core); /* how many are not home, bulk ones too */
 /* Called when a multishot receive ended with -ENOBUFS: `arm` runs once buffers have come home. */
 struct starved {
     struct starved *next, **previous_next; /* previous_next is NULL when it is not waiting */

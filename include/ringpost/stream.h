@@ -90,7 +90,8 @@ struct stream {
     uint64_t heard_ns, stalled_ns; /* see below */
     uint8_t peer[16];
     uint16_t peer_port;
-    uint8_t peer_family; /* 4, 6, 0 (unknown) or 1 (unix) */
+    uint8_t peer_family;    /* 4, 6, 0 (unknown) or 1 (unix) */
+    uint8_t small_receives; /* in a row, of a joined stream that receives in bulk */
 };
 
 /* A listening socket on every core. `accepted` is called on the core with the new slot: it must

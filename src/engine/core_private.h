@@ -21,6 +21,8 @@ enum {
     RING_SQ_ENTRIES = 2048,
     RING_CQ_ENTRIES = 16384,
     BUFFER_GROUP = 0,
+    BUFFER_GROUP_BULK = 1,
+    BUFFER_GROUP_COUNT
 };
 
 /* Timers hang in slots by the tick they are due at; see timer.c. */
@@ -77,7 +79,10 @@ struct core {
 
     struct io_uring_buf_ring *buffer_ring;
     char *buffer_memory;
-    unsigned buffer_count, buffers_lent;
+    unsigned buffer_count, buffers_lent; /* without the bulk buffers */
+    struct io_uring_buf_ring *bulk_ring;
+    char *bulk_memory;
+    unsigned bulk_lent;
     struct starved *starved, **starved_end;
 
     struct fiber *running, *fibers, *ready, **ready_end;
@@ -125,6 +130,7 @@ bool ring_has_completions(const struct core *core);
 /* buffer.c */
 int buffers_open(struct core *core);
 void buffers_close(struct core *core);
+void buffer_take(struct core *core, unsigned cqe_flags); /* the kernel has filled one */
 bool buffers_rearm(struct core *core); /* true when some still wait though buffers are home */
 
 /* fiber.c */

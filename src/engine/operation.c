@@ -42,6 +42,15 @@ void op_recv_multishot(struct core *core, struct op *op, unsigned slot)
     sqe->flags |= IOSQE_BUFFER_SELECT;
 }
 
+void op_recv_bulk(struct core *core, struct op *op, unsigned slot)
+{
+    struct io_uring_sqe *sqe = ring_entry(core, op);
+    io_uring_prep_recv(sqe, (int)slot, NULL, 0, 0);
+    sqe->buf_group = BUFFER_GROUP_BULK;
+    on_slot(sqe, op);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+}
+
 void op_recv(struct core *core, struct op *op, unsigned slot, void *data, size_t size, bool whole)
 {
     struct io_uring_sqe *sqe = ring_entry(core, op);

@@ -146,7 +146,7 @@ int ring_enter(struct core *core, uint64_t wait_ns)
 static void complete(struct core *core, const struct completion *completion)
 {
     if (completion->flags & IORING_CQE_F_BUFFER)
-        core->buffers_lent++;
+        buffer_take(core, completion->flags);
     bool is_arrival = completion->user_data & ARRIVAL_BIT;
     struct op *op = (struct op *)(uintptr_t)(completion->user_data & ~(uint64_t)ARRIVAL_BIT);
     if (is_arrival)

@@ -254,7 +254,8 @@ static void say_memory(const struct setup *setup)
     const struct engine_options *engine = &setup->engine;
     const struct store_options *store = &setup->gateway.store;
     uint64_t cores = engine->core_count, shards = store->directory == NULL ? 0 : store->shard_count;
-    uint64_t buffers = cores * engine->buffers * (uint64_t)BUFFER_BYTES;
+    uint64_t buffers = cores * (engine->buffers * (uint64_t)BUFFER_BYTES +
+                                BULK_BUFFERS * (uint64_t)BULK_BUFFER_BYTES);
     uint64_t stacks = cores * engine->fibers_max * (uint64_t)engine->stack_bytes;
     uint64_t cache = shards * store->cache_bytes;
     uint64_t index = shards * store->index_bytes_max;

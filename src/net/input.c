@@ -55,8 +55,10 @@ int input_append(struct stream *stream, char *data, uint32_t size, unsigned buff
         buffer_give(stream->core, buffer);
         return -ENOMEM;
     }
-    *piece = (struct stream_input){
-        .data = data, .end = size, .capacity = BUFFER_BYTES, .buffer = (int32_t)buffer};
+    *piece = (struct stream_input){.data = data,
+                                   .end = size,
+                                   .capacity = buffer_size(stream->core, buffer),
+                                   .buffer = (int32_t)buffer};
     *end = piece;
     return 0;
 }

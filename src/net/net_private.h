@@ -23,6 +23,8 @@ enum {
     PASSAGE_PIECES = 8,         /* received pieces of one sendmsg */
     PASSAGES_KEPT = 64,         /* per core */
     JOINED_BYTES_MAX = 131072,  /* unread, of a joined stream while the other takes them */
+    BULK_FROM_BYTES = 65536,    /* in one turn on a joined stream: more will come */
+    BULK_SMALL_MAX = 4,         /* receives of SMALL_BYTES in a row: no more will */
 };
 static const uint64_t LINGER_NS = UINT64_C(5000000000);
 
@@ -47,6 +49,8 @@ enum {
     JOINED = 1 << 16,     /* stream_join was called; stays, also when the other is gone */
     TOLD = 1 << 17,       /* the owner of a joined stream knows of its end */
     STUCK = 1 << 18,      /* the socket did not take all of the passage at once */
+    WANT_BULK = 1 << 19,  /* no multishot: one receive at a time, into a bulk buffer */
+    BULK = 1 << 20,       /* the receive in flight, or the last one, is such a one */
 };
 
 /* A piece of unread input: in a lent receive buffer, or in memory of its own (buffer < 0). */
@@ -123,7 +127,6 @@ void stream_notify(struct stream *stream);
 void stream_ended(struct stream *stream, int reason); /* by the connection, for good */
 void stream_receive_done(struct op *op, int result, unsigned flags);
 void stream_deadline_fire(struct timer *timer);
-bool stream_send_cancel(struct stream *stream); /* false: try later */
 void stream_line_drop(struct stream *stream);
 
 /* read.c */
@@ -153,11 +156,11 @@ void join_note(struct stream *stream); /* whether output waits, from when on */
 void join_tell(struct stream *stream); /* the owner, when it is time: the last act with it */
 void join_sent(struct stream *stream, bool has_taken); /* a send of a joined stream is done */
 void join_part(struct stream *stream);
-bool join_is_stalled(const struct stream *stream);   /* what it holds waits for a peer */
-size_t join_unread_max(const struct stream *stream); /* N3 */
+void join_bulk_came(struct stream *stream, size_t size); /* one receive in bulk */
+bool join_is_stalled(const struct stream *stream);       /* what it holds waits for a peer */
+size_t join_unread_max(const struct stream *stream);     /* N3 */
 void passage_send(struct stream *stream);
-void passage_sent(struct stream *stream, int result, bool is_cut);
-void join_hold(struct stream *stream);
+void passage_sent(struct stream *stream, int result);
 void passage_free(struct stream *stream); /* not while it is being sent */
 
 /* tls.c */

@@ -17,7 +17,7 @@
  * `control` is the one op for cancelling and closing: one at a time.
  *
  * Invariants: N1-N4 of stream.h, and
- *   S1 `receive` is multishot unless DIRECT is set; its done function is set accordingly.
+ *   S1 `receive` is multishot unless DIRECT or BULK is set; its done function is set accordingly.
  *   S2 CANCELLED is set only while `receive` is in flight, SEND_CANCELLED only while `send` is.
  */
 #include "net_private.h"
@@ -25,7 +25,7 @@
 #define STREAM_OF(member_pointer, member)                                                          \
     ((struct stream *)((char *)(member_pointer)-offsetof(struct stream, member)))
 
-static bool wants_multishot(const struct stream *stream)
+static bool wants_bytes(const struct stream *stream)
 {
     return !(stream->state & (CLOSING | MOVING | WANT_DIRECT | DIRECT | PAUSED)) &&
            stream->peer_end == 0 && (stream->tls == NULL || tls_wants_bytes(stream));
@@ -33,7 +33,13 @@ static bool wants_multishot(const struct stream *stream)
 
 static void receive_arm(struct stream *stream)
 {
-    op_recv_multishot(stream->core, &stream->receive, (unsigned)stream->slot);
+    stream->state &= ~(unsigned)BULK;
+    if (!(stream->state & WANT_BULK)) {
+        op_recv_multishot(stream->core, &stream->receive, (unsigned)stream->slot);
+    } else if (stream->input == NULL) { /* else join_pass comes first */
+        stream->state |= BULK;
+        op_recv_bulk(stream->core, &stream->receive, (unsigned)stream->slot);
+    }
 }
 
 static void starved_arm(struct starved *starved)
@@ -141,6 +147,8 @@ static void receive_bytes(struct stream *stream, int result, unsigned flags)
     }
     stream->bytes_in += (unsigned)result;
     stream->heard_ns = core_now_ns(stream->core);
+    if (stream->state & BULK)
+        join_bulk_came(stream, (size_t)result);
     counter_add(core_counters(stream->core), COUNTER_BYTES_RECEIVED, result);
     if (stream->tls != NULL) {
         tls_receive(stream, data, (size_t)result);
@@ -154,7 +162,9 @@ static void receive_ended(struct stream *stream, int result)
 {
     switch (result) {
     case -ENOBUFS:
-        if (wants_multishot(stream))
+        if (stream->state & BULK)
+            stream->state &= ~(unsigned)WANT_BULK;
+        else if (wants_bytes(stream))
             buffer_starved(stream->core, &stream->starved);
         break;
     case -EINTR:
@@ -213,14 +223,6 @@ static void cancel(struct stream *stream, struct op *victim, unsigned mark)
     op_cancel(stream->core, &stream->control, victim);
 }
 
-bool stream_send_cancel(struct stream *stream)
-{
-    if (op_busy(&stream->control) || (stream->state & SEND_CANCELLED))
-        return false;
-    cancel(stream, &stream->send, SEND_CANCELLED);
-    return true;
-}
-
 static void close_done(struct op *op, int result, unsigned flags)
 {
     (void)result, (void)flags;
@@ -251,14 +253,14 @@ static bool receive_is_unwanted(const struct stream *stream)
         return false; /* close_next knows when */
     if (stream->state & DIRECT)
         return stream->end != 0;
-    return !wants_multishot(stream);
+    return !wants_bytes(stream) || (stream->state & (WANT_BULK | BULK)) == WANT_BULK;
 }
 
 void stream_pump(struct stream *stream)
 {
     if (stream->slot < 0)
         return;
-    if (!wants_multishot(stream))
+    if (!wants_bytes(stream))
         buffer_starved_forget(stream->core, &stream->starved);
     else if (!op_busy(&stream->receive) && stream->starved.previous_next == NULL)
         receive_arm(stream);
@@ -328,7 +330,7 @@ void stream_attended(struct stream *stream)
     output_kick(stream);
     stream_pump(stream);
     if (stream->state & JOINED)
-        join_hold(stream);
+        join_note(stream);
     bool is_full = !was_paused && (stream->state & PAUSED) && !(stream->state & JOINED);
     /* stream_line_ready is true now, though no line may be complete; or sealing failed */
     if (is_full || stream->end != end)

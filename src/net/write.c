@@ -69,7 +69,6 @@ void output_fail(struct stream *stream, int reason)
 /* Accounts for a finished send; returns how much of it was not of the first block. */
 static int sent(struct stream *stream, int result)
 {
-    bool is_cut = stream->state & SEND_CANCELLED;
     stream->state &= ~(unsigned)SEND_CANCELLED;
     int beyond = result;
     if (result > 0) {
@@ -89,7 +88,7 @@ static int sent(struct stream *stream, int result)
         if (head->start == head->end)
             head_drop(stream);
     } else if (stream->passage != NULL) {
-        passage_sent(stream, result, is_cut);
+        passage_sent(stream, result);
     }
     if (stream->state & OUTPUT_FAILED)
         output_free(stream);
@@ -107,7 +106,7 @@ void output_sent(struct op *op, int result, unsigned flags)
     struct stream *stream = stream_of_send(op);
     bool had_ended = stream->end != 0;
     sent(stream, result);
-    if (!is_retried(result) && result != -ECANCELED) /* which is output_fail's or join_hold's */
+    if (!is_retried(result) && result != -ECANCELED) /* which is output_fail's */
         output_fail(stream, result == 0 ? -EPIPE : result);
     output_kick(stream);
     if (stream->state & JOINED)

@@ -308,8 +308,8 @@ static void check_core(struct sim *sim, struct kernel *kernel)
     struct core *core = kernel->core;
     if (core_busy(core) > 0)
         sim_fail(sim, "core %u: %u operations in flight at rest", core->index, core_busy(core));
-    if (core->buffers_lent > 0)
-        sim_fail(sim, "core %u: %u buffers are not home", core->index, core->buffers_lent);
+    if (buffer_lent(core) > 0)
+        sim_fail(sim, "core %u: %u buffers are not home", core->index, buffer_lent(core));
     if (core->counters.value[COUNTER_FIBERS_ACTIVE] > 0)
         sim_fail(sim, "core %u: %llu fibers alive", core->index,
                  (unsigned long long)core->counters.value[COUNTER_FIBERS_ACTIVE]);

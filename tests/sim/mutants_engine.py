@@ -36,8 +36,11 @@ MUTANTS = [
     ('the end of a joined stream is told before its bytes are sent', 'src/net/join.c',
      'return takes_nothing(to) || stream_is_at_rest(to);', 'return true;', JOINED),
     ('a peer that does not read holds receive buffers', 'src/net/join.c',
-     'bool is_long = core_now_ns(stream->core) - stream->stalled_ns >= STALLED_NS;',
-     'bool is_long = false;', JOINED),
+     '        passage_settle(stream);', '        (void)passage_settle;', JOINED),
+    ('a stream in bulk receives ahead', 'src/net/stream.c',
+     '} else if (stream->input == NULL) {', '} else {', JOINED),
+    ('a stream stays in bulk for good', 'src/net/join.c',
+     'if (stream->small_receives == BULK_SMALL_MAX)', 'if (false)', JOINED),
     ('a moving stream has no deadline', 'src/net/move.c',
      '    output_kick(stream);\n    stream_pump(stream);\n    stream_attend(stream);\n}',
      '    timer_clear(stream->core, &stream->deadline);\n    output_kick(stream);\n'

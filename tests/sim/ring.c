@@ -114,7 +114,7 @@ void ring_forget(struct kernel *kernel)
         operation_free(kernel->sim, kernel->operations);
     kernel->due_first = kernel->due_count = 0;
     kernel->ring = NULL;
-    kernel->buffers = NULL;
+    memset(kernel->buffers, 0, sizeof kernel->buffers);
 }
 
 void kernel_ring_close(struct kernel *kernel, struct io_uring *ring)
@@ -128,13 +128,13 @@ void kernel_ring_close(struct kernel *kernel, struct io_uring *ring)
 int kernel_buffers_register(struct kernel *kernel, struct io_uring *ring,
                             struct io_uring_buf_ring *buffers, unsigned entries, unsigned group)
 {
-    assert(kernel->ring == ring && group == BUFFER_GROUP);
+    assert(kernel->ring == ring && group < BUFFER_GROUP_COUNT);
     int error = planned_failure(kernel->sim, SIM_OPERATION_CALL, -ENOMEM);
     if (error < 0)
         return error;
-    kernel->buffers = buffers;
-    kernel->buffer_entries = entries;
-    kernel->buffer_head = 0;
+    kernel->buffers[group].ring = buffers;
+    kernel->buffers[group].entries = entries;
+    kernel->buffers[group].head = 0;
     return 0;
 }
 

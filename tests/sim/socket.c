@@ -230,10 +230,13 @@ static void accept_run(struct sim *sim, int32_t index)
 
 /* ---------------------------------------------------------------- receive */
 
-static bool has_buffer(const struct kernel *kernel)
+/* The next one that is home; NULL: there is none. */
+static const struct io_uring_buf *next_buffer(const struct buffers *buffers)
 {
-    return kernel->buffers != NULL &&
-           kernel->buffer_head != __atomic_load_n(&kernel->buffers->tail, __ATOMIC_ACQUIRE);
+    struct io_uring_buf_ring *ring = buffers->ring;
+    if (ring == NULL || buffers->head == __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE))
+        return NULL;
+    return &ring->bufs[buffers->head & (buffers->entries - 1)];
 }
 
 static size_t shortened(struct sim *sim, size_t size, enum sim_fault fault)
@@ -262,7 +265,9 @@ static void receive_buffered(struct sim *sim, int32_t index)
     struct operation *operation = &sim->operations[index];
     struct kernel *kernel = &sim->kernels[operation->core];
     struct socket *socket = &sim->sockets[operation->object];
-    if (!has_buffer(kernel) || sim_chance(sim, SIM_FAULT_NO_BUFFERS)) {
+    struct buffers *buffers = &kernel->buffers[operation->buffer_group];
+    const struct io_uring_buf *buffer = next_buffer(buffers);
+    if (buffer == NULL || sim_chance(sim, SIM_FAULT_NO_BUFFERS)) {
         finish(sim, index, -ENOBUFS, 0);
         return;
     }
@@ -272,8 +277,7 @@ static void receive_buffered(struct sim *sim, int32_t index)
             finish(sim, index, end, 0);
         return;
     }
-    const struct io_uring_buf *buffer =
-        &kernel->buffers->bufs[kernel->buffer_head++ & (kernel->buffer_entries - 1)];
+    buffers->head++;
     size_t size = socket->received.size < buffer->len ? socket->received.size : buffer->len;
     size = shortened(sim, size, SIM_FAULT_SHORT_RECV);
     memcpy((void *)(uintptr_t)buffer->addr, bytes_at(&socket->received), size);
@@ -472,6 +476,7 @@ static void prepare(struct sim *sim, struct operation *operation, const struct i
     case IORING_OP_RECV:
         operation->is_multishot = sqe->ioprio & IORING_RECV_MULTISHOT;
         operation->is_select = sqe->flags & IOSQE_BUFFER_SELECT;
+        operation->buffer_group = (uint8_t)sqe->buf_group;
         operation->is_whole = sqe->msg_flags & MSG_WAITALL;
         operation->error = planned_failure(sim, SIM_OPERATION_SOCKET, -ECONNRESET);
         break;

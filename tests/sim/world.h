@@ -77,7 +77,7 @@ struct sim_event {
 enum operation_state { OPERATION_FREE, OPERATION_WAITING, OPERATION_SCHEDULED };
 
 struct operation {
-    uint8_t state, opcode, core;
+    uint8_t state, opcode, core, buffer_group;
     bool is_multishot, is_whole, is_impatient, is_select, is_cancelled, is_wake, is_file,
         has_failed;
     bool is_setting; /* URING_CMD: of an option */
@@ -101,6 +101,13 @@ struct due {
     uint32_t flags;
 };
 
+/* A ring of provided buffers. */
+struct buffers {
+    struct io_uring_buf_ring *ring; /* NULL: not registered */
+    unsigned entries;
+    uint16_t head;
+};
+
 /* One per core; the opaque struct of kernel.h. */
 struct kernel {
     struct sim *sim;
@@ -110,9 +117,7 @@ struct kernel {
     struct io_uring *ring; /* NULL when closed */
     unsigned sq_head, sq_tail, sq_flags, sq_dropped, cq_head, cq_tail, cq_flags, cq_overflow;
     unsigned sq_entries, cq_entries;
-    struct io_uring_buf_ring *buffers;
-    unsigned buffer_entries;
-    uint16_t buffer_head;
+    struct buffers buffers[BUFFER_GROUP_COUNT];
     int32_t *slots; /* socket, or NONE */
     unsigned slot_count, slot_hint;
     int32_t held[KERNEL_SLOTS_HELD]; /* fds */

@@ -57,6 +57,8 @@ static void passes(struct stream *from, struct slice bytes)
     struct pair *pair = pair_of(from, &is_client);
     check(bytes.size > 0);
     *(is_client ? &pair->passed_up : &pair->passed_down) += bytes.size;
+    if (!is_client && bytes.size > pair->largest_down)
+        pair->largest_down = bytes.size;
 }
 
 static const struct stream_observer observer = {.passes = passes};

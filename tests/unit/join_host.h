@@ -18,6 +18,7 @@ struct pair {
     unsigned open; /* streams not released */
     unsigned client_inputs, back_inputs;
     uint64_t passed_up, passed_down; /* from the client, from the back end */
+    size_t largest_down;             /* of the pieces */
     bool is_joined, client_released, back_released;
 };
 
