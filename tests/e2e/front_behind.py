@@ -245,8 +245,8 @@ def run(*command):
 
 
 def test_chain(_):
-    """A gateway before a gateway: the mailbox is the user's, and the hops left fall; those that
-    refer to each other say so, and each log-in ends."""
+    """X11: a gateway before a gateway: the mailbox is the user's, and the hops left fall; those
+    that refer to each other say so, and each log-in ends."""
     native = CLEAR + 'identity = "native"; verify = "backend"; health_interval = "0s"; '
 
     def before(field, more=''):
