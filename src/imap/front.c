@@ -13,8 +13,8 @@
 
 /* ---------------------------------------------------------------- capabilities before log-in */
 
-/* Of the log-in, which is ours; referrals are followed here, and nobody logs out and in. ENABLE and IDLE are in the table of
- * session.c. */
+/* Of the log-in, which is ours; referrals are followed here, and nobody logs out and in. ENABLE and
+ * IDLE are in the table of session.c. */
 static const struct slice ours[] = {
     SLICE("STARTTLS"), SLICE("LOGINDISABLED"), SLICE("SASL-IR"),        SLICE("ID"),
     SLICE("LITERAL+"), SLICE("LITERAL-"),      SLICE("IMAP4rev1"),      SLICE("LOGIN-REFERRALS"),
