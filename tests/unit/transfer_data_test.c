@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Messages of all shapes on their way to a backend, by BDAT and by DATA: each comes as it is, or
- * not at all; backends that answer before they have it, or read slowly; senders that leave; batches of
- * recipients.
+ * not at all; backends that answer before they have it, or read slowly; senders that leave;
+ * batches of recipients.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,6 +164,8 @@ static void smuggling(void **state)
 
 /* X08, X09 */
 static const struct peer_case early[] = {
+    {"", "nap\n> 552 5.3.4 too big\nstall\n", .problem = EARLY, .results = {-EACCES},
+     .replies = {"552 5.3.4 too big"}},
     {"", "> 552 5.3.4 too big\nstall\n", .problem = EARLY, .results = {-EACCES},
      .replies = {"552 5.3.4 too big"}},
     {"", "> 552 5.3.4 too big\n", .problem = EARLY, .results = {-EACCES}},

@@ -193,6 +193,10 @@ static bool step(struct peer_session *session, struct slice line, bool is_script
         return take_chunk(session);
     if (slice_equal(line, SLICE("slow")))
         return session->is_slow = true;
+    if (slice_equal(line, SLICE("nap"))) {
+        fiber_sleep(session->stream.core, UINT64_C(100) * NAP_NS);
+        return true;
+    }
     if (slice_equal(line, SLICE("close")))
         return false;
     if (slice_equal(line, SLICE("stall"))) {

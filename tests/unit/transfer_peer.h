@@ -8,6 +8,7 @@
  *   data     lines up to the dot     bdat     BDAT n LAST, and as many bytes
  *   take n   so many bytes           slow     from here on it reads a piece now and then
  *   close    the end                 stall    it neither reads nor says anything more
+ *   nap      it rests a fifth of a second
  *
  * "\r", "\n", "\0" in a text are what C makes of them. At the script's end it takes, and keeps the
  * beginning of, whatever comes until the other side closes.
