@@ -74,7 +74,8 @@ struct relay_message {
 /* Fiber. Is there such a user? recipient->result and its reply are set. */
 void relay_verify(struct core *core, const struct relay_sender *sender,
                   struct relay_recipient *recipient);
-/* Fiber. Hands the message to all; returns when each has a result. */
+/* Fiber. Hands the message to all; returns when each has a result. One who is named twice has one
+ * copy and two results. */
 void relay_deliver(struct core *core, const struct relay_sender *sender,
                    const struct relay_message *message, struct relay_recipient *recipients,
                    unsigned count);

@@ -31,6 +31,7 @@ enum handed_state {
     HANDED_HELD,   /* the user is being moved: no place yet */
     HANDED_PLACED, /* ready to be handed on */
     HANDED_TAKEN,  /* by a worker */
+    HANDED_TWIN,   /* the same as another, whose answer is his too */
     HANDED_DONE
 };
 
@@ -41,6 +42,7 @@ struct handed {
     char *named;
     enum handed_state state;
     unsigned rounds;
+    const struct handed *twin; /* HANDED_TWIN: of whom; never of another twin */
 };
 
 struct delivery {
@@ -71,6 +73,28 @@ static void done_failed(struct delivery *delivery, struct handed *handed, int re
     done(handed);
 }
 
+/* One mailbox under one name, however the user's own part of it is written; a sub-address may be a
+ * folder's name, whose case tells. */
+static bool is_same(const struct relay_recipient *one, const struct relay_recipient *other)
+{
+    return one->pool == other->pool && slice_equal(one->user, other->user) &&
+           (slice_equal(one->address, other->address) ||
+            (slice_equal_nocase(one->address, one->user) &&
+             slice_equal_nocase(other->address, other->user)));
+}
+
+/* Whom a backend is given, or was, in his place: he is to have one copy (RFC 2033, 4.2). */
+static const struct handed *find_twin(const struct delivery *delivery, const struct handed *handed)
+{
+    for (unsigned i = 0; i < delivery->count; i++) {
+        const struct handed *other = &delivery->all[i];
+        if (other != handed && other->place != NULL && other->state != HANDED_TWIN &&
+            is_same(handed->recipient, other->recipient))
+            return other;
+    }
+    return NULL;
+}
+
 /* His first place; one who is held is waited for until hold_ns (0: he is left as HANDED_HELD). */
 static void take(struct delivery *delivery, struct handed *handed, uint64_t hold_ns)
 {
@@ -87,7 +111,8 @@ static void take(struct delivery *delivery, struct handed *handed, uint64_t hold
         done_failed(delivery, handed, result, problem);
         return;
     }
-    handed->state = HANDED_PLACED;
+    handed->twin = find_twin(delivery, handed);
+    handed->state = handed->twin != NULL ? HANDED_TWIN : HANDED_PLACED;
 }
 
 /* What there was to say about the first backend is said: it stays, when there is no other. */
@@ -318,6 +343,15 @@ static void account(const struct delivery *delivery)
     core_log(core, &event);
 }
 
+static void answer_as_twin(struct handed *handed)
+{
+    const struct relay_recipient *first = handed->twin->recipient;
+    assert(handed->twin->state == HANDED_DONE);
+    handed->recipient->result = first->result;
+    memcpy(handed->recipient->reply, first->reply, sizeof first->reply);
+    done(handed);
+}
+
 static void deliver(struct delivery *delivery, struct relay_recipient *recipients)
 {
     struct relay *relay = delivery->relay;
@@ -332,6 +366,9 @@ static void deliver(struct delivery *delivery, struct relay_recipient *recipient
     while (delivery->workers > 0)
         waiters_wait(relay->core, &delivery->changed, 0);
     relay->deliveries--;
+    for (unsigned i = 0; i < delivery->count; i++)
+        if (delivery->all[i].state == HANDED_TWIN)
+            answer_as_twin(&delivery->all[i]);
     for (unsigned i = 0; i < delivery->count; i++) {
         struct handed *handed = &delivery->all[i];
         assert(handed->state == HANDED_DONE);

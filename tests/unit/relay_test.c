@@ -527,6 +527,58 @@ static void named(void **state)
     relay_world_run(&world);
 }
 
+/* Who is named twice has one copy, and each of his names the answer that it had; also when his user
+ * is waited for, when his name is a directory's, and when he cannot have it. */
+static void twice_body(struct core *core, struct relay_world *world)
+{
+    static const char *const addresses[] = {"kim@example.com", "kim+a@example.com",
+                                            "Kim@Example.COM", "kim+A@example.com",
+                                            "kim+a@example.com"};
+    unsigned backend;
+    struct letter *letter = letter_make();
+    for (unsigned i = 0; i < 5; i++)
+        letter_to(letter, world, "kim")->address = slice_cstr(addresses[i]);
+    struct backend_exception exception = {SLICE("kim@example.com"), SLICE("b1"), 0};
+    for (unsigned round = 0; round < 2; round++) {
+        lmtp_forget();
+        exception.hold_ms = round * 300;
+        check_equal(backend_exception_set(core, &exception), 0);
+        letter_send(core, letter);
+        for (unsigned i = 0; i < 5; i++)
+            check_reply(&letter->to[i], 0, "250 2.1.5 saved");
+        check_equal(lmtp.record_count, 3); /* kim, kim+a, kim+A */
+        check_equal(lmtp_count("kim+a@example.com", letter->message.bytes, &backend), 1);
+        check_equal(backend, 1);
+    }
+    check_equal(relay_counter(core, COUNTER_RELAY_HANDED_ON), 10);
+    lmtp_forget();
+    lmtp.plan[1] = (struct lmtp_plan){LMTP_END, LMTP_LATER, "kim+a", 1};
+    letter_send(core, letter);
+    for (unsigned i = 0; i < 5; i++)
+        check_reply(&letter->to[i], i == 1 || i == 4 ? -EAGAIN : 0, i == 1 || i == 4 ? "451" : "2");
+    check_equal(lmtp.record_count, 2);
+    exception.backend = SLICE("");
+    check_equal(backend_exception_set(core, &exception), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        letter->to[i].attributes = SLICE("user=0815\n");
+        letter->to[i].address = i % 2 ? SLICE("alias@example.com") : SLICE("kim@example.com");
+    }
+    lmtp_forget();
+    letter_send(core, letter);
+    check_equal(lmtp_count("0815@example.com", letter->message.bytes, &backend), 1);
+    check_equal(lmtp.record_count, 1);
+    free(letter);
+}
+
+static void twice(void **state)
+{
+    (void)state;
+    struct relay_world world;
+    relay_world_make(&world, 2);
+    world.body = twice_body;
+    relay_world_run(&world);
+}
+
 static int tests(void)
 {
     const struct CMUnitTest list[] = {
@@ -534,7 +586,7 @@ static int tests(void)
         cmocka_unit_test(all_dead), cmocka_unit_test(before_data), cmocka_unit_test(behind_data),
         cmocka_unit_test(answers),  cmocka_unit_test(hangs),       cmocka_unit_test(gone),
         cmocka_unit_test(full),     cmocka_unit_test(moved),       cmocka_unit_test(drained),
-        cmocka_unit_test(named),
+        cmocka_unit_test(named),    cmocka_unit_test(twice),
     };
     return cmocka_run_group_tests(list, NULL, NULL);
 }

@@ -230,6 +230,26 @@ static void shared(void **state)
     end();
 }
 
+/* RFC 2033, 4.2: an answer for each RCPT, also when they are the same; he has one copy of it. */
+static void twice(void **state)
+{
+    (void)state;
+    begin(0);
+    lmtp.deed = by_name;
+    int client = greeted(true);
+    const char *const names[] = {stage->names[0][0], "late", stage->names[0][0], "full", "late",
+                                 stage->names[0][0]};
+    static const char *const answers[] = {"250 *", "451 *", "250 *", "550 *", "451 *", "250 *"};
+    for (int i = 0; i < 6; i++)
+        rcpt(client, names[i], "250 2.1.5 *");
+    send_message(client, answers[0]);
+    for (int i = 1; i < 6; i++)
+        client_expect_like(client, answers[i]);
+    check_equal(lmtp.record_count, 1);
+    quit(client);
+    end();
+}
+
 /* SMTP has one answer, which is the one recipient's. */
 static void single(void **state)
 {
@@ -315,10 +335,8 @@ static void down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shared),
-        cmocka_unit_test(single),
-        cmocka_unit_test(kinds),
-        cmocka_unit_test(down),
+        cmocka_unit_test(shared), cmocka_unit_test(twice), cmocka_unit_test(single),
+        cmocka_unit_test(kinds),  cmocka_unit_test(down),
     };
     return cmocka_run_group_tests_name("smtp_relay", tests, NULL, NULL);
 }
