@@ -73,9 +73,11 @@ static enum smtp_reply judge_mail(struct smtp_session *smtp, const struct mail_a
         return REPLY_NEEDS_TLS; /* RFC 8689 */
     if (smtp->is_submission && !is_own_sender(smtp, &mail->path))
         return REPLY_NOT_YOUR_SENDER;
-    int state = store_state(session_core(&smtp->session));
-    if (state < 0 && (state != -ENODEV || options_of(smtp)->fronted_count == 0))
-        return smtp_reply_of(state);
+    if (options_of(smtp)->fronted_count == 0) { /* else nobody may need it: see add_local */
+        int state = store_state(session_core(&smtp->session));
+        if (state < 0)
+            return smtp_reply_of(state);
+    }
     int quota = smtp_quota_left(smtp, ret_recipients_left);
     return quota == -EUSERS ? REPLY_QUOTA : smtp_reply_of(quota);
 }
@@ -216,6 +218,8 @@ void smtp_rcpt(struct session *session, const void *arguments)
     case REPLY_QUOTA: /* these are no fault of the client's */
     case REPLY_NO_DIRECTORY:
     case REPLY_NO_STORE:
+    case REPLY_NO_SPACE:
+    case REPLY_BUSY:
     case REPLY_NO_MEMORY:
         smtp_say(smtp, reply);
         break;

@@ -30,9 +30,11 @@ static enum smtp_reply add_local(struct search *search, struct slice user, struc
     struct transaction *transaction = search->smtp->transaction;
     struct recipient *recipient = search->recipient;
     unsigned index = recipient->first + recipient->count;
-    if (options_of(search->smtp)->fronted_count > 0 &&
-        store_state(session_core(&search->smtp->session)) == -ENODEV)
-        return REPLY_NO_STORE;
+    if (options_of(search->smtp)->fronted_count > 0) {
+        int state = store_state(session_core(&search->smtp->session));
+        if (state < 0)
+            return smtp_reply_of(state);
+    }
     if (slice_equal(mailbox, SLICE("INBOX")))
         mailbox = SLICE("INBOX");
     else /* borrowed from the command */

@@ -443,9 +443,36 @@ static void without_store(void **state)
     rcpt(client, "anna@far.test", "250 2.1.5 *");
     send_message(client, "250 2.1.5 <anna@far.test> Saved");
     check_equal(store_double.count, 0);
-    store_double.state = -ENOSPC;
-    client_ask(client, "MAIL FROM:<s@client.test>\r\n", "452 4.3.1 *");
+    smtp_quit(client);
+    end(&fixture);
+}
+
+/* What keeps our own mail out is said to who wants to bring some, and no fault of his. */
+static void store_full(void **state)
+{
+    (void)state;
+    static const struct {
+        int state;
+        const char *answer;
+    } rows[] = {{-ENOSPC, "452 4.3.1 Short of disk *"}, {-EIO, "451 4.3.0 *"}};
+    struct smtp_fixture fixture;
+    smtp_begin(&fixture, change);
+    int client = smtp_hello(LMTP_PORT);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        store_double.state = rows[i].state;
+        client_ask(client, "MAIL FROM:<s@client.test>\r\n", "250 *");
+        for (unsigned j = 0; j < 10; j++)
+            rcpt(client, j % 2 ? "u0@example.test" : "crew@example.test", rows[i].answer);
+        rcpt(client, "anna@far.test", "250 2.1.5 *");
+        send_message(client, "250 2.1.5 <anna@far.test> Saved");
+        check_equal(relay_double.row_count, 1);
+    }
     store_double.state = 0;
+    check_equal(host_counter(fixture.host, COUNTER_SMTP_RECIPIENTS_REFUSED), 0);
+    client_ask(client, "MAIL FROM:<s@client.test>\r\n", "250 *");
+    rcpt(client, "u0@example.test", "250 2.1.5 *");
+    send_message(client, "250 2.1.5 OK, delivered as *");
+    check_equal(store_double.count, 1);
     smtp_quit(client);
     end(&fixture);
 }
@@ -539,6 +566,7 @@ int main(void)
         cmocka_unit_test(extensions),    cmocka_unit_test(without_store),
         cmocka_unit_test(submission),    cmocka_unit_test(many),
         cmocka_unit_test(slow),          cmocka_unit_test(gone),
+        cmocka_unit_test(store_full),
     };
     return cmocka_run_group_tests_name("smtp_front", tests, NULL, NULL);
 }
