@@ -165,18 +165,26 @@ def test_tls(field):
             ('implicit, CA', implicit + 'tls_ca = "authority.pem"; ', inside, True),
             ('start, pin', start + f'tls_pins = [ {pins} ]; ', None, True),
             ('implicit, pin', implicit + f'tls_pins = [ {pins} ]; ', inside, True),
-            ('another CA', start + 'tls_ca = "certificate.pem"; ', None, False),
-            ('another name', implicit + 'tls_ca = "authority.pem"; ', wrong_name, False),
-            ('another pin', start + f'tls_pins = [ "{"0" * 64}" ]; ', None, False),
-            ('CA, another pin', CA + f'tls_pins = [ "{"0" * 64}" ]; ', None, False)):
-        field.serve(pool + ONCE * (not works) + 'health_interval = "0s"; ', backends=backends)
-        if works:
+            ('another CA', start + 'tls_ca = "certificate.pem"; ', None,
+             'of an unknown authority'),
+            ('another name', implicit + 'tls_ca = "authority.pem"; ', wrong_name,
+             'for another name'),
+            ('another pin', start + f'tls_pins = [ "{"0" * 64}" ]; ', None,
+             'not one of those pinned'),
+            ('CA, another pin', CA + f'tls_pins = [ "{"0" * 64}" ]; ', None,
+             'not one of those pinned')):
+        field.serve(pool + 'health_interval = "0s"; down_after = 100; ', backends=backends)
+        if works is True:
             homes(field, ['u1', 'u2', 'u3'])
             field.pop3('u1').quit()
             continue
+        began = time.monotonic()
         for user in ('u1', 'u2'):
             said = failure(field, user)
             check('UNAVAILABLE' in said, f'{what}: {said}')
+        check(time.monotonic() - began < 2, f'{what}: it was tried again')
+        field.await_line(lambda line, why=works: line.get('event') == 'backend_login' and
+                         why in line.get('problem', ''))
         said = failure(field, 'u3', port='pop3')
         check('SYS/TEMP' in said, f'{what}: {said}')
 
