@@ -119,6 +119,13 @@ static int next(struct login *login, struct backend_link **ret_link, bool *ret_i
     return 0;
 }
 
+/* Log-ins that wait hold a stack each, and others must get one, or none of them gets on: those by
+ * which the user's home core settles what other cores have done, checks, commands. */
+static bool is_crowded(struct core *core)
+{
+    return core_counters(core)->value[COUNTER_FIBERS_ACTIVE] > core_fibers_max(core) / 4 * 3;
+}
+
 int backend_log_in(struct core *core, const struct backend_request *request,
                    bool (*gone)(void *argument), void *argument, struct backend_answer *ret_answer,
                    struct backend_link **ret_link)
@@ -130,6 +137,11 @@ int backend_log_in(struct core *core, const struct backend_request *request,
     assert((request->protocol == BACKEND_LMTP) == request->without_login);
     if (login == NULL)
         goto no_memory;
+    if (is_crowded(core)) {
+        free(login);
+        ret_answer->problem = "too many log-ins wait here";
+        return -EAGAIN;
+    }
     login->attempt = (struct attempt){
         .core = core, .request = request, .wish = &login->wish, .answer = ret_answer};
     result = wish_make(request, &login->wish);
