@@ -238,11 +238,7 @@ static int check_silence(struct course *course)
 
 static bool can(const struct course *course, const char *word)
 {
-    struct slice words = course->transfer->offers, name = slice_cstr(word);
-    for (struct slice one; (one = words_next(&words)).size > 0;)
-        if (slice_equal_nocase(slice_first(one, slice_find(one, '=')), name))
-            return true;
-    return false;
+    return words_find(course->transfer->offers, slice_cstr(word), NULL);
 }
 
 /* Can stand in a line, and does not end it. */
