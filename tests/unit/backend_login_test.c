@@ -515,6 +515,25 @@ static bool left(void *argument)
     return glances == 0 || glances-- == 0;
 }
 
+static void stay(void *core)
+{
+    fiber_sleep(core, 500000000);
+}
+
+/* With a quarter of the stacks left a log-in is put off, so that those before it get on. */
+static void crowded_body(struct core *core)
+{
+    static const struct peer_login refused = {BACKEND_IMAP, "", .result = -EAGAIN,
+                                              .problem = "too many log-ins wait here"};
+    const uint64_t *active = &core_counters(core)->value[COUNTER_FIBERS_ACTIVE];
+    while (*active <= core_fibers_max(core) / 4 * 3)
+        check_equal(fiber_start(core, stay, core), 0);
+    peer_check(core, &refused);
+    while (*active > core_fibers_max(core) / 4 * 3)
+        fiber_sleep(core, 20000000);
+    peer_check(core, &honest[0]);
+}
+
 static void others_body(struct core *core)
 {
     char text[BACKEND_CAPABILITY_BYTES_MAX + 1];
@@ -554,6 +573,7 @@ static void others_body(struct core *core)
     login = (struct peer_login){BACKEND_SIEVE, "> NO\n"};
     check_equal(peer_probe(core, &login, text, &problem), -EAGAIN);
     check(strcmp(problem, "refused the connection") == 0);
+    crowded_body(core);
 }
 
 static void others(void **state)
@@ -562,39 +582,12 @@ static void others(void **state)
     peer_run(others_body);
 }
 
-/* ---------------------------------------------------------------- many at once */
-
-static void stay(void *core)
-{
-    fiber_sleep(core, 500000000);
-}
-
-/* With a quarter of the stacks left a log-in is put off, so that those before it get on. */
-static void crowded_body(struct core *core)
-{
-    static const struct peer_login refused = {BACKEND_IMAP, "", .result = -EAGAIN,
-                                              .problem = "too many log-ins wait here"};
-    const uint64_t *active = &core_counters(core)->value[COUNTER_FIBERS_ACTIVE];
-    while (*active <= core_fibers_max(core) / 4 * 3)
-        check_equal(fiber_start(core, stay, core), 0);
-    peer_check(core, &refused);
-    while (*active > core_fibers_max(core) / 4 * 3)
-        fiber_sleep(core, 20000000);
-    peer_check(core, &honest[0]);
-}
-
-static void crowded(void **state)
-{
-    (void)state;
-    peer_run(crowded_body);
-}
-
 static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(honest_ones), cmocka_unit_test(bad_ones), cmocka_unit_test(elsewhere),
         cmocka_unit_test(unfit_ones),  cmocka_unit_test(resumes),  cmocka_unit_test(others),
-        cmocka_unit_test(stops),       cmocka_unit_test(cuts),     cmocka_unit_test(crowded),
+        cmocka_unit_test(stops),       cmocka_unit_test(cuts),
     };
     return cmocka_run_group_tests_name("backend_login", list, NULL, NULL);
 }
