@@ -47,8 +47,9 @@
  * and the wake-up are ordinary descriptors. */
 #define KERNEL_ENTRY_FLAGS (IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT)
 
-/* Keep-alive of TCP, for connections that came in (their listener's) and those that go out and ask
- * for it: who has gone without a word is noticed within four minutes, also while nothing is sent. */
+/* Keep-alive of TCP, for connections that came in (their listener's) and for those that go out and
+ * ask for it: who has gone without a word is noticed within four minutes, also where nothing is
+ * sent. */
 enum {
     KERNEL_KEEP_IDLE_SECONDS = 120,
     KERNEL_KEEP_INTERVAL_SECONDS = 30,

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "backend_peer.h"
-#include "tls_pem.h"
 
 #define ID_LINE                                                                                    \
     "< I ID (\"x-session-id\" \"s1\" \"x-originating-ip\" \"192.0.2.7\" \"x-originating-port\" "   \
@@ -420,91 +419,6 @@ static void elsewhere(void **state)
     peer_run(elsewhere_body);
 }
 
-/* A certificate that does not fit is no better a second later, but another backend may do. */
-static void unfit_body(struct core *core)
-{
-    static const struct peer_login unfit[] = {
-        {BACKEND_IMAP, DOVECOT, .is_tls = true, .host = "two.example.org",
-         .problem = "the certificate is for another name"},
-        {BACKEND_IMAP, DOVECOT, .is_tls = true, .host = "127.0.0.1",
-         .problem = "the certificate is for another address"},
-        {BACKEND_IMAP, DOVECOT, .is_tls = true, .ca = pem_ca_certificate,
-         .problem = "the certificate is of an unknown authority"},
-        {BACKEND_IMAP, DOVECOT, .is_tls = true, .is_pinned = true,
-         .problem = "the certificate is not one of those pinned"},
-        {BACKEND_IMAP, DOVECOT "< S STARTTLS\n> S OK go\ntls\n", .is_start_tls = true,
-         .host = "two.example.org", .problem = "the certificate is for another name"},
-        {BACKEND_IMAP, "proxy\n" DOVECOT, .is_tls = true, .is_proxy = true, .problem = "not TLS"},
-    };
-    struct peer_result result;
-    for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
-        struct peer_login login = unfit[i];
-        uint64_t begin_ns = core_now_ns(core);
-        login.result = -EAGAIN;
-        peer_check(core, &login);
-        check_equal(peer.connections[0], 1);
-        check(core_now_ns(core) - begin_ns < SECOND_NS);
-    }
-    static const char *const users[] = {"u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8"};
-    unsigned failed_over = 0;
-    for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
-        struct peer_login login = {BACKEND_IMAP,     DOVECOT "< L LOGIN *\n" DOVECOT_OK,
-                                   .user = users[i], .backends = 2,
-                                   .is_tls = true,   .host = "two.example.org"};
-        peer.script[1] = login.script;
-        peer_log_in(core, &login, &result);
-        check_equal(result.result, 0);
-        check(peer.connections[0] <= 1 && peer.connections[1] == 1);
-        failed_over += peer.connections[0];
-    }
-    check(failed_over > 0);
-    /* the other is starting again: it is waited for, and only it is asked again */
-    struct peer_login login = {BACKEND_IMAP, DOVECOT, .backends = 2, .is_tls = true,
-                               .host = "two.example.org"};
-    peer.script[1] = "> * BYE starting\nmore\n" DOVECOT LOGIN DOVECOT_OK;
-    peer_log_in(core, &login, &result);
-    check_equal(result.result, 0);
-    check(peer.connections[0] <= 1);
-    check_equal(peer.connections[1], 2);
-}
-
-static void unfit_ones(void **state)
-{
-    (void)state;
-    peer_run(unfit_body);
-}
-
-/* TLS begins from where the last log-in left it, and where that does not work, anew. */
-static void resumes_body(struct core *core)
-{
-    static const char once[] = "proxy\ntls\n" DOVECOT LOGIN DOVECOT_OK "more\n";
-    static char text[6 * sizeof once];
-    struct peer_result result;
-    struct peer_login login = {BACKEND_IMAP, DOVECOT LOGIN DOVECOT_OK, .is_tls = true, .times = 6};
-    peer_log_in(core, &login, &result);
-    check_equal(result.result, 0);
-    check_equal(peer.connections[0], 6);
-    check(peer.resumed == 5 || (harness_clock_jumps() && peer.resumed <= 5));
-    peer.adopts = true; /* another config may ask for more */
-    peer_log_in(core, &login, &result);
-    check_equal(result.result, 0);
-    check_equal(peer.resumed, 0);
-    peer.adopts = false;
-    login = (struct peer_login){BACKEND_IMAP, text, .is_tls = true, .is_proxy = true, .times = 2};
-    snprintf(text, sizeof text, "%sproxy\n> what?\nmore\n%s", once, once);
-    peer_log_in(core, &login, &result);
-    check_equal(result.result, 0);
-    check_equal(peer.connections[0], 3);
-    check_equal(peer.resumed, 0);
-    check(strcmp(result.answer.path, "b0") == 0);
-}
-
-static void resumes(void **state)
-{
-    (void)state;
-    peer_run(resumes_body);
-}
-
 /* ---------------------------------------------------------------- the rest */
 
 static unsigned glances; /* before it is gone */
@@ -586,8 +500,7 @@ static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(honest_ones), cmocka_unit_test(bad_ones), cmocka_unit_test(elsewhere),
-        cmocka_unit_test(unfit_ones),  cmocka_unit_test(resumes),  cmocka_unit_test(others),
-        cmocka_unit_test(stops),       cmocka_unit_test(cuts),
+        cmocka_unit_test(others),      cmocka_unit_test(stops),    cmocka_unit_test(cuts),
     };
     return cmocka_run_group_tests_name("backend_login", list, NULL, NULL);
 }

@@ -35,6 +35,7 @@ struct peer {
 };
 extern struct peer peer;
 
+extern unsigned peer_ports_first; /* of a program's own, below those of clients */
 /* The port of the n-th backend; PEER_BACKENDS of them, and then one where nobody listens. */
 unsigned peer_port(unsigned number);
 
