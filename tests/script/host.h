@@ -37,6 +37,6 @@ struct host {
     uint64_t (*users)(void *state);
 };
 
-extern const struct host host_line, host_gateway, host_front;
+extern const struct host host_line, host_gateway, host_front, host_sieve;
 
 #endif

@@ -26,7 +26,7 @@
 #include "place.h"
 #include "play.h"
 
-static const struct host *const hosts[] = {&host_line, &host_gateway, &host_front};
+static const struct host *const hosts[] = {&host_line, &host_gateway, &host_front, &host_sieve};
 
 struct arguments {
     uint64_t seconds, at;
