@@ -180,7 +180,8 @@ int stream_read_exact(struct stream *stream, void *data, size_t size);
 int stream_read_some(struct stream *stream, void *data, size_t size);
 
 /* While set, what is read is wiped where it lay (receive buffer, block, line) as soon as it is
- * consumed: for as long as a password may come. The last line is wiped too when it ends. */
+ * consumed, and what is written as soon as it is sent: for as long as a password may come or go.
+ * The last line is wiped too when it ends. */
 void stream_wipe(struct stream *stream, bool wipes);
 
 /* ---- writing. Never fails by itself: after an error the bytes are dropped and stream->end tells.

@@ -120,6 +120,7 @@ int dial_backend(struct talk *talk, const struct dial_target *target,
         result = talk_fail(talk, connect_problem(result));
     } else {
         *ret_is_open = true;
+        stream_wipe(talk->stream, talk->credentials != NULL); /* H1 */
         result = greeted(talk, target->tls);
     }
     talk->is_greeted = result == 0;

@@ -15,7 +15,7 @@
  *   speech.c       bytes to be sent, which may hold passwords
  *
  * Invariants:
- *   H1 What holds a secret (struct speech) is sent from where it lies and wiped when it is sent.
+ *   H1 What holds a secret (struct speech, the stream's output) is wiped when it is sent.
  *   H2 A batch holds only commands whose answers cannot change what the next one is to be: nothing
  *      stands behind STARTTLS, and nothing behind what waits for a continuation.
  *   H3 What a backend makes us read before its answer is bounded in lines, bytes and time.

@@ -13,7 +13,8 @@
  *   I1 No piece is empty.
  *   I2 The first `scanned` unread bytes hold no LF.
  *   I3 While PEEKED is set the first piece is neither moved nor given back.
- *   I4 While WIPES is set no consumed byte stays in memory that is given back.
+ *   I4 While WIPES is set no consumed byte stays in memory that is given back, nor one that was
+ *      sent.
  */
 #include "net_private.h"
 

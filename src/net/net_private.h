@@ -44,7 +44,7 @@ enum {
     ATTENDED = 1 << 11, /* in net->attended */
     CLOSING = 1 << 12,
     MOVING = 1 << 13,
-    WIPES = 1 << 14,      /* consumed input is wiped */
+    WIPES = 1 << 14,      /* consumed input and sent output are wiped */
     WIPES_LINE = 1 << 15, /* and so is the line last read, this once */
     JOINED = 1 << 16,     /* stream_join was called; stays, also when the other is gone */
     TOLD = 1 << 17,       /* the owner of a joined stream knows of its end */
@@ -148,6 +148,7 @@ static inline bool output_is_busy(const struct stream *stream)
 bool output_append_sealed(struct stream *stream, struct slice bytes, size_t wanted);
 /* The first block that is not sealed, taken out of the queue; NULL when there is none. */
 struct net_block *output_take_plain(struct stream *stream);
+void output_block_give(struct stream *stream, struct net_block *block); /* wiped: I4 */
 
 /* join.c */
 void join_pass(

@@ -30,7 +30,7 @@ static void drop_plain(struct stream *stream)
 {
     struct net_block *block;
     while ((block = output_take_plain(stream)) != NULL)
-        block_give(net_of(stream), block);
+        output_block_give(stream, block);
     waiters_wake_all(stream->core, &stream->writers);
 }
 
@@ -405,7 +405,7 @@ static bool seal_queue(struct stream *stream)
     bool ok = true;
     while (ok && (block = output_take_plain(stream)) != NULL) {
         ok = seal(stream, slice_of(block->data + block->start, block->end - block->start));
-        block_give(net_of(stream), block);
+        output_block_give(stream, block);
     }
     return ok;
 }

@@ -23,12 +23,19 @@ static struct stream *stream_of_send(struct op *op)
     return (struct stream *)((char *)op - offsetof(struct stream, send));
 }
 
+void output_block_give(struct stream *stream, struct net_block *block)
+{
+    if (stream->state & WIPES)
+        explicit_bzero(block->data, block->end);
+    block_give(net_of(stream), block);
+}
+
 static void head_drop(struct stream *stream)
 {
     struct net_block *head = stream->output;
     stream->output = head->next;
     stream->output_bytes -= head->end - head->start;
-    block_give(net_of(stream), head);
+    output_block_give(stream, head);
 }
 
 /* Frees what is queued; a block in flight stays (W1) until its send is done. */
@@ -46,7 +53,7 @@ void output_free(struct stream *stream)
     while (rest != NULL) {
         struct net_block *next = rest->next;
         stream->output_bytes -= rest->end - rest->start;
-        block_give(net_of(stream), rest);
+        output_block_give(stream, rest);
         rest = next;
     }
 }
@@ -181,7 +188,7 @@ static struct net_block *tail_with_room(struct stream *stream, size_t wanted)
     *grown = (struct net_block){.capacity = (uint32_t)capacity, .end = tail->end - tail->start};
     memcpy(grown->data, tail->data + tail->start, grown->end);
     *end = grown;
-    block_give(net_of(stream), tail);
+    output_block_give(stream, tail);
     return grown;
 }
 

@@ -38,11 +38,32 @@ listeners = (
 admin: {{ port = {admin}; }};
 limits: {{ connections = 200; }};
 '''
+FRONT = '''host_name = "localhost";
+user = "nobody";
+cores = 1;
+drain_pace = "100ms";
+drain_wait = "1s";
+pools = ( {{ name = "store"; verify = "backend"; tls = "{tls}"; unverified_tls = {unverified};
+  pipelining = {pipelining}; backends = ( {{ name = "one"; address = "127.0.0.1";
+    imap = {behind.imap}; pop3 = {behind.pop3}; submission = {behind.smtp}; }} ); }} );
+domains = ( {{ name = "example.test"; pool = "store"; }} );
+tls: {{ certificates = ( {{ certificate = "tls/certificate.pem"; key = "tls/key.pem"; }} ); }};
+auth: {{ failure_delay_first = "0ms"; failure_delay = "0ms"; }};
+listeners = (
+  {{ protocol = "submission"; address = "127.0.0.1"; port = {smtp}; plain_login = true; }},
+  {{ protocol = "pop3"; address = "127.0.0.1"; port = {pop3}; plain_login = true; }},
+  {{ protocol = "imap"; address = "127.0.0.1"; port = {imap}; plain_login = true; }} );
+admin: {{ port = {admin}; }};
+limits: {{ connections = 200; }};
+'''
 NOBODY, TRIES = 65534, 10
 USER = 'u@example.test'
 
 
 class Server:
+    def config(self, **ports):
+        return CONFIG.format(**ports)
+
     def __init__(self):
         self.path = tempfile.mkdtemp(prefix='ringpost-secrets-')
         base = free_base()
@@ -54,8 +75,8 @@ class Server:
         subprocess.run([RINGPOST, 'certificate', 'make', '--dir', f'{self.path}/tls', 'localhost'],
                        check=True, capture_output=True)
         with open(f'{self.path}/conf', 'w', encoding='utf-8') as file:
-            file.write(CONFIG.format(smtp=self.smtp, pop3=self.pop3, imap=self.imap,
-                                     admin=base + ADMIN))
+            file.write(self.config(smtp=self.smtp, pop3=self.pop3, imap=self.imap,
+                                   admin=base + ADMIN))
         with open(f'{self.path}/users', 'w', encoding='utf-8') as file:
             file.write(f'{USER}:{crypt.crypt(self.right, "$6$saltsaltsalt$")}\n')
         os.chmod(f'{self.path}/users', 0o600)
@@ -111,6 +132,19 @@ class Server:
                         found.append((needle, hex(begin + at), line.strip(), around))
                         at = data.find(needle, at + 1)
         return found
+
+
+class Front(Server):
+    """Before another, which is to judge: what a client shows is passed on."""
+
+    def __init__(self, behind, tls, pipelining):
+        self.behind, self.tls, self.pipelining = behind, tls, pipelining
+        super().__init__()
+        self.right, self.wrong = behind.right, behind.wrong
+
+    def config(self, **ports):
+        return FRONT.format(behind=self.behind, tls=self.tls, pipelining=self.pipelining,
+                            unverified='true' if self.tls != 'none' else 'false', **ports)
 
 
 def shapes(password):
@@ -232,6 +266,15 @@ def forget(server, what, logins, password):
 
 
 def test_memory(server): # A15
+    """Nor in the memory of a gateway in front of it, which has passed it on."""
+    check_memory(server)
+    for tls, pipelining in (('none', 'false'), ('start', 'true')):
+        with Front(server, tls, pipelining) as front:
+            check_memory(front)
+            test_open_session(front)
+
+
+def check_memory(server):
     # the search finds what is there
     known = [b'example.test']
     check(server.found(known), 'the search finds nothing at all')
