@@ -280,15 +280,22 @@ static bool gone(void *argument)
     return ++looks > looks_max;
 }
 
+static bool gone_behind(void *argument)
+{
+    (void)argument;
+    return peer.has_message;
+}
+
 /* F2: nothing is sent that would end the message. */
 static void leaves_body(struct core *core)
 {
     static struct peer_result result;
     large_make();
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         unsigned left = 0;
-        struct peer_case one = {i == 0 ? "PIPELINING CHUNKING" : "PIPELINING", i == 0 ? BDAT : DATA,
-                                .message = {.bytes = slice_of(large, i == 2 ? 640 : PIECE * 3)},
+        struct peer_case one = {i % 3 == 0 ? "PIPELINING CHUNKING" : "PIPELINING",
+                                i % 3 == 0 ? BDAT : DATA,
+                                .message = {.bytes = slice_of(large, i >= 2 ? 640 : PIECE * 3)},
                                 .gone = gone, .wait_ms = 60000};
         result.result = -EAGAIN;
         for (looks_max = 0; result.result != 0; looks_max++) {
@@ -301,8 +308,13 @@ static void leaves_body(struct core *core)
             check(strcmp(result.transfer.problem, "the sender left") == 0);
             check(!peer.has_message && !result.transfer.may_come_twice);
         }
-        check(left >= (i == 2 ? 1 : 3) && left < 10 && peer.has_message);
+        check(left >= (i >= 2 ? 1 : 3) && left < 10 && peer.has_message);
     }
+    /* behind the end nobody asks: the answer is still of use */
+    struct peer_case late = {"PIPELINING CHUNKING",
+                             ENVELOPE "bdat\nnap\nnap\nnap\nnap\n> 250 2.0.0 Saved\n",
+                             .gone = gone_behind, .is_sent = true};
+    peer_check(core, &late);
     /* while an answer is waited for */
     struct peer_case one = {"PIPELINING", "stall\n", .gone = gone, .wait_ms = 60000};
     looks = 0;

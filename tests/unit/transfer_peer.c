@@ -255,15 +255,15 @@ static bool peer_accepted(struct core *core, unsigned slot, void *argument)
 {
     struct peer_session *session = calloc(1, sizeof *session);
     (void)argument;
+    peer.accepted++;
     if (session == NULL)
         return false;
     session->at = peer_script;
-    session->has_fiber = true;
     peer.sessions++;
-    peer.accepted++;
     stream_open(&session->stream, core, slot, &peer_owner);
     stream_deadline(&session->stream, core_now_ns(core) + UINT64_C(60000000000));
-    if (fiber_start(core, peer_fiber, session) < 0)
+    session->has_fiber = fiber_start(core, peer_fiber, session) == 0;
+    if (!session->has_fiber)
         stream_close(&session->stream);
     return true;
 }
@@ -353,10 +353,14 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     result->is_sent = false;
     if (one->waits)
         fiber_sleep(core, harness_is_simulated() ? 1000 * (uint64_t)NAP_NS : 10 * NAP_NS);
+    if (peer.begin != NULL)
+        peer.begin();
     result->result = one->asks ? transfer_ask(&result->transfer, pointers[0])
                                : transfer_message(&result->transfer, &message, pointers,
                                                   result->count, &result->is_sent);
     result->ms = peer.ms = (core_now_ns(core) - begin_ns) / 1000000;
+    if (peer.end != NULL)
+        peer.end();
     check(linked.link.input == NULL);
     if (result->result == 0)
         transfer_leave(&result->transfer);
@@ -364,7 +368,9 @@ void peer_transfer(struct core *core, const struct peer_case *one, struct peer_r
     peer.is_over = true;
     while (!linked.is_released)
         waiters_wait(core, &linked.gone, 0);
-    while (peer.sessions > 0 || peer.accepted == accepted)
+    for (unsigned i = 0; i < 2500 && peer.accepted == accepted; i++)
+        fiber_sleep(core, NAP_NS); /* or its accept has failed */
+    while (peer.sessions > 0)
         fiber_sleep(core, NAP_NS);
 }
 

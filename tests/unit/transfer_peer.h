@@ -22,10 +22,11 @@
 enum { PEER_RECIPIENTS = 4, PEER_RECIPIENTS_MAX = 400 };
 
 struct lmtp_peer {
-    size_t cut;          /* after so many bytes of the answers a pause; 0: none */
-    unsigned at;         /* an answer, from 1; 0: none */
-    const char *instead; /* lines of a script, in its place */
-    const char *before;  /* the same, in front of it, in one write */
+    size_t cut;                        /* after so many bytes of the answers a pause; 0: none */
+    unsigned at;                       /* an answer, from 1; 0: none */
+    const char *instead;               /* lines of a script, in its place */
+    const char *before;                /* the same, in front of it, in one write */
+    void (*begin)(void), (*end)(void); /* around the transaction itself; NULL: nothing */
     /* what was seen */
     unsigned answers, sessions, accepted;
     size_t answer_bytes;

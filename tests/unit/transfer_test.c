@@ -144,12 +144,9 @@ static const struct peer_case verdicts[] = {
     {"PIPELINING", MAIL RCPT0 OK OK "< DATA\n" GO "data\nstall\n", .wait_ms = 700,
      .result = -EAGAIN, .problem = "timed out", .is_sent = true, .may_come_twice = true,
      .results = {-EAGAIN}, .replies = {LOST}},
-    /* F1: RCPT is taken without MAIL; an answer is there before the message */
+    /* F1: RCPT is taken without MAIL */
     {"PIPELINING", MAIL RCPT0 "> 451 4.3.0 later\n> 250 OK\n", .result = -EAGAIN,
      .problem = "sent what is no answer", .results = {-EAGAIN}, .replies = {ODD}},
-    {"PIPELINING", MAIL RCPT0 OK OK "< DATA\n+ 354 go\\r\\n250 Saved\\r\\n\ndata\n",
-     .is_sent = true, .result = -EAGAIN, .problem = "answered before it had the message",
-     .results = {-EAGAIN}, .replies = {ODD}},
     /* what cannot be handed on here is not begun */
     {"PIPELINING BINARYMIME", "", .message = {.body = RELAY_BINARYMIME}, .results = {-EACCES},
      .replies = {"554 5.6.1"}, .without_message = true},
@@ -311,7 +308,7 @@ static void nonsense(void **state)
     peer_run(nonsense_body);
 }
 
-/* R1: an answer too many makes all worthless, wherever it stands. */
+/* X12, R1: an answer too many makes all worthless, wherever it stands. */
 static void doubled_body(struct core *core)
 {
     static const char *const more[] = {"> 250 2.0.0 more", "> 550 5.1.1 more",
@@ -346,14 +343,26 @@ static void doubled(void **state)
     peer_run(doubled_body);
 }
 
-/* It talks before it is asked. */
+/* X08: it talks before it is asked. */
+static const struct peer_case ahead_of_mail = {
+    "PIPELINING CHUNKING", "> 250 2.1.0 OK\n> 250 OK\n> 250 OK\nstall\n",
+    .result = -EAGAIN,     .problem = "answered more than it was asked",
+    .results = {-EAGAIN},  .replies = {ODD},
+    .waits = true,         .without_message = true};
+static const struct peer_case ahead_of_message = {"PIPELINING",
+                                                  MAIL RCPT0 OK OK
+                                                  "< DATA\n+ 354 go\\r\\n250 Saved\\r\\n\ndata\n",
+                                                  .is_sent = true,
+                                                  .result = -EAGAIN,
+                                                  .problem = "answered before it had the message",
+                                                  .results = {-EAGAIN},
+                                                  .replies = {ODD}};
+
 static void ahead_body(struct core *core)
 {
-    struct peer_case one = {"PIPELINING CHUNKING", "> 250 2.1.0 OK\n> 250 OK\n> 250 OK\nstall\n",
-                            .result = -EAGAIN,     .problem = "answered more than it was asked",
-                            .results = {-EAGAIN},  .replies = {ODD},
-                            .waits = true,         .without_message = true};
-    peer_check(core, &one);
+    peer_check(core, &ahead_of_mail);
+    if (!harness_is_simulated()) /* whose wire may part the two */
+        peer_check(core, &ahead_of_message);
 }
 
 static void ahead(void **state)
