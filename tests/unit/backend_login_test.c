@@ -253,6 +253,11 @@ static const struct peer_login bad[] = {
      .result = -EAGAIN, .problem = "refused STARTTLS"},
     {BACKEND_POP3, "> +OK x\n< STLS\n+ +OK\\r\\n+OK\\r\\n\nstall\n", .is_start_tls = true,
      .result = -EAGAIN, .problem = "sent clear text behind its answer to STARTTLS"},
+    {BACKEND_LMTP,
+     "> 220 b\n< LHLO [198.51.100.1]\n> 250-b\n> 250 STARTTLS\n< STARTTLS\n"
+     "+ 220 go\\r\\n250 PIPELINING\\r\\n\nstall\n",
+     .is_start_tls = true, .result = -EAGAIN,
+     .problem = "sent clear text behind its answer to STARTTLS"},
     /* what a backend says of the user */
     {BACKEND_IMAP, DOVECOT LOGIN "> L NO [AUTHENTICATIONFAILED] Authentication failed.\n",
      .result = -EACCES, .text = "Authentication failed."},
