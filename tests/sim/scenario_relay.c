@@ -2,7 +2,7 @@
  *
  * Mail handed on to backends that die, hang, refuse and babble (relay_host.h), from fibers on one
  * to three cores, over the world's faulty connections, while an operator moves users; through
- * crashes of the gateway.
+ * crashes of the gateway. Rows X07, X08 and X09 of the list of bad inputs.
  *
  * Oracle, kept outside of the crash domain:
  *   1 a recipient who was answered 250 has the message, whole, once; one who was refused has it

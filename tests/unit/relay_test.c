@@ -144,7 +144,7 @@ static void all_dead(void **state)
     relay_world_run(&world);
 }
 
-/* What a backend may do before it has taken anything: each has his letter at the other one. */
+/* X07, X08: what a backend may do before it has taken anything: each has it at the other. */
 static void before_data_body(struct core *core, struct relay_world *world)
 {
     static const struct {
@@ -182,7 +182,8 @@ static void before_data(void **state)
     relay_world_run(&world);
 }
 
-/* Behind the message he may have it: never a second backend (R5), and he stays where he is (B1). */
+/* X07, X08: behind the message he may have it: never a second backend (R5), and he stays where he
+ * is (B1). */
 static void behind_data_body(struct core *core, struct relay_world *world)
 {
     static const enum lmtp_deed deeds[] = {LMTP_CLOSES, LMTP_HANGS, LMTP_BABBLES};

@@ -158,6 +158,7 @@ static void expect_row(unsigned index, const char *user, const char *address)
 
 /* ---------------------------------------------------------------- LMTP: a reply for each */
 
+/* S37 */
 static void replies(void **state)
 {
     (void)state;

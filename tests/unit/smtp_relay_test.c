@@ -190,7 +190,7 @@ static enum lmtp_deed by_name(unsigned backend, enum lmtp_step step, struct slic
     return LMTP_PLAYS;
 }
 
-/* One transaction for users of both, some of whom do not get it. */
+/* S37, X09: one transaction for users of both, some of whom do not get it. */
 static void shared(void **state)
 {
     (void)state;
@@ -230,7 +230,7 @@ static void shared(void **state)
     end();
 }
 
-/* RFC 2033, 4.2: an answer for each RCPT, also when they are the same; he has one copy of it. */
+/* S37 (RFC 2033, 4.2): an answer for each RCPT, also when they are the same; he has one copy. */
 static void twice(void **state)
 {
     (void)state;
