@@ -414,6 +414,24 @@ def by_directory(field, users):
     return where
 
 
+def tally(field, where, begins, names=None):
+    """{(user, subject): how often} of all messages whose subjects begin so; each is where its user
+    is said to be. names: of these stores only."""
+    counts = collections.Counter()
+    def look(imap):
+        imap.select('INBOX', readonly=True)
+        return imap.fetch('1:*', '(BODY.PEEK[HEADER.FIELDS (SUBJECT)])')[1]
+    for name in names or field.stores:
+        store = field.stores[name]
+        for user in where:
+            for item in with_imap(store, user, look):
+                if isinstance(item, tuple) and begins.encode() in item[1]:
+                    subject = item[1].split()[1].decode()
+                    check(where[user] == name, f'{subject} of {user} is on {name}')
+                    counts[user, subject] += 1
+    return counts
+
+
 def codes_of(lmtp, users, name):
     return dict(zip(users, (code for code, _ in lmtp.deliver(users, message(name)))))
 
@@ -507,17 +525,7 @@ def test_load(field):
     for thread in threads:
         thread.join(60)
     check(not bad, bad[:5])
-    counts = collections.Counter()
-    for name, one in field.stores.items():
-        for user in users:
-            def look(imap):
-                imap.select('INBOX', readonly=True)
-                return imap.fetch('1:*', '(BODY.PEEK[HEADER.FIELDS (SUBJECT)])')[1]
-            for item in with_imap(one, user, look):
-                if isinstance(item, tuple) and b'load-' in item[1]:
-                    subject = item[1].split()[1].decode()
-                    check(where[user] == name, f'{subject} of {user} is on {name}')
-                    counts[user, subject] += 1
+    counts = tally(field, where, 'load-')
     check(set(counts) == set(wanted), f'{len(set(wanted) - set(counts))} lost, '
           f'{len(set(counts) - set(wanted))} that nobody sent')
     twice = sum(count > 1 for count in counts.values())
