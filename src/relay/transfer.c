@@ -157,6 +157,8 @@ int course_reply(struct course *course)
         if (lines == 1) /* which says most, as a rule */
             smtp_reply_line(&reply, course->line, sizeof course->line);
     } while (reply.is_more);
+    if (course->number == 421) /* it is not we who close: RFC 5321, section 3.8 */
+        memcpy(course->line, "451", 3);
     return 0;
 }
 

@@ -172,7 +172,7 @@ static const struct peer_case early[] = {
     {"", "> 452 4.3.1 full\nstall\n", .problem = EARLY, .results = {-EAGAIN},
      .replies = {"452 4.3.1 full"}},
     {"", "> 421 4.3.2 bye\nstall\n", .problem = EARLY, .results = {-EAGAIN},
-     .replies = {"421 4.3.2 bye"}},
+     .replies = {"451 4.3.2 bye"}},
     /* R1, R2: these may be meant for something else */
     {"", "> 250 2.0.0 Saved\nstall\n", .problem = EARLY, .results = {-EAGAIN}, .replies = {ODD}},
     {"", "> 250 2.0.0 Saved\n", .problem = EARLY, .results = {-EAGAIN}, .replies = {ODD}},

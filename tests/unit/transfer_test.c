@@ -129,14 +129,14 @@ static const struct peer_case verdicts[] = {
     /* 421 anywhere is the end for all that are open */
     {"PIPELINING", MAIL RCPT0 RCPT1 "> 421 4.3.2 bye\nclose\n", .count = 2, .result = -EAGAIN,
      .problem = "said good-bye", .results = {-EAGAIN, -EAGAIN},
-     .replies = {"421 4.3.2 bye", "421 4.3.2 bye"}},
+     .replies = {"451 4.3.2 bye", "451 4.3.2 bye"}},
     {"PIPELINING", MAIL RCPT0 RCPT1 OK OK "> 421 4.3.2 bye\nclose\n", .count = 2, .result = -EAGAIN,
      .problem = "said good-bye", .is_sent = true, .results = {-EAGAIN, -EAGAIN},
-     .replies = {"421 4.3.2 bye", "421 4.3.2 bye"}},
+     .replies = {"451 4.3.2 bye", "451 4.3.2 bye"}},
     {"PIPELINING CHUNKING",
      MAIL RCPT0 RCPT1 RCPT2 OK OK OK OK "bdat\n" SAVED "> 421 4.3.2 bye\nclose\n", .count = 3,
      .result = -EAGAIN, .problem = "said good-bye", .is_sent = true,
-     .results = {0, -EAGAIN, -EAGAIN}, .replies = {"250", "421 4.3.2 bye", "421 4.3.2 bye"}},
+     .results = {0, -EAGAIN, -EAGAIN}, .replies = {"250", "451 4.3.2 bye", "451 4.3.2 bye"}},
     /* X07: behind the message */
     {"PIPELINING CHUNKING", MAIL RCPT0 RCPT1 OK OK OK "bdat\n" SAVED "close\n", .count = 2,
      .result = -EAGAIN, .problem = "closed the connection", .is_sent = true, .may_come_twice = true,
