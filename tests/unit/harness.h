@@ -44,6 +44,9 @@ void harness_library(int (*open)(struct kernel *kernel), void (*close)(void));
 int64_t harness_wall_ns(void);
 bool harness_clock_jumps(void); /* the wall clock, in this world */
 void harness_nap(uint64_t us); /* the test waits, the engine goes on */
+/* The first of `size` neighbouring ports that are this process's until it ends: of so many groups
+ * behind `first`, which belong to tests that share them and to nobody else. */
+unsigned harness_ports(unsigned first, unsigned groups, unsigned size);
 
 /* Blocking clients. At most HARNESS_CLIENTS_MAX at once; each waits for at most 20 s. */
 enum { HARNESS_CLIENTS_MAX = 256 };

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -41,6 +42,44 @@ int harness_main(int (*tests)(void))
 void harness_nap(uint64_t us)
 {
     usleep((useconds_t)us);
+}
+
+/* A group is taken by the name of a socket that nobody listens to: listeners themselves would share
+ * a port without a word (SO_REUSEPORT). */
+static bool claim(unsigned port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "ringpost-tests-%u", port);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    check(fd >= 0);
+    if (bind(fd, (struct sockaddr *)&name,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0)
+        return true; /* the end of the process closes it */
+    close(fd);
+    return false;
+}
+
+unsigned harness_ports(unsigned first, unsigned groups, unsigned size)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct {
+        unsigned first, taken;
+    } known[4];
+    unsigned taken = 0, i = 0;
+    pthread_mutex_lock(&lock);
+    for (; known[i].first != first && known[i].first != 0; i++)
+        check(i + 1 < sizeof known / sizeof known[0]);
+    for (unsigned n = 0; known[i].first == 0 && n < groups; n++) {
+        unsigned port = first + ((unsigned)getpid() + n) % groups * size;
+        if (!claim(port))
+            continue;
+        known[i].first = first;
+        known[i].taken = port;
+    }
+    taken = known[i].taken;
+    pthread_mutex_unlock(&lock);
+    check(taken != 0);
+    return taken;
 }
 
 struct harness_engine {

@@ -11,7 +11,7 @@ static const struct tls_service front_service = {NULL, 9};
 
 unsigned front_port(void)
 {
-    return 26800 + (unsigned)getpid() % 100; /* no other test's, and no client's */
+    return harness_ports(26800, 100, 1);
 }
 
 static struct pair *pair_of(struct stream *stream, bool *ret_is_client)

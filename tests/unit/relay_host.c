@@ -24,7 +24,7 @@ struct lmtp_session {
 
 unsigned lmtp_port(unsigned number)
 {
-    return 28000 + (unsigned)getpid() % 20 * (LMTP_BACKENDS + 1) + number;
+    return harness_ports(28000, 20, LMTP_BACKENDS + 1) + number;
 }
 
 void lmtp_forget(void)

@@ -14,7 +14,7 @@ static const struct tls_service service = {"imap", 7};
 
 unsigned port_base(void)
 {
-    return 24220 + (unsigned)getpid() % 30 * 5; /* no other test's: TLS, clear, odd, OpenSSL */
+    return harness_ports(24220, 30, 5); /* TLS, clear, odd, OpenSSL */
 }
 
 /* ---------------------------------------------------------------- the engine */

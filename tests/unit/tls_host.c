@@ -53,7 +53,7 @@ struct tls_settings *settings_make(const struct tls_options *options)
 
 unsigned port_base(void)
 {
-    return 24000 + (unsigned)getpid() % 40 * 2;
+    return harness_ports(24000, 40, 2);
 }
 
 static struct listener *listen_at(struct core *core, unsigned port, struct line_server *lines)

@@ -24,7 +24,7 @@ static const char *peer_script;
 
 static unsigned peer_port(void)
 {
-    return 28200 + (unsigned)getpid() % 190; /* no other test's, and no client's */
+    return harness_ports(28200, 190, 1);
 }
 
 /* ---------------------------------------------------------------- the script */
