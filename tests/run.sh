@@ -161,8 +161,8 @@ without_randomisation() {
 meson_lane() {
     local suite=$1 lane=$2
     shift 2
-    without_randomisation meson test -C "$build/$suite" --no-rebuild --logbase "$lane" "$@" 2>&1 \
-        </dev/null | tee "$log/$suite-$lane.log" | sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p"
+    without_randomisation nice -n "${niceness:-0}" meson test -C "$build/$suite" --no-rebuild \
+        --logbase "$lane" "$@" 2>&1 </dev/null | tee "$log/$suite-$lane.log" | sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p"
 }
 
 # meson_results SUITE LANE: what a lane has left counts.
@@ -183,11 +183,12 @@ meson_tests() {
 }
 
 # all_meson_tests SUITE OPTION...: two lanes. Most tests work, one on each processor; those that
-# mostly wait (for the real clock) go on beside them.
+# mostly wait (for the real clock) go on beside them, and come first when their time has come.
 all_meson_tests() {
     local waiting=(threads beside waiting)
     rm -f "$build/$1"/meson-logs/{working,waiting}.json
-    meson_lane "$1" working "${waiting[@]/#/--no-suite=}" --num-processes "$(nproc)" "${@:2}" &
+    niceness=10 meson_lane "$1" working "${waiting[@]/#/--no-suite=}" \
+        --num-processes "$(nproc)" "${@:2}" &
     child=$!
     meson_lane "$1" waiting "${waiting[@]/#/--suite=}" --num-processes $(($(nproc) + 1)) "${@:2}" &
     child="$child $!"
