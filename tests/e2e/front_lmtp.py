@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 
+from bench_smtp import bench, clean
 from front_harness import Field, Store, marker
 from harness import check
 
@@ -389,6 +390,42 @@ def test_identity(field):
         theirs = texts[0][:texts[0].index(b'by localhost (session')] # behind it stand our words
         theirs = theirs[:theirs.rindex(b'Received:')]
         check((source.encode() in theirs) == is_told, f'{identity}: {theirs}')
+
+
+def test_requires_tls(field):
+    """REQUIRETLS (RFC 8689) holds as far as the mailbox: nothing goes on in clear, for good."""
+    lmtp = backends(field)
+    start = 'tls_ca = "authority.pem"; lmtp_tls = "start"; '
+    for kind, more, code, said in (('none', '', 550, b'5.7.30'), ('start', start, 250, b'')):
+        serve(field, POOL + more, backends=lmtp)
+        with Lmtp(field, 'smtp') as smtp:
+            answer = smtp.smtp.docmd('MAIL FROM:<a@example.org> REQUIRETLS')
+            check(answer[0] == 530, f'REQUIRETLS in clear: {answer}')
+            smtp.smtp.starttls()
+            smtp.smtp.ehlo()
+            check(smtp.smtp.has_extn('requiretls'), smtp.smtp.esmtp_features)
+            answers = smtp.envelope([address('u5')], 'REQUIRETLS')
+            check(answers[0][0] == 250, answers)
+            answer = smtp.data(message(f'secret-{kind}'), 1)[0]
+            check(answer[0] == code and said in answer[1], f'{kind}: {answer}')
+            answer = smtp.deliver(['u5'], message(f'open-{kind}'))[0] # who does not ask for it
+            check(answer[0] == 250, f'{kind}: {answer}')
+        check_delivered(field, 'u5', f'open-{kind}')
+    check(sum(holds(field, 'u5', 'secret-none').values()) == 0, 'it went on in clear')
+    check_delivered(field, 'u5', 'secret-start')
+
+
+def test_bench(field):
+    """ringpost-bench finds each of its messages whole, once, in the mailbox that it was sent to."""
+    serve(field)
+    ports = field.ports
+    for recipients, arguments in ((3, ('--messages', 200)), (2, ('--bdat', '--messages', 100)),
+                                  (1, ('--size', '300k', '--messages', 30)),
+                                  (2, ('--size', 'real', '--no-pipelining', '--messages', 100))):
+        result = bench('lmtp', '--target', f'127.0.0.1:{ports["lmtp"]}', '--recipients',
+                       recipients, *arguments, '--verify', '--also',
+                       f'imap://127.0.0.1:{ports["imap"]}', users=int(FULL[1:]))
+        clean(result, arguments[-1], recipients, arguments)
 
 
 # ---------------------------------------------------------------- failures
