@@ -162,7 +162,8 @@ meson_lane() {
     local suite=$1 lane=$2
     shift 2
     without_randomisation nice -n "${niceness:-0}" meson test -C "$build/$suite" --no-rebuild \
-        --logbase "$lane" "$@" 2>&1 </dev/null | tee "$log/$suite-$lane.log" | sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p"
+        --logbase "$lane" "$@" 2>&1 </dev/null |
+        tee "$log/$suite-$lane.log" | sed -un "s/^ *\([0-9]*\/[0-9]* .*\)/$suite  \1/p"
 }
 
 # meson_results SUITE LANE: what a lane has left counts.
