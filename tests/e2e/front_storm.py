@@ -322,7 +322,7 @@ def await_up(field, name):
 
 
 def test_kill(field):
-    """kill -9: the kernel closes all of its connections in one moment."""
+    """X15: kill -9: the kernel closes all of its connections in one moment."""
     trial = Trial(field, 'killed', 'left', 'right', 'connection to the backend was lost')
     trial.away.kill()
     field.mass.play(min(field.spread / 3, 5))
@@ -334,7 +334,7 @@ def test_kill(field):
 
 
 def test_hang(field):
-    """It stops, with all sessions: its kernel goes on, so that only checks can tell."""
+    """X08: it stops, with all sessions: its kernel goes on, so that only checks can tell."""
     trial = Trial(field, 'hung', 'right', 'left', 'backend does not answer')
     trial.away.signal(signal.SIGSTOP)
     trial.finish(NOTICE_SECONDS + SWEEP_SECONDS, SWEEP_SECONDS)
