@@ -132,6 +132,11 @@ bool output_append_sealed(struct stream *stream, struct slice bytes, size_t want
     return true;
 }
 
+void output_block_give(struct stream *stream, struct net_block *block)
+{
+    block_give(net_of(stream), block);
+}
+
 struct net_block *output_take_plain(struct stream *stream)
 {
     (void)stream;
