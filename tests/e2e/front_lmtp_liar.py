@@ -98,8 +98,8 @@ class Conversation(socketserver.StreamRequestHandler):
         if self.is_refused:
             honest = b'503 5.5.1 MAIL first\r\n'
         answer = server.lie if lies else honest
-        self.is_refused = self.is_refused or (
-            stage == 'mail' and isinstance(answer, bytes) and answer[:3] in (b'451', b'503', b'550'))
+        if stage == 'mail' and isinstance(answer, bytes):
+            self.is_refused = not answer.startswith(b'2')
         if answer is MUTE:
             while self.rfile.read(1):
                 pass
