@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The gateway in front of Cyrus IMAP, whose greetings, answers and capabilities are others than
 Dovecot's: IMAP, POP3 and ManageSieve, by the client's password and by a proxy's, in clear and under
-TLS. The tests are those of front.py that ask for nothing which only Dovecot has."""
+TLS; and its lmtpd, which needs no log-in here (-a), takes mail from the gateway. The tests are those
+of front.py and front_lmtp.py that ask for nothing which only Dovecot has."""
 import contextlib
+import imaplib
 import os
 import shutil
 import socket
@@ -13,6 +15,7 @@ import threading
 import time
 
 import front
+import front_lmtp
 from front_harness import Field, peers, process
 
 CONFIG = '''# written by tests/e2e/front_cyrus.py
@@ -50,6 +53,8 @@ class PasswordServer:
 
     def __init__(self, path, is_right):
         self.is_right, self.listener = is_right, socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(FileNotFoundError): # of an earlier life
+            os.remove(path)
         self.listener.bind(path)
         os.chmod(path, 0o777)
         self.listener.listen(100)
@@ -103,12 +108,18 @@ class Cyrus(peers.Peer):
     def go_on(self):
         pass
 
+    def imap(self, user):
+        imap = imaplib.IMAP4('127.0.0.1', self.ports['imap'], timeout=30)
+        imap.login(f'{user}@example.test', 'pw')
+        return imap
+
 
 def main():
     with Field(names=('left', 'right'), users=30, kind=Cyrus) as field:
         for test in (front.test_spread, front.test_passwords, front.test_mechanisms,
                      front.test_pipelined, front.test_tls, front.test_client_tls,
-                     front.test_sieve):
+                     front.test_sieve, front_lmtp.test_fan_out, front_lmtp.test_chunks,
+                     front_lmtp.test_aliases, front_lmtp.test_bench, front_lmtp.test_killed):
             began = time.monotonic()
             test(field)
             print(f'{test.__name__}: ok, {time.monotonic() - began:.1f} s', flush=True)

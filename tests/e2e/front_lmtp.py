@@ -106,8 +106,8 @@ def address(user):
 
 
 def message(name, body=b'x\r\n'):
-    return (f'From: a@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n'
-            ).encode() + body
+    return (f'From: a@example.org\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: '
+            f'<{name}@example.org>\r\nSubject: {name}\r\n\r\n').encode() + body
 
 
 def found(imap, name, mailbox='INBOX'):
