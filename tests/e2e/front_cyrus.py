@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The gateway in front of Cyrus IMAP, whose greetings, answers and capabilities are others than
 Dovecot's: IMAP, POP3 and ManageSieve, by the client's password and by a proxy's, in clear and under
-TLS; and its lmtpd, which needs no log-in here (-a), takes mail from the gateway. The tests are those
-of front.py and front_lmtp.py that ask for nothing which only Dovecot has."""
+TLS; and mail by LMTP, for which it asks no log-in here (lmtpd -a). The tests are those of front.py
+and front_lmtp.py that ask for nothing which only Dovecot has."""
 import contextlib
 import imaplib
 import os
