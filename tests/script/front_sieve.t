@@ -15,6 +15,9 @@ S: NO *
 S: NO *
 raw "AUTHENTICATE \"PLAIN\" {20+}\r\nAGFubmEAc2VjcmV0\r\n\r\n\r\n"
 S: NO *
+raw "AUTHENTICATE \"PLAIN\" \"AGNhcmwAc2VjcmV0\"\r\nLISTSCRIPTS\r\n"
+S: NO "Wrong user name or password"
+S: NO "Log in first"
 close
 b = front_sieve
 S* OK *

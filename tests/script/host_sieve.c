@@ -4,9 +4,9 @@
  * a protocol of the same process, so that it ends, and fails, with the rest. A second backend is
  * not there; its half of the users are logged in at the one that is.
  *
- * Users anna and bert of example.org, password "secret". The store knows PUTSCRIPT, GETSCRIPT and
- * LISTSCRIPTS, one script a user, and DROP, which closes the connection without a word. What it has
- * said OK to is kept over crashes.
+ * Users anna and bert of example.org, password "secret"; carl is known to the front only. The store
+ * knows PUTSCRIPT, GETSCRIPT and LISTSCRIPTS, one script a user, and DROP, which closes the
+ * connection without a word. What it has said OK to is kept over crashes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,8 +229,9 @@ static void make_users(struct sieve_host *host)
 {
     char hash[256], text[800];
     must(auth_hash(SLICE("sha512"), SLICE("secret"), SLICE("0123456789abcdef"), 1000, hash));
-    int size =
-        snprintf(text, sizeof text, "anna@example.org:%s\nbert@example.org:%s\n", hash, hash);
+    int size = snprintf(text, sizeof text,
+                        "anna@example.org:%s\nbert@example.org:%s\ncarl@example.org:%s\n", hash,
+                        hash, hash);
     must(auth_users_parse(slice_of(text, (size_t)size), problem, NULL, &host->users));
 }
 

@@ -11,6 +11,7 @@ STREAM = 'tests/sim/stream_sim_test'
 JOIN = 'tests/sim/sim join --seeds 0..2000 --seconds 30'
 JOINED = 'tests/sim/join_sim_test'
 SCRIPT = 'tests/script/script_sim --seconds 30 tests/script/'
+SIEVE = SCRIPT + 'front_sieve.t'
 
 MUTANTS = [
     ('a full table is not tried again', 'src/net/listener.c',
@@ -53,6 +54,15 @@ MUTANTS = [
     ('fibers of a core run on in the order of their waking, backwards', 'src/engine/message.c',
      '        newest->next = oldest;\n        oldest = newest;',
      '        oldest = oldest == NULL ? newest : oldest;', ENGINE),
+    ('bytes of a literal are lines', 'src/sieve/reader.c',
+     'if (scanned == SIEVE_LINE_WHOLE)', 'if (scanned != SIEVE_LINE_LOST)', SIEVE),
+    ('a user of scripts is told so, and not joined', 'src/sieve/login.c',
+     '    proxy_join(session);\n', '', SIEVE),
+    ('a store of scripts is gone without a word', 'src/sieve/sieve.c',
+     '{SESSION_END_BACKEND_LOST, "TRYLATER", "The server of the scripts was lost"},', '', SIEVE),
+    ('a password is not looked at where scripts are kept', 'src/sieve/login.c',
+     '    if (result < 0) {\n        refuse(session, front_refusals, result);',
+     '    if (result < -1000) {\n        refuse(session, front_refusals, result);', SIEVE),
     ('mail is acknowledged whatever the store says', 'src/smtp/deliver.c',
      'store_deliver(', '0 * store_deliver(', GATEWAY),
     ('a failed allocation of a listener is fatal', 'src/net/listener.c',
