@@ -47,14 +47,19 @@ bool harness_is_simulated(void)
     return true;
 }
 
-/* World 0 is calm and in order, 1 is drawn but without faults; the others have some, more and
- * more. */
+/* World 0 is calm and in order, 1 is drawn but without faults; the others have some. WORLDS=40 is
+ * the first 40 of them, WORLDS=14..14 that one; VERBOSE=1 writes every event. */
 int harness_main(int (*tests)(void))
 {
     const char *text = getenv("WORLDS");
-    uint64_t count = text == NULL ? 6 : strtoull(text, NULL, 10);
+    char *rest;
+    uint64_t first = 0, end = strtoull(text == NULL ? "6" : text, &rest, 10);
+    if (strncmp(rest, "..", 2) == 0) {
+        first = end;
+        end = strtoull(rest + 2, NULL, 10) + 1;
+    }
     int failed = 0;
-    for (worlds.seed = 0; worlds.seed < count && failed == 0; worlds.seed++) {
+    for (worlds.seed = first; worlds.seed < end && failed == 0; worlds.seed++) {
         fprintf(stderr, "world %llu\n", (unsigned long long)worlds.seed);
         failed = tests();
         if (worlds.sim != NULL)
@@ -100,6 +105,7 @@ static void draw_options(struct sim_options *options)
 {
     sim_options_calm(options, worlds.seed);
     options->in_order = worlds.seed == 0;
+    options->verbose = getenv("VERBOSE") != NULL;
     if (worlds.seed < 2)
         return;
     options->sq_entries = 4u << worlds.seed % 5;

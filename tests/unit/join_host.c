@@ -160,6 +160,14 @@ void front_close(struct front *front)
         check(core_now_ns(front->core) < until && "a pair stays");
         fiber_sleep(front->core, 8000000);
     }
+    /* Until nobody listens: who dials the next front must not get into the backlog of this one. */
+    struct stream_target target = target_v4(front_port());
+    struct dialed late;
+    while (dial(front->core, &late, &target, 20 * SECOND_NS) == 0) {
+        check(core_now_ns(front->core) < until && "the listener stays");
+        dialed_close(&late);
+        fiber_sleep(front->core, 8000000);
+    }
 }
 
 int front_dial(struct front *front, struct dialed *client, struct tls_client *tls)
