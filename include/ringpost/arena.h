@@ -17,10 +17,12 @@
 
 struct arena {
     struct arena_block *blocks; /* newest first */
-    size_t used;                /* bytes given out since the last reset */
-    size_t bytes_max;           /* cap on `used` */
+    uint32_t used;              /* bytes given out since the last reset */
+    uint32_t bytes_max;         /* cap on `used` */
+    bool was_short;             /* since then a piece was not to be had */
 };
 
+/* bytes_max: up to 4 GiB. */
 void arena_init(struct arena *arena, size_t bytes_max);
 
 /* 16-byte aligned, not zeroed. NULL when the cap would be passed or memory is out: the caller

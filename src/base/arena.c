@@ -7,6 +7,7 @@
  */
 #include "ringpost/arena.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,14 +30,17 @@ struct arena_block {
 
 void arena_init(struct arena *arena, size_t bytes_max)
 {
-    *arena = (struct arena){.bytes_max = bytes_max};
+    assert(bytes_max <= UINT32_MAX);
+    *arena = (struct arena){.bytes_max = (uint32_t)bytes_max};
 }
 
 static struct arena_block *block_add(struct arena *arena, size_t size)
 {
     struct arena_block *block = malloc(sizeof *block + size);
-    if (block == NULL)
+    if (block == NULL) {
+        arena->was_short = true;
         return NULL;
+    }
     block->size = size;
     block->used = 0;
     block->next = arena->blocks;
@@ -46,13 +50,15 @@ static struct arena_block *block_add(struct arena *arena, size_t size)
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    if (size > arena->bytes_max || arena->used > arena->bytes_max - size)
+    if (size > arena->bytes_max || arena->used > arena->bytes_max - size) {
+        arena->was_short = true;
         return NULL;
+    }
 #ifdef ARENA_EACH_MALLOC
     struct arena_block *block = block_add(arena, size);
     if (block == NULL)
         return NULL;
-    arena->used += size;
+    arena->used += (uint32_t)size;
     return block->data;
 #else
     size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
@@ -64,7 +70,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     void *piece = block->data + block->used;
     block->used += rounded;
-    arena->used += size;
+    arena->used += (uint32_t)size;
     return piece;
 #endif
 }
@@ -120,6 +126,7 @@ void arena_reset(struct arena *arena)
     }
     arena->blocks = NULL;
     arena->used = 0;
+    arena->was_short = false;
 }
 
 void text_init(struct text *text, struct arena *arena)

@@ -157,8 +157,10 @@ static void run(struct session *session, const struct command *command)
             return;
         }
         const char *why = command->parse(line->arguments, &session->arena, arguments);
-        if (why != NULL) {
-            refuse(session, command, SESSION_REFUSE_SYNTAX, why);
+        if (why != NULL) { /* parsers do not tell want of memory from bad syntax */
+            bool was_short = session->arena.was_short;
+            refuse(session, command, was_short ? SESSION_REFUSE_MEMORY : SESSION_REFUSE_SYNTAX,
+                   was_short ? NULL : why);
             return;
         }
     }

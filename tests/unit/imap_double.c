@@ -17,7 +17,7 @@ void double_init(struct imap_double *world)
 {
     *world = (struct imap_double){0};
     the = world;
-    arena_init(&world->arena, SIZE_MAX);
+    arena_init(&world->arena, UINT32_MAX);
     world->service.command_ms_max = 60000;
     struct session *session = &world->imap.session;
     session->service = &world->service;
