@@ -6,6 +6,7 @@
 
 static struct auth_users *users;
 static struct auth_options auth_options;
+const struct network front_host_loopback = {.address = {127}, .family = 4, .bits = 8};
 struct proxy_domain front_host_domains[2];
 
 static void problem(void *argument, unsigned line, const char *what)

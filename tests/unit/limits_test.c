@@ -35,6 +35,13 @@ static void check_closed(struct slice bytes, size_t early)
     client_expect_end(client);
 }
 
+static void wait_open(struct host *host, unsigned count)
+{
+    for (int i = 0; i < 1000 && host_counter(host, COUNTER_CONNECTIONS_OPEN) != count; i++)
+        harness_nap(2000);
+    check_equal(host_counter(host, COUNTER_CONNECTIONS_OPEN), count);
+}
+
 /* ---------------------------------------------------------------- PROXY headers */
 
 /* X01 */
@@ -156,9 +163,10 @@ static void proxy_bad(void **state)
     for (int i = 0; i < 1000 && host_ends(host, PROTOCOL_POP3, SESSION_END_CLOSED) < 2; i++)
         harness_nap(2000);
     check_ends(host, CLOSED, 2);
+    wait_open(host, 0);
     clients[0] = client_open(PORT); /* drains while it waits */
     client_say(clients[0], "PROXY ");
-    harness_nap(20000);
+    wait_open(host, 1); /* one that has only just come is refused in words */
     host_end(host);
     client_expect_end(clients[0]);
 }

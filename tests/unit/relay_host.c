@@ -375,6 +375,8 @@ static int ready(struct core *core, void *argument)
     for (unsigned i = 0; i < world->pool->member_count; i++)
         check_equal(atomic_load(&world->pool->members[i].backend->sessions), 0);
     backends_close(core);
+    for (int i = 0; i < 100 && core_busy(core) > 0; i++) /* listeners are being closed */
+        fiber_sleep(core, 10 * MS);
     check_equal(core_busy(core), 0);
     check_equal(core_counters(core)->value[COUNTER_FIBERS_ACTIVE], 1);
     net_close(core);
