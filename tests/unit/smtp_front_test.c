@@ -558,7 +558,7 @@ static void gone(void **state)
     end(&fixture);
 }
 
-int main(void)
+static int all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replies),       cmocka_unit_test(again),
@@ -570,4 +570,9 @@ int main(void)
         cmocka_unit_test(store_full),
     };
     return cmocka_run_group_tests_name("smtp_front", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(all_tests);
 }

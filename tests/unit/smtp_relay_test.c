@@ -332,11 +332,16 @@ static void down(void **state)
     end();
 }
 
-int main(void)
+static int all_tests(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared), cmocka_unit_test(twice), cmocka_unit_test(single),
         cmocka_unit_test(kinds),  cmocka_unit_test(down),
     };
     return cmocka_run_group_tests_name("smtp_relay", tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return harness_main(all_tests);
 }
