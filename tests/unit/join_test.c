@@ -124,8 +124,9 @@ static struct pair *stall(struct front *front, struct dialed *client, struct tls
     snprintf(text, sizeof text, "send %u\r\n", large());
     dialed_ask(client, text, "begin");
     struct pair *pair = front->last;
-    for (uint64_t seen = 0; seen != pair->back.bytes_in; wait_ms(front->core, 400))
-        seen = pair->back.bytes_in;
+    for (uint64_t seen = 0, now; seen != (now = pair->back.bytes_in + pair->client.bytes_out);
+         wait_ms(front->core, 400))
+        seen = now;
     wait_ms(front->core, 20); /* J4: a turn after the last byte */
     check(pair->back.bytes_in < large());
     return pair;
