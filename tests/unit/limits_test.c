@@ -155,9 +155,10 @@ static void proxy_bad(void **state)
     for (unsigned i = 0; i < WAITING; i++)
         client_expect_end(clients[i]); /* late */
     check_ends(host, PROXY_BAD, 2 * BAD + WAITING);
+    wait_open(host, 0);
     int client = client_open(PORT), probe = client_open(PORT); /* a health check */
     client_say(client, "PROXY TCP4 192");
-    harness_nap(20000);
+    wait_open(host, 2);
     client_close(probe);
     client_reset(client);
     for (int i = 0; i < 1000 && host_ends(host, PROTOCOL_POP3, SESSION_END_CLOSED) < 2; i++)
