@@ -49,6 +49,8 @@ static int glance(struct talk *talk)
     if (core_now_ns(talk->core) >= talk->deadline_ns)
         return ended(talk, -ETIMEDOUT);
     stream_resume(talk->stream);
+    if (talk->stream->end == -ETIMEDOUT) /* not by our deadline: it stays, whoever asks again */
+        return ended(talk, -ETIMEDOUT);
     return -EINPROGRESS;
 }
 

@@ -108,6 +108,8 @@ static int glance(struct course *course)
     if (core_now_ns(transfer->core) >= transfer->deadline_ns)
         return course_fail(course, "timed out", NULL);
     stream_resume(course->stream);
+    if (course->stream->end == -ETIMEDOUT) /* not by our deadline: it stays, whoever asks again */
+        return course_fail(course, "timed out", NULL);
     return -EINPROGRESS;
 }
 

@@ -36,11 +36,12 @@ enum { TRANSACTIONS = sizeof transactions / sizeof *transactions, EARLY = TRANSA
 static const struct peer_case *current;
 static uint64_t failing_n;
 static unsigned failing_kinds;
+static int failing_error; /* 0: what is usual */
 static bool has_failed, was_told;
 
 static void fail_begin(void)
 {
-    sim_fail_nth(harness_sim(), failing_kinds, failing_n, 0, false);
+    sim_fail_nth(harness_sim(), failing_kinds, failing_n, failing_error, false);
 }
 
 static void fail_end(void)
@@ -106,6 +107,14 @@ static void operations(void **state)
     }
 }
 
+/* As the kernel says of a peer that has gone without a word: not to be taken for our deadline. */
+static void lost(void **state)
+{
+    failing_error = -ETIMEDOUT;
+    operations(state);
+    failing_error = 0;
+}
+
 static void allocations(void **state)
 {
     (void)state;
@@ -158,6 +167,7 @@ static int tests(void)
 {
     const struct CMUnitTest list[] = {
         cmocka_unit_test(operations),
+        cmocka_unit_test(lost),
         cmocka_unit_test(allocations),
         cmocka_unit_test(wires),
     };
@@ -166,6 +176,6 @@ static int tests(void)
 
 int main(void)
 {
-    setenv("WORLDS", "2", 0);
+    setenv("WORLDS", "3", 0);
     return harness_main(tests);
 }
