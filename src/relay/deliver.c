@@ -24,6 +24,7 @@ enum {
     WORKERS_MAX = 16, /* of one message */
     GROUP_MAX = 100,  /* what every server takes (RFC 5321, section 4.5.3.1.8) */
     ROUNDS_MAX = 8,   /* places of one recipient */
+    TAKEN_AT_ONCE = 32,
     BACKENDS_BYTES_MAX = 300
 };
 
@@ -360,6 +361,8 @@ static void deliver(struct delivery *delivery, struct relay_recipient *recipient
         handed->recipient = &recipients[i];
         handed->address = recipients[i].address;
         take(delivery, handed, 0);
+        if (i % TAKEN_AT_ONCE == TAKEN_AT_ONCE - 1) /* each was compared with all: others' turn */
+            fiber_yield(relay->core);
     }
     relay->deliveries++;
     work(delivery);
