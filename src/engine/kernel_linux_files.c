@@ -47,8 +47,6 @@ static socklen_t parse_address(const char *text, unsigned port, struct sockaddr_
     return 0;
 }
 
-/* Options of the listener pass to each accepted socket (TCP_NODELAY: replies are gathered by us,
- * not by the kernel). */
 /* Connections inherit it, so it costs nothing for each. Where it cannot be had it is done without.
  */
 static void keep_alive(int fd)
@@ -61,6 +59,8 @@ static void keep_alive(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
+/* Options of the listener pass to each accepted socket (TCP_NODELAY: replies are gathered by us,
+ * not by the kernel). */
 int kernel_linux_bind(const char *address, unsigned port)
 {
     struct sockaddr_storage name;
